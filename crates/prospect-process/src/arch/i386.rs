@@ -1,0 +1,39 @@
+//! The 32-bit x86. DWARF numbers: System V psABI i386, table 2.14. Register set: Linux
+//! `arch/x86/include/asm/user_32.h`, `struct user_regs_struct`.
+
+use super::{ArchInfo, RegisterId, RegisterInfo};
+
+const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
+    RegisterInfo { name, dwarf, regset_offset, bytes: 4, preserved }
+}
+
+pub(super) static INFO: ArchInfo = ArchInfo {
+    name: "i386",
+    word_bytes: 4,
+    big_endian: false,
+    elf_machine: 3,
+    regset_bytes: 68,
+    registers: &[
+        row("eax", Some(0), 24, false),
+        row("ecx", Some(1), 4, false),
+        row("edx", Some(2), 8, false),
+        row("ebx", Some(3), 0, true),
+        row("esp", Some(4), 60, true),
+        row("ebp", Some(5), 20, true),
+        row("esi", Some(6), 12, true),
+        row("edi", Some(7), 16, true),
+        row("eip", Some(8), 48, false),
+        row("eflags", Some(9), 56, false),
+        row("es", Some(40), 32, false),
+        row("cs", Some(41), 52, false),
+        row("ss", Some(42), 64, false),
+        row("ds", Some(43), 28, false),
+        row("fs", Some(44), 36, false),
+        row("gs", Some(45), 40, false),
+        row("orig_eax", None, 44, false),
+    ],
+    pc: RegisterId(8),
+    sp: RegisterId(4),
+    fp: RegisterId(5),
+    red_zone_bytes: 0,
+};

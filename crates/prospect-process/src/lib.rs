@@ -1,0 +1,30 @@
+//! The words that every part of Prospect speaks: addresses, architectures, registers, memory,
+//! mappings, modules, threads, and the traits [`Process`] and [`Target`].
+//!
+//! **Backends turn something into a [`Process`]; consumers read a [`Process`]; nobody else knows
+//! both.** This crate is that waist. It does no I/O of its own and knows no operating system: what
+//! it computes, it computes from a [`Memory`] and plain data, so a dump of any machine can be read on
+//! any host.
+//!
+//! Start at [`Process`]; [`FrozenProcess`] is the one that is made of plain data.
+
+mod address;
+mod frozen;
+mod mapping;
+mod process;
+mod target;
+mod thread;
+
+pub mod arch;
+pub mod memory;
+pub mod module;
+
+pub use address::{Addr, LinkAddr};
+pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, Registers};
+pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, freeze};
+pub use mapping::{FileId, Mapping, Mappings, Permissions};
+pub use memory::{CapturedMemory, Memory, MemoryError, Unreadable};
+pub use module::{BuildId, Module, ModuleKind, Modules};
+pub use process::{FileAccess, Process, ProcessInfo};
+pub use target::{Target, TargetError};
+pub use thread::{NoRegisters, ProcessId, Thread, ThreadId, ThreadState};

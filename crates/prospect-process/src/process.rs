@@ -1,0 +1,86 @@
+//! The narrow waist: a process that can be read.
+
+use std::{path::PathBuf, time::SystemTime};
+
+use crate::{Arch, Mappings, Memory, Modules, ProcessId, Registers, Thread, ThreadId};
+
+/// What is known of a process as a whole.
+#[derive(Clone, Debug)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub id: ProcessId,
+    /// The process that started it, or took it over.
+    pub parent: Option<ProcessId>,
+    /// The architecture that it runs as.
+    pub arch: Arch,
+    /// Its short name (Linux: `comm`).
+    pub name: String,
+    /// The path of its executable, as its own mount namespace has it.
+    pub executable: Option<Vec<u8>>,
+    /// Its arguments as bytes, the empty ones too.
+    pub command_line: Vec<Vec<u8>>,
+    /// The directory it is in.
+    pub working_directory: Option<Vec<u8>>,
+    /// When it started.
+    pub started: Option<SystemTime>,
+    /// How to reach the files that it has mapped.
+    pub files: FileAccess,
+}
+
+impl ProcessInfo {
+    /// A process of which only number and architecture are known.
+    #[must_use]
+    pub fn new(id: ProcessId, arch: Arch) -> Self {
+        Self {
+            id,
+            parent: None,
+            arch,
+            name: String::new(),
+            executable: None,
+            command_line: Vec::new(),
+            working_directory: None,
+            started: None,
+            files: FileAccess::default(),
+        }
+    }
+}
+
+/// How this host reaches the files of a process, which may live in another mount namespace, or have
+/// no name any more.
+#[derive(Clone, Debug, Default)]
+pub struct FileAccess {
+    /// The directory that is the process's root (`/proc/PID/root`, or a sysroot); `None` when the
+    /// process sees the same files as we do.
+    pub root: Option<PathBuf>,
+    /// A directory with one entry per file mapping, named `START-END` (`/proc/PID/map_files`): opens the
+    /// very file that is mapped, even when it has been deleted or replaced.
+    pub by_mapping: Option<PathBuf>,
+    /// The running executable itself (`/proc/PID/exe`), under whatever name.
+    pub executable: Option<PathBuf>,
+}
+
+/// One process that stands still: stopped, frozen, or in a dump.
+///
+/// All of it is plain data but the memory, so that it can be read from several threads at once.
+pub trait Process: Sync {
+    /// What is known of it as a whole.
+    fn info(&self) -> &ProcessInfo;
+
+    /// Its threads; the first is the one that the process began with, where it still exists.
+    fn threads(&self) -> &[Thread];
+
+    /// A thread's general registers at the moment that this view is of. `None` when it was not held
+    /// still ([`Thread::not_stopped`] says why), or is not of this process.
+    ///
+    /// They can be incomplete: of a thread in state `D` only pc and sp are known.
+    fn registers(&self, thread: ThreadId) -> Option<Registers>;
+
+    /// Its memory.
+    fn memory(&self) -> &dyn Memory;
+
+    /// Its memory map at that moment.
+    fn mappings(&self) -> &Mappings;
+
+    /// The executable and the libraries that it has loaded.
+    fn modules(&self) -> &Modules;
+}

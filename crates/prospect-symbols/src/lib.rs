@@ -1,0 +1,11 @@
+//! What the binaries say: unwind rows, functions, lines, inlined calls, and where to find them.
+
+mod binary;
+mod search;
+mod symbol;
+mod unwind_info;
+
+pub use binary::{Binary, BinaryError};
+pub use search::{Binaries, ModuleBinary, SearchOptions};
+pub use symbol::{ResolvedAddress, SourceFrame, Symbolizer};
+pub use unwind_info::{CfaRule, Expression, ExpressionError, RegisterRule, UnwindInfoError, UnwindRow};

@@ -21,7 +21,7 @@ pub mod module;
 
 pub use address::{Addr, LinkAddr};
 pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, Registers};
-pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, freeze};
+pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, capture_stacks, freeze};
 pub use mapping::{FileId, Mapping, Mappings, Permissions};
 pub use memory::{CapturedMemory, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};

@@ -83,8 +83,7 @@ impl Arch {
         Self::ALL.into_iter().find(|arch| arch.info().elf_machine == machine)
     }
 
-    /// The architecture whose `NT_PRSTATUS` register set has `bytes` bytes, among those that a
-    /// kernel of `host` can run.
+    /// The architecture whose `NT_PRSTATUS` register set has `bytes` bytes.
     #[must_use]
     pub fn from_regset_bytes(bytes: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|arch| usize::from(arch.info().regset_bytes) == bytes)

@@ -1,10 +1,23 @@
 //! Where the files of modules are found, and the one cache of them.
 
-use std::{path::PathBuf, sync::Arc};
+mod debug_file;
+mod debug_link;
+mod module_binary;
+mod own_file;
+#[cfg(test)]
+mod tests;
+mod trail;
 
-use prospect_process::{Memory, Module, ProcessInfo};
+use std::{
+    collections::HashMap,
+    path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
-use crate::Binary;
+use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, ProcessInfo};
+
+pub use module_binary::ModuleBinary;
+pub use trail::{SearchOutcome, SearchStep, Sought};
 
 /// Where to look for binaries and their debug files.
 #[derive(Clone, Debug)]
@@ -19,37 +32,105 @@ pub struct SearchOptions {
     pub names: bool,
 }
 
-/// What there is of one module: its binary, and its debug file where there is one.
-#[derive(Debug)]
-pub struct ModuleBinary {
-    /// The module's own file, or what memory holds of it.
-    pub binary: Option<Arc<Binary>>,
-}
-
-impl ModuleBinary {
-    /// The unwind row for an address of the module, from the first of its binary and its debug file
-    /// that covers it.
-    pub fn unwind_row(
-        &self,
-        _at: prospect_process::LinkAddr,
-    ) -> Result<Option<crate::UnwindRow>, crate::UnwindInfoError> {
-        Ok(None)
+impl Default for SearchOptions {
+    /// Names, from where distributions install debug files.
+    fn default() -> Self {
+        Self {
+            sysroot: None,
+            executable: None,
+            debug_directories: vec!["/usr/lib/debug".into()],
+            names: true,
+        }
     }
 }
 
 /// The files of modules, each opened once: the walker and the symboliser share it.
 #[derive(Debug)]
-pub struct Binaries {}
+pub struct Binaries {
+    options: Arc<SearchOptions>,
+    /// By path; of one path there may be several builds. A slot is filled without holding the lock, so
+    /// that two modules can be opened at the same time.
+    modules: Mutex<HashMap<Vec<u8>, Vec<(Identity, Slot)>>>,
+}
+
+type Slot = Arc<OnceLock<Arc<ModuleBinary>>>;
+
+/// What tells two modules of the same path apart.
+#[derive(PartialEq, Eq, Debug)]
+enum Identity {
+    /// The same build is the same file, in whatever process it is loaded.
+    Build(BuildId, bool),
+    /// Without a build-id, nothing but the very same load is known to be the same.
+    Load(ProcessId, Addr, u64, Option<FileId>),
+}
+
+impl Identity {
+    fn is_of(&self, module: &Module, info: &ProcessInfo) -> bool {
+        match (self, &module.build_id) {
+            (Self::Build(id, executable), Some(other)) => {
+                id == other && *executable == module.is_executable
+            }
+            (Self::Load(process, start, bias, file), None) => {
+                *process == info.id
+                    && *start == module.range.start
+                    && *bias == module.bias
+                    && *file == module.file
+            }
+            _ => false,
+        }
+    }
+
+    fn new(module: &Module, info: &ProcessInfo) -> Self {
+        match &module.build_id {
+            Some(id) => Self::Build(id.clone(), module.is_executable),
+            None => Self::Load(info.id, module.range.start, module.bias, module.file),
+        }
+    }
+}
 
 impl Binaries {
     /// An empty cache that looks where `options` says.
-    pub fn new(_options: SearchOptions) -> Self {
-        Self {}
+    #[must_use]
+    pub fn new(options: SearchOptions) -> Self {
+        Self { options: Arc::new(options), modules: Mutex::default() }
     }
 
     /// The binary of a module, found and opened when it is first asked for. With nothing usable on
     /// disk, what `memory` holds.
-    pub fn get(&self, _module: &Module, _info: &ProcessInfo, _memory: &dyn Memory) -> Arc<ModuleBinary> {
-        Arc::new(ModuleBinary { binary: None })
+    pub fn get(&self, module: &Module, info: &ProcessInfo, memory: &dyn Memory) -> Arc<ModuleBinary> {
+        let slot = self.slot(module, info);
+        slot.get_or_init(|| Arc::new(ModuleBinary::find(module, info, &self.options, memory))).clone()
     }
+
+    /// The modules that were asked for so far.
+    #[must_use]
+    pub fn opened(&self) -> Vec<Arc<ModuleBinary>> {
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.values().flatten().filter_map(|(_, slot)| slot.get().cloned()).collect()
+    }
+
+    /// Whether names are wanted at all.
+    pub(crate) fn names(&self) -> bool {
+        self.options.names
+    }
+
+    fn slot(&self, module: &Module, info: &ProcessInfo) -> Slot {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = modules.get(&module.path) {
+            if let Some((_, slot)) = known.iter().find(|(identity, _)| identity.is_of(module, info)) {
+                return slot.clone();
+            }
+        }
+        let slot = Slot::default();
+        modules.entry(module.path.clone()).or_default().push((Identity::new(module, info), slot.clone()));
+        slot
+    }
+}
+
+/// A path of the process below a directory that stands for its root. `..` does not lead out of it.
+fn below(root: Option<&Path>, path: &Path) -> PathBuf {
+    let Some(root) = root else { return path.to_owned() };
+    let mut joined = root.to_owned();
+    joined.extend(path.components().filter(|part| matches!(part, Component::Normal(_))));
+    joined
 }

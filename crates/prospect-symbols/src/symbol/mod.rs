@@ -1,8 +1,19 @@
 //! From addresses to functions, lines and inlined calls.
 
-use prospect_process::{Addr, Process};
+mod demangle;
+pub(crate) mod dwarf;
+mod names;
+mod perf_map;
+mod plt;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
-use crate::Binaries;
+use std::{ops::Range, sync::Arc};
+
+use prospect_process::{Addr, LinkAddr, Module, Process};
+
+use crate::{Binaries, ModuleBinary};
 
 /// One function at one place: an address has several where calls were inlined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +45,15 @@ pub struct Symbolizer<'a> {
     binaries: &'a Binaries,
 }
 
+/// The addresses that lie in one module.
+struct Group {
+    binary: Arc<ModuleBinary>,
+    /// Which of the sorted addresses they are.
+    which: Range<usize>,
+    /// The same as they were linked.
+    addresses: Vec<LinkAddr>,
+}
+
 impl<'a> Symbolizer<'a> {
     /// A symboliser for a process's addresses.
     pub fn new(process: &'a dyn Process, binaries: &'a Binaries) -> Self {
@@ -44,9 +64,61 @@ impl<'a> Symbolizer<'a> {
     /// instruction asked about: for a return address, the one before it.
     ///
     /// Doing them together is what makes it fast: each unit of debug information is read once, and
-    /// the units are shared out over the processors.
+    /// the units are shared out over the processors. Nothing is named where the [`Binaries`] were made
+    /// to look for no names.
     pub fn resolve(&self, addresses: &[Addr]) -> Vec<ResolvedAddress> {
-        let _ = (self.process.info(), self.binaries);
-        vec![ResolvedAddress::default(); addresses.len()]
+        if !self.binaries.names() {
+            return vec![ResolvedAddress::default(); addresses.len()];
+        }
+        let mut sorted = addresses.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let resolved = self.resolve_sorted(&sorted);
+        let answer = |at| sorted.binary_search(at).ok().and_then(|index| resolved.get(index)).cloned();
+        addresses.iter().map(|at| answer(at).unwrap_or_default()).collect()
+    }
+
+    fn resolve_sorted(&self, sorted: &[Addr]) -> Vec<ResolvedAddress> {
+        let (groups, outside) = self.group(sorted);
+        let mut resolved = vec![ResolvedAddress::default(); sorted.len()];
+        for (group, found) in groups.iter().zip(names::resolve(&groups)) {
+            for (place, frames) in resolved[group.which.clone()].iter_mut().zip(found) {
+                place.frames = frames;
+            }
+        }
+        if !outside.is_empty() {
+            let addresses: Vec<Addr> = outside.iter().map(|index| sorted[*index]).collect();
+            for (index, name) in outside.into_iter().zip(perf_map::find(self.process.info(), &addresses)) {
+                let frame = |name| SourceFrame { function: Some(name), ..SourceFrame::default() };
+                resolved[index].frames.extend(name.map(frame));
+            }
+        }
+        resolved
+    }
+
+    /// The addresses by module, and those that lie in none.
+    fn group(&self, sorted: &[Addr]) -> (Vec<Group>, Vec<usize>) {
+        let modules = self.process.modules();
+        let (mut groups, mut outside) = (Vec::new(), Vec::new());
+        let mut start = 0;
+        while let Some(first) = sorted.get(start) {
+            let Some(module) = modules.at(*first) else {
+                outside.push(start);
+                start += 1;
+                continue;
+            };
+            let inside = sorted[start..].partition_point(|at| *at < module.range.end);
+            // The first one is inside, whatever a broken range says.
+            let which = start..start + inside.max(1);
+            start = which.end;
+            groups.push(self.group_of(module, which, sorted));
+        }
+        (groups, outside)
+    }
+
+    fn group_of(&self, module: &Module, which: Range<usize>, sorted: &[Addr]) -> Group {
+        let binary = self.binaries.get(module, self.process.info(), self.process.memory());
+        let addresses = sorted[which.clone()].iter().map(|at| at.to_link(module.bias)).collect();
+        Group { binary, which, addresses }
     }
 }

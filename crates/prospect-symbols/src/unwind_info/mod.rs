@@ -1,8 +1,26 @@
 //! Call frame information: how to get from a frame to its caller's registers.
 
-use std::{ops::Range, sync::Arc};
+mod eh_frame_header;
+mod expression;
+mod fde_index;
+mod pointer;
+mod row;
+#[cfg(test)]
+mod tests;
 
-use prospect_process::{LinkAddr, Memory, MemoryError, RegisterId, Registers};
+use std::{cell::RefCell, sync::OnceLock};
+
+use gimli::{BaseAddresses, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, UnwindSection};
+use prospect_process::{ArchInfo, LinkAddr};
+
+pub(crate) use eh_frame_header::EhFrameHeader;
+pub use expression::{Expression, ExpressionError};
+pub(crate) use pointer::PointerFormat;
+pub use row::{CfaRule, RegisterRule, UnwindRow};
+
+use crate::binary::{ElfHeaders, NamedSection};
+use fde_index::FdeIndex;
+use row::{Bytes, RowContext, malformed, row_at};
 
 /// Why call frame information cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,86 +31,139 @@ pub enum UnwindInfoError {
     Malformed(String),
 }
 
-/// How to get from a frame at one address to its caller's registers (DWARF 5, section 6.4.1): a row
-/// of the unwind table.
-#[derive(Clone, Debug)]
-pub struct UnwindRow {
-    /// The addresses that the row is for.
-    pub range: Range<LinkAddr>,
-    /// The canonical frame address.
-    pub cfa: CfaRule,
-    /// The register (often not a real one) that gets the return address.
-    pub return_address: RegisterId,
-    /// The rules of the registers that have one.
-    pub rules: Vec<(RegisterId, RegisterRule)>,
-    /// Whether the function is a signal trampoline (augmentation `S`): its caller was interrupted, and
-    /// did not call.
-    pub signal_frame: bool,
+thread_local! {
+    /// Making one costs more than most lookups.
+    static CONTEXT: RefCell<RowContext> = RefCell::new(RowContext::new_in());
 }
 
-/// How the canonical frame address is computed.
-#[derive(Clone, Debug)]
-pub enum CfaRule {
-    /// A register plus an offset.
-    Register(RegisterId, i64),
-    /// An expression.
-    Expression(Expression),
+/// The call frame information of one binary: where its parts are, and the indices that were needed.
+#[derive(Debug, Default)]
+pub(crate) struct CallFrameInfo {
+    layout: OnceLock<Layout>,
+    eh_frame_index: OnceLock<FdeIndex>,
+    debug_frame_index: OnceLock<FdeIndex>,
 }
 
-/// Where a caller's register is (DWARF 5, section 6.4.1).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RegisterRule {
-    /// It is lost. For the return address: there is no caller.
-    Undefined,
-    /// It was not changed.
-    SameValue,
-    /// It was saved at the canonical frame address plus this.
-    AtCfa(i64),
-    /// It *is* the canonical frame address plus this.
-    CfaPlus(i64),
-    /// It is in another register.
-    Register(RegisterId),
-    /// It was saved where the expression says.
-    AtExpression(Expression),
-    /// It is what the expression says.
-    IsExpression(Expression),
+/// Which sections there are, by their place among the binary's.
+#[derive(Debug)]
+struct Layout {
+    header: Option<(usize, EhFrameHeader)>,
+    eh_frame: Option<usize>,
+    debug_frame: Option<usize>,
+    bases: BaseAddresses,
 }
 
-/// A DWARF expression from call frame information.
-#[derive(Clone, Debug)]
-pub struct Expression {
-    bytes: Arc<[u8]>,
+impl Layout {
+    fn find(headers: &ElfHeaders) -> Self {
+        let named = |name: &[u8]| headers.sections.iter().position(|one| *one.name == *name);
+        let address = |index: usize| headers.sections[index].address.0;
+        let mut bases = BaseAddresses::default();
+        if let Some(index) = named(b".text") {
+            bases = bases.set_text(address(index));
+        }
+        if let Some(index) = named(b".got.plt").or_else(|| named(b".got")) {
+            bases = bases.set_got(address(index));
+        }
+        let eh_frame = named(b".eh_frame");
+        if let Some(index) = eh_frame {
+            bases = bases.set_eh_frame(address(index));
+        }
+        let header = named(b".eh_frame_hdr").and_then(|index| {
+            let format = headers.pointer_format(address(index));
+            let header = EhFrameHeader::parse(headers.sections[index].section.all(), format)?;
+            // A table over something else cannot be used.
+            let same = eh_frame.is_some_and(|eh_frame| address(eh_frame) == header.eh_frame);
+            (header.has_table() && same).then_some((index, header))
+        });
+        Self { header, eh_frame, debug_frame: named(b".debug_frame"), bases }
+    }
 }
 
-/// Why an expression has no value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExpressionError {
-    /// Memory that it needs cannot be read.
-    #[error(transparent)]
-    Memory(#[from] MemoryError),
-    /// A register that it needs is not known.
-    #[error("needs register {0}, which is not known")]
-    Register(&'static str),
-    /// It is broken, or has an operation that call frame information may not have.
-    #[error("broken expression: {0}")]
-    Malformed(&'static str),
-}
-
-impl Expression {
-    /// Its value in a frame with these registers. `initial` is pushed first: the canonical frame address
-    /// for register rules, nothing for the address itself.
-    ///
-    /// # Errors
-    /// When a register or memory that it needs is missing, or it is broken, or it runs too long.
-    pub fn evaluate(
+impl CallFrameInfo {
+    /// The row for an address of the binary with these headers.
+    pub(crate) fn row(
         &self,
-        _initial: Option<u64>,
-        _registers: &Registers,
-        _memory: &dyn Memory,
-    ) -> Result<u64, ExpressionError> {
-        let _ = &self.bytes;
-        Err(ExpressionError::Malformed("not evaluated"))
+        headers: &ElfHeaders,
+        at: LinkAddr,
+    ) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some(arch) = headers.arch.map(|arch| arch.info()) else { return Ok(None) };
+        let layout = self.layout.get_or_init(|| Layout::find(headers));
+        let lookup = Lookup { headers, layout, arch, pc: at.0 };
+        let in_eh_frame = self.row_in_eh_frame(&lookup);
+        if let Ok(Some(_)) = in_eh_frame {
+            return in_eh_frame;
+        }
+        match self.row_in_debug_frame(&lookup) {
+            Ok(None) => in_eh_frame,
+            found => found,
+        }
+    }
+
+    fn row_in_eh_frame(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some(eh_frame) = lookup.section(lookup.layout.eh_frame) else { return Ok(None) };
+        let mut section = EhFrame::from(lookup.bytes(eh_frame));
+        section.set_address_size(lookup.headers.address_bytes);
+        let offset = match &lookup.layout.header {
+            Some((index, header)) => {
+                let table = lookup.headers.sections[*index].section.all();
+                header.search(table, lookup.pc).and_then(|entry| entry.checked_sub(eh_frame.address.0))
+            }
+            None => {
+                let index =
+                    self.eh_frame_index.get_or_init(|| FdeIndex::read(&section, &lookup.layout.bases));
+                index.search(lookup.pc).map(|offset| offset as u64)
+            }
+        };
+        let Some(offset) = offset.and_then(|offset| usize::try_from(offset).ok()) else { return Ok(None) };
+        lookup.row_of_entry(&section, offset.into())
+    }
+
+    fn row_in_debug_frame(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some(debug_frame) = lookup.section(lookup.layout.debug_frame) else { return Ok(None) };
+        let mut section = DebugFrame::from(lookup.bytes(debug_frame));
+        section.set_address_size(lookup.headers.address_bytes);
+        let index = self.debug_frame_index.get_or_init(|| FdeIndex::read(&section, &lookup.layout.bases));
+        match index.search(lookup.pc) {
+            Some(offset) => lookup.row_of_entry(&section, offset.into()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// One address that is looked up in one binary.
+struct Lookup<'a> {
+    headers: &'a ElfHeaders,
+    layout: &'a Layout,
+    arch: &'static ArchInfo,
+    pc: u64,
+}
+
+impl<'a> Lookup<'a> {
+    fn section(&self, index: Option<usize>) -> Option<&'a NamedSection> {
+        self.headers.sections.get(index?)
+    }
+
+    fn bytes(&self, section: &'a NamedSection) -> Bytes<'a> {
+        EndianSlice::<RunTimeEndian>::new(section.section.all(), self.headers.endian)
+    }
+
+    /// The row in the entry at `offset` of a section, if that entry covers the address.
+    fn row_of_entry<S: UnwindSection<Bytes<'a>>>(
+        &self,
+        section: &S,
+        offset: S::Offset,
+    ) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let bases = &self.layout.bases;
+        let fde = section.fde_from_offset(bases, offset, S::cie_from_offset).map_err(malformed)?;
+        if fde.cie().fde_address_encoding().is_some_and(|encoding| encoding.is_indirect()) {
+            return Err(UnwindInfoError::Malformed("its addresses are in memory (DW_EH_PE_indirect)".into()));
+        }
+        if !fde.contains(self.pc) {
+            return Ok(None);
+        }
+        CONTEXT.with(|shared| match shared.try_borrow_mut() {
+            Ok(mut context) => row_at(section, bases, &fde, &mut context, self.arch, self.pc),
+            Err(_) => row_at(section, bases, &fde, &mut RowContext::new_in(), self.arch, self.pc),
+        })
     }
 }

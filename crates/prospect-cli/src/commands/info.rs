@@ -1,0 +1,105 @@
+//! `prospect info`: what is known of a process, without stopping it.
+
+use prospect::{
+    live::{LiveError, LiveProcess},
+    process::{Mappings, Memory as _, Modules, ProcessId, Thread},
+    symbols::{Binaries, SearchOptions},
+};
+
+use crate::{
+    exit::{Outcome, Result, worse},
+    report::{self, InfoReport, ModuleReport},
+    target::TargetArgs,
+};
+
+/// Show what a process is: its command line, threads, modules and memory map.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// Show only this part; may be given several times.
+    #[arg(long, value_enum)]
+    part: Vec<Part>,
+
+    /// Print JSON: one object per process, each on a line (docs/json.md).
+    #[arg(long)]
+    json: bool,
+}
+
+/// A part of what is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Part {
+    /// Numbers, paths, command line.
+    Process,
+    /// Threads, with state, processor time and what they wait for.
+    Threads,
+    /// The executable and libraries, their build-ids and debug files.
+    Modules,
+    /// The memory map.
+    Memory,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let targets = args.target.find()?;
+    let mut result = Ok(Outcome::Complete);
+    for process in &targets.processes {
+        result = worse(result, look(args, *process));
+    }
+    targets.end();
+    result
+}
+
+fn look(args: &Args, id: ProcessId) -> Result {
+    let live = LiveProcess::open(id)?;
+    let wanted = |part| args.part.is_empty() || args.part.contains(&part);
+    let mut missing = Vec::new();
+    let children = wanted(Part::Process).then(|| live.descendants(usize::MAX));
+    let threads = wanted(Part::Threads).then(|| live.threads());
+    let needs_map = wanted(Part::Modules) || wanted(Part::Memory);
+    let mappings: Option<Mappings> = keep(needs_map.then(|| live.mappings()), "memory map", &mut missing);
+    let modules = match &mappings {
+        Some(mappings) if wanted(Part::Modules) => modules(&live, mappings, &mut missing),
+        _ => Vec::new(),
+    };
+    let report = InfoReport {
+        info: live.info().clone(),
+        show_process: wanted(Part::Process),
+        children: keep(children, "children", &mut missing).map(|children| {
+            children.into_iter().filter(|child| child.parent == id).map(|child| child.id).collect()
+        }),
+        threads: keep::<Vec<Thread>>(threads, "threads", &mut missing),
+        modules: (needs_map && wanted(Part::Modules) && mappings.is_some()).then_some(modules),
+        mappings: mappings.filter(|_| wanted(Part::Memory)),
+        missing,
+    };
+    if args.json { report::info_json(&report) } else { report::info_text(&report) }?;
+    Ok(if report.missing.is_empty() { Outcome::Complete } else { Outcome::Partial })
+}
+
+/// What could be had; what could not is noted, and the rest is shown all the same.
+fn keep<T>(part: Option<std::result::Result<T, LiveError>>, name: &str, missing: &mut Vec<String>) -> Option<T> {
+    part?.map_err(|error| missing.push(format!("{name}: {error}"))).ok()
+}
+
+fn modules(live: &LiveProcess, mappings: &Mappings, missing: &mut Vec<String>) -> Vec<ModuleReport> {
+    let (memory, info) = (live.memory(), live.info());
+    // Of a process whose memory may not be read, no module is found: that is not the same as none.
+    let probe = mappings.iter().find(|mapping| mapping.permissions.read);
+    if let Some(Err(error)) = probe.map(|mapping| memory.read_up_to(mapping.range.start, &mut [0])) {
+        missing.push(format!("modules: {error}"));
+        return Vec::new();
+    }
+    let binaries = Binaries::new(SearchOptions::default());
+    let modules = Modules::find(mappings, memory, info.executable.as_deref());
+    let report = |module: &prospect::process::Module| {
+        let files = binaries.get(module, info, memory);
+        ModuleReport {
+            module: module.clone(),
+            debug_path: files.debug_path().map(ToOwned::to_owned),
+            searched: files.trail(),
+            problems: files.problems(),
+        }
+    };
+    modules.iter().map(report).collect()
+}

@@ -1,0 +1,6 @@
+//! The subcommands, a file each: its arguments, and `run`.
+
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod info;
+pub(crate) mod stack;

@@ -1,0 +1,162 @@
+//! How the command ends: exit codes, the same for every subcommand, each with a sentence on stderr.
+
+use std::{fmt, io, process::ExitCode};
+
+use prospect::{
+    OpenError,
+    live::{LiveError, permission::Obstacle, procfs::ProcError},
+};
+
+/// What `--help` says of exit codes.
+pub(crate) const HELP: &str = "Exit codes: 0 all of it, 1 failed, 2 wrong usage, 3 no such process or file, \
+                               4 permission refused, 5 only a part (what is missing, and why, is in the output).";
+
+/// How a command ended that did what it could.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Outcome {
+    /// All of it.
+    Complete,
+    /// A part is missing; the output says which and why.
+    Partial,
+}
+
+/// Why a command could not do anything.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    /// What to do about it, a line each.
+    help: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Failed,
+    Usage,
+    NotFound,
+    Permission,
+    /// The reader of our output went away: nothing to say, and nobody to say it to.
+    ClosedPipe,
+}
+
+pub(crate) type Result<T = Outcome> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    pub(crate) fn not_found(message: impl fmt::Display) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    fn new(kind: Kind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string(), help: Vec::new() }
+    }
+
+    fn code(&self) -> u8 {
+        match self.kind {
+            Kind::ClosedPipe => 0,
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::NotFound => 3,
+            Kind::Permission => 4,
+        }
+    }
+
+    /// Says what happened, on stderr.
+    pub(crate) fn tell(&self) {
+        if self.kind == Kind::ClosedPipe {
+            return;
+        }
+        tell(&self.message);
+        for line in &self.help {
+            tell_help(line);
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Live(error) => error.into(),
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        let kind = match &error {
+            LiveError::NoSuchProcess(_) | LiveError::NoSuchThread(_) => Kind::NotFound,
+            LiveError::Refused { .. } | LiveError::Proc(ProcError::Denied { .. }) => Kind::Permission,
+            LiveError::Itself(_) => Kind::Usage,
+            _ => Kind::Failed,
+        };
+        let mut failure = Self::new(kind, &error);
+        if let LiveError::Refused { obstacles, .. } = &error {
+            let remedy = |obstacle: &Obstacle| obstacle.remedy(&command_line());
+            failure.help = obstacles.iter().filter_map(remedy).collect();
+        }
+        failure
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// The error of writing our output.
+    fn from(error: io::Error) -> Self {
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        let kind = if closed { Kind::ClosedPipe } else { Kind::Failed };
+        Self::new(kind, format_args!("cannot write: {error}"))
+    }
+}
+
+/// The exit code of a result, after saying on stderr what there is to say.
+pub(crate) fn code(result: Result) -> ExitCode {
+    match result {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => ExitCode::from(5),
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// One of two results of a command for several targets, the worse one. A failure is told when it is
+/// known, so that each target gets its sentence.
+pub(crate) fn worse(before: Result, after: Result) -> Result {
+    match (before, after) {
+        (Ok(before), Ok(after)) => Ok(before.max(after)),
+        (Ok(_), failure) | (failure, Ok(_)) => failure,
+        (Err(before), Err(after)) => {
+            before.tell();
+            Err(after)
+        }
+    }
+}
+
+/// What the user ran, as the start of the advice to run it in another way.
+fn command_line() -> String {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("prospect".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// Says something to the person, on stderr.
+pub(crate) fn tell(message: impl fmt::Display) {
+    write_line(format_args!("prospect: {message}"));
+}
+
+fn tell_help(message: impl fmt::Display) {
+    write_line(format_args!("  try: {message}"));
+}
+
+fn write_line(line: fmt::Arguments<'_>) {
+    use io::Write as _;
+    // Nobody is left to tell that stderr is closed.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}

@@ -1,0 +1,37 @@
+//! The `prospect` command.
+
+mod commands;
+mod exit;
+mod report;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// See inside any process: its threads, their stacks, its modules and memory.
+#[derive(Parser)]
+#[command(name = "prospect", version, max_term_width = 100, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Stack(commands::stack::Args),
+    Info(commands::info::Args),
+    Doctor(commands::doctor::Args),
+    #[command(name = commands::demo::COMMAND, hide = true)]
+    Demo,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Stack(args) => commands::stack::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Demo => commands::demo::serve(),
+    };
+    exit::code(result)
+}

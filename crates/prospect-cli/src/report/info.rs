@@ -1,0 +1,371 @@
+//! The output of `prospect info`.
+
+use std::{fmt::Write as _, path::PathBuf, time::SystemTime};
+
+use anstyle::Style;
+use prospect::{
+    process::{Mappings, Module, ModuleKind, ProcessId, ProcessInfo, Thread, ThreadState},
+    symbols::{SearchOutcome, SearchStep, Sought},
+};
+use serde::Serialize;
+
+use super::{
+    json::{self, Hex, VERSION},
+    style::{FUNCTION, HEADING, PLACE, Table, WARNING, printable, styled},
+};
+
+/// What is known of a process; a part is `None` where it was not asked for or could not be had.
+#[derive(Debug)]
+pub(crate) struct InfoReport {
+    pub(crate) info: ProcessInfo,
+    pub(crate) show_process: bool,
+    pub(crate) children: Option<Vec<ProcessId>>,
+    pub(crate) threads: Option<Vec<Thread>>,
+    pub(crate) modules: Option<Vec<ModuleReport>>,
+    pub(crate) mappings: Option<Mappings>,
+    /// What could not be had, and why.
+    pub(crate) missing: Vec<String>,
+}
+
+/// A module and its files.
+#[derive(Debug)]
+pub(crate) struct ModuleReport {
+    pub(crate) module: Module,
+    pub(crate) debug_path: Option<PathBuf>,
+    pub(crate) searched: Vec<SearchStep>,
+    pub(crate) problems: Vec<String>,
+}
+
+pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
+    let mut text = String::new();
+    let info = &report.info;
+    styled(&mut text, HEADING, &format!("process {} {}\n", info.id, printable(&info.name)));
+    if report.show_process {
+        process_text(&mut text, report);
+    }
+    if let Some(threads) = &report.threads {
+        styled(&mut text, HEADING, &format!("\n{} threads\n", threads.len()));
+        threads_text(&mut text, threads);
+    }
+    if let Some(modules) = &report.modules {
+        styled(&mut text, HEADING, &format!("\n{} modules\n", modules.len()));
+        modules.iter().for_each(|module| module_text(&mut text, module));
+    }
+    if let Some(mappings) = &report.mappings {
+        styled(&mut text, HEADING, &format!("\n{} mappings\n", mappings.as_slice().len()));
+        mappings_text(&mut text, mappings);
+    }
+    for missing in &report.missing {
+        styled(&mut text, WARNING, &format!("\nmissing: {}", printable(missing)));
+        text.push('\n');
+    }
+    super::print(&text)
+}
+
+fn process_text(text: &mut String, report: &InfoReport) {
+    let info = &report.info;
+    let mut table = Table::indented(2);
+    let mut row = |name: &str, value: String| table.row([(PLACE, name.into()), (Style::new(), value)]);
+    if let Some(parent) = info.parent {
+        row("parent", parent.to_string());
+    }
+    if let Some(path) = &info.executable {
+        row("executable", quoted(path));
+    }
+    let arguments: Vec<String> = info.command_line.iter().map(|argument| quoted(argument)).collect();
+    row("command line", arguments.join(" "));
+    if let Some(path) = &info.working_directory {
+        row("directory", quoted(path));
+    }
+    if let Some(age) = info.started.and_then(|started| SystemTime::now().duration_since(started).ok()) {
+        row("started", format!("{} ago", age_text(age.as_secs())));
+    }
+    row("architecture", info.arch.info().name.into());
+    if let Some(children) = report.children.as_ref().filter(|children| !children.is_empty()) {
+        let children: Vec<String> = children.iter().map(ToString::to_string).collect();
+        row("children", children.join(" "));
+    }
+    table.write(text, 40);
+}
+
+fn threads_text(text: &mut String, threads: &[Thread]) {
+    let mut table = Table::indented(2);
+    for thread in threads {
+        let cpu = thread.cpu_time.map_or_else(String::new, |time| format!("{:.2} s", time.as_secs_f64()));
+        let waits = thread.wait_channel.clone().unwrap_or_default();
+        let plain = Style::new();
+        table.row([
+            (plain, thread.id.to_string()),
+            (FUNCTION, printable(thread.name.as_deref().unwrap_or_default())),
+            (plain, thread.state.to_string()),
+            (plain, cpu),
+            (PLACE, printable(&waits)),
+            (WARNING, thread.not_stopped.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ]);
+    }
+    table.write(text, 40);
+}
+
+fn module_text(text: &mut String, report: &ModuleReport) {
+    let module = &report.module;
+    let _ = write!(text, "  ");
+    styled(text, FUNCTION, &printable(&module.path_lossy()));
+    let deleted = if module.deleted { "  (deleted)" } else { "" };
+    let _ = writeln!(text, "{deleted}");
+    let mut table = Table::indented(4);
+    let mut row = |name: &str, value: String| table.row([(PLACE, name.into()), (Style::new(), value)]);
+    row("range", format!("{} - {}", module.range.start, module.range.end));
+    row("load bias", format!("{:#x}", module.bias));
+    row("build-id", module.build_id.as_ref().map_or_else(|| "none".into(), ToString::to_string));
+    match &report.debug_path {
+        Some(path) => row("debug file", path.display().to_string()),
+        None => row("debug file", "none found".into()),
+    }
+    for step in &report.searched {
+        row("looked at", format!("{} ({}: {})", step.path.display(), sought(step.what), outcome(&step.outcome)));
+    }
+    for problem in &report.problems {
+        row("problem", printable(problem));
+    }
+    table.write(text, 40);
+}
+
+fn mappings_text(text: &mut String, mappings: &Mappings) {
+    for mapping in mappings {
+        let deleted = if mapping.deleted { " (deleted)" } else { "" };
+        let _ = writeln!(
+            text,
+            "  {:016x}-{:016x} {} {:>10} {:>8x}  {}{deleted}",
+            mapping.range.start.0,
+            mapping.range.end.0,
+            mapping.permissions,
+            size_text(mapping.bytes()),
+            mapping.offset,
+            printable(&String::from_utf8_lossy(&mapping.name)),
+        );
+    }
+}
+
+/// An argument as a shell would take it; bytes that are not text as `\xNN`.
+fn quoted(bytes: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-=+:,@%".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(|letter| letter.is_control() || letter == '\'') => format!("'{text}'"),
+        _ => {
+            let escape = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            };
+            format!("$'{}'", bytes.iter().map(escape).collect::<String>())
+        }
+    }
+}
+
+fn age_text(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn size_text(bytes: u64) -> String {
+    match bytes >> 10 {
+        kib @ 0..10_000 => format!("{kib} KiB"),
+        kib @ 10_000..10_000_000 => format!("{} MiB", kib >> 10),
+        kib => format!("{} GiB", kib >> 20),
+    }
+}
+
+fn sought(what: Sought) -> &'static str {
+    match what {
+        Sought::Binary => "binary",
+        Sought::Memory => "memory",
+        Sought::BuildId => "build-id",
+        Sought::DebugLink => "debug link",
+        Sought::MiniDebugInfo => "mini debug info",
+        Sought::Supplementary => "supplementary file",
+        _ => "other",
+    }
+}
+
+fn outcome(outcome: &SearchOutcome) -> String {
+    match outcome {
+        SearchOutcome::Found => "found".into(),
+        SearchOutcome::FoundUnverified => "found, unverified".into(),
+        SearchOutcome::Missing => "not there".into(),
+        SearchOutcome::WrongBuild { .. } => "another build".into(),
+        SearchOutcome::WrongLayout => "another layout".into(),
+        SearchOutcome::WrongCrc => "wrong checksum".into(),
+        SearchOutcome::Malformed(why) => format!("malformed: {why}"),
+        SearchOutcome::Unreadable(why) => format!("unreadable: {why}"),
+        _ => "not usable".into(),
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    pid: u32,
+    #[serde(flatten)]
+    process: Option<ProcessPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<Vec<ThreadPart<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<Vec<ModulePart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mappings: Option<Vec<MappingPart>>,
+    missing: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ProcessPart {
+    parent: Option<u32>,
+    name: String,
+    executable: Option<Bytes>,
+    command_line: Vec<Bytes>,
+    working_directory: Option<Bytes>,
+    started_unix: Option<f64>,
+    arch: &'static str,
+    children: Option<Vec<u32>>,
+}
+
+#[derive(Serialize)]
+struct ThreadPart<'a> {
+    tid: u32,
+    name: Option<&'a str>,
+    state: &'static str,
+    idle: bool,
+    cpu_ms: Option<f64>,
+    wait_channel: Option<&'a str>,
+    syscall: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ModulePart {
+    path: Bytes,
+    start: Hex,
+    end: Hex,
+    bias: Hex,
+    kind: &'static str,
+    deleted: bool,
+    executable: bool,
+    build_id: Option<String>,
+    debug_file: Option<String>,
+    searched: Vec<SearchPart>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SearchPart {
+    what: &'static str,
+    path: String,
+    found: bool,
+    outcome: String,
+}
+
+#[derive(Serialize)]
+struct MappingPart {
+    start: Hex,
+    end: Hex,
+    permissions: String,
+    offset: u64,
+    name: Bytes,
+    deleted: bool,
+}
+
+/// A string where the bytes are UTF-8, and otherwise an object with them in hexadecimal: nothing is lost.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Other { bytes: String },
+}
+
+impl Bytes {
+    fn new(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.into()),
+            Err(_) => Self::Other { bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+}
+
+pub(crate) fn info_json(report: &InfoReport) -> std::io::Result<()> {
+    json::print(&Report {
+        version: VERSION,
+        pid: report.info.id.0,
+        process: report.show_process.then(|| process_part(report)),
+        threads: report.threads.as_ref().map(|threads| threads.iter().map(thread_part).collect()),
+        modules: report.modules.as_ref().map(|modules| modules.iter().map(module_part).collect()),
+        mappings: report.mappings.as_ref().map(|mappings| mappings.iter().map(mapping_part).collect()),
+        missing: &report.missing,
+    })
+}
+
+fn process_part(report: &InfoReport) -> ProcessPart {
+    let info = &report.info;
+    let since_epoch = |started: SystemTime| started.duration_since(SystemTime::UNIX_EPOCH).ok();
+    ProcessPart {
+        parent: info.parent.map(|parent| parent.0),
+        name: info.name.clone(),
+        executable: info.executable.as_deref().map(Bytes::new),
+        command_line: info.command_line.iter().map(|argument| Bytes::new(argument)).collect(),
+        working_directory: info.working_directory.as_deref().map(Bytes::new),
+        started_unix: info.started.and_then(since_epoch).map(|since| since.as_secs_f64()),
+        arch: info.arch.info().name,
+        children: report.children.as_ref().map(|children| children.iter().map(|child| child.0).collect()),
+    }
+}
+
+fn thread_part(thread: &Thread) -> ThreadPart<'_> {
+    ThreadPart {
+        tid: thread.id.0,
+        name: thread.name.as_deref(),
+        state: thread.state.as_str(),
+        idle: thread.state != ThreadState::Running,
+        cpu_ms: thread.cpu_time.map(super::milliseconds),
+        wait_channel: thread.wait_channel.as_deref(),
+        syscall: thread.syscall.as_deref(),
+    }
+}
+
+fn module_part(report: &ModuleReport) -> ModulePart {
+    let module = &report.module;
+    let search = |step: &SearchStep| SearchPart {
+        what: sought(step.what),
+        path: step.path.display().to_string(),
+        found: step.outcome.is_found(),
+        outcome: outcome(&step.outcome),
+    };
+    ModulePart {
+        path: Bytes::new(&module.path),
+        start: Hex(module.range.start.0),
+        end: Hex(module.range.end.0),
+        bias: Hex(module.bias),
+        kind: if module.kind == ModuleKind::Vdso { "vdso" } else { "file" },
+        deleted: module.deleted,
+        executable: module.is_executable,
+        build_id: module.build_id.as_ref().map(ToString::to_string),
+        debug_file: report.debug_path.as_ref().map(|path| path.display().to_string()),
+        searched: report.searched.iter().map(search).collect(),
+        problems: report.problems.clone(),
+    }
+}
+
+fn mapping_part(mapping: &prospect::process::Mapping) -> MappingPart {
+    MappingPart {
+        start: Hex(mapping.range.start.0),
+        end: Hex(mapping.range.end.0),
+        permissions: mapping.permissions.to_string(),
+        offset: mapping.offset,
+        name: Bytes::new(&mapping.name),
+        deleted: mapping.deleted,
+    }
+}

@@ -1,0 +1,183 @@
+//! The JSON of `prospect stack`. Its schema is documented in docs/json.md: what is there only grows within
+//! a version.
+
+use std::collections::BTreeMap;
+
+use prospect::{
+    Call, ThreadStack,
+    process::{Addr, Registers},
+};
+use serde::Serialize;
+
+use super::{Layout, StackReport, merge, milliseconds};
+
+/// The version of all JSON that this command prints.
+pub(crate) const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    target: Target<'a>,
+    mode: &'static str,
+    pause_ms: Option<f64>,
+    complete: bool,
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<Vec<Thread<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<Group<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    pid: u32,
+    name: &'a str,
+    executable: Option<String>,
+    arch: &'static str,
+}
+
+#[derive(Serialize)]
+struct Thread<'a> {
+    tid: u32,
+    name: Option<&'a str>,
+    state: &'static str,
+    #[serde(flatten)]
+    stack: Stack<'a>,
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    tids: Vec<u32>,
+    names: Vec<Option<&'a str>>,
+    #[serde(flatten)]
+    stack: Stack<'a>,
+}
+
+#[derive(Serialize)]
+struct Stack<'a> {
+    not_stopped: Option<String>,
+    wait_channel: Option<&'a str>,
+    syscall: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registers: Option<BTreeMap<&'static str, Hex>>,
+    frames: Vec<Frame<'a>>,
+    end: &'static str,
+    end_reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    pc: Hex,
+    function: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    column: Option<u32>,
+    module: Option<&'a str>,
+    offset: Option<Hex>,
+    inline: bool,
+    trust: &'static str,
+    stepper: &'static str,
+    sp: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registers: Option<BTreeMap<&'static str, Hex>>,
+}
+
+/// An address as a string: JSON's numbers are not exact beyond 2⁵³.
+pub(crate) struct Hex(pub(crate) u64);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+/// Prints a report as one line of JSON.
+pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Result<()> {
+    let groups = layout.merge.then(|| {
+        let groups = merge::groups(&report.threads);
+        groups.iter().map(|group| Group::new(group, layout)).collect()
+    });
+    let threads = || report.threads.iter().map(|thread| Thread::new(thread, layout)).collect();
+    let executable = report.target.executable.as_deref();
+    print(&Report {
+        version: VERSION,
+        target: Target {
+            pid: report.target.id.0,
+            name: &report.target.name,
+            executable: executable.map(|path| String::from_utf8_lossy(path).into_owned()),
+            arch: report.target.arch.info().name,
+        },
+        mode: report.mode.as_str(),
+        pause_ms: report.pause.map(milliseconds),
+        complete: report.is_complete(),
+        warnings: &report.warnings,
+        threads: groups.is_none().then(threads),
+        groups,
+    })
+}
+
+/// Prints a value as one line.
+pub(crate) fn print(value: &impl Serialize) -> std::io::Result<()> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    super::print(&text)
+}
+
+impl<'a> Thread<'a> {
+    fn new(thread: &'a ThreadStack, layout: Layout) -> Self {
+        Self {
+            tid: thread.thread.id.0,
+            name: thread.thread.name.as_deref(),
+            state: thread.thread.state.as_str(),
+            stack: Stack::new(thread, layout),
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    fn new(threads: &[&'a ThreadStack], layout: Layout) -> Self {
+        Self {
+            tids: threads.iter().map(|thread| thread.thread.id.0).collect(),
+            names: threads.iter().map(|thread| thread.thread.name.as_deref()).collect(),
+            stack: Stack::new(threads[0], Layout { registers: false, ..layout }),
+        }
+    }
+}
+
+impl<'a> Stack<'a> {
+    fn new(thread: &'a ThreadStack, layout: Layout) -> Self {
+        let end = thread.end.as_ref();
+        Self {
+            not_stopped: thread.thread.not_stopped.as_ref().map(ToString::to_string),
+            wait_channel: thread.thread.wait_channel.as_deref(),
+            syscall: thread.thread.syscall.as_deref(),
+            registers: thread.registers.as_ref().filter(|_| layout.registers).map(registers),
+            frames: thread.calls().map(|call| Frame::new(call, layout)).collect(),
+            end: end.map_or("not-walked", |end| end.as_str()),
+            end_reason: end.filter(|end| !end.is_complete()).map(ToString::to_string),
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn new(call: Call<'a>, layout: Layout) -> Self {
+        Self {
+            pc: Hex(call.frame.code.addr().0),
+            function: call.function,
+            file: call.file,
+            line: call.line,
+            column: call.column,
+            module: call.module.map(|module| &*module.path),
+            offset: call.module.map(|module| Hex(module.offset.0)),
+            inline: call.inlined,
+            trust: call.frame.trust.as_str(),
+            stepper: call.frame.found_by,
+            sp: call.frame.registers.sp().map(|Addr(sp)| Hex(sp)),
+            registers: layout.registers.then(|| registers(&call.frame.registers)),
+        }
+    }
+}
+
+fn registers(registers: &Registers) -> BTreeMap<&'static str, Hex> {
+    registers.known().map(|(register, value)| (register.name, Hex(value))).collect()
+}

@@ -1,0 +1,60 @@
+//! What the command prints: for people, and for scripts.
+
+mod doctor;
+mod info;
+mod json;
+mod merge;
+mod style;
+mod text;
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use prospect::{Mode, ThreadStack, process::ProcessInfo};
+
+pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
+pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
+pub(crate) use json::stack_json;
+pub(crate) use text::stack_text;
+
+/// The stacks of a process, ready to be printed: owned values, read from a process that runs on.
+#[derive(Debug)]
+pub(crate) struct StackReport {
+    pub(crate) target: ProcessInfo,
+    pub(crate) mode: Mode,
+    /// For how long it was held; `None` when it was not.
+    pub(crate) pause: Option<Duration>,
+    pub(crate) threads: Vec<ThreadStack>,
+    /// What a reader should know before believing the names.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What of a report is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) addresses: bool,
+    pub(crate) registers: bool,
+    pub(crate) merge: bool,
+}
+
+impl StackReport {
+    /// Whether every thread has a whole stack.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.threads.iter().all(ThreadStack::is_complete)
+    }
+}
+
+/// Writes text with styles to stdout, which leaves them out where they are not wanted (no terminal,
+/// `NO_COLOR`).
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut output = anstream::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// Milliseconds with three digits: microseconds are what a pause is measured in.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,143 @@
+//! What a command looks at: the one grammar of all subcommands.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use prospect::{live::procfs, process::ProcessId};
+
+use crate::{
+    commands::demo,
+    exit::{Failure, Result},
+};
+
+/// The arguments that say what to look at.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TargetArgs {
+    /// What to look at: the number of a process.
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    /// Every process of this name.
+    #[arg(long, value_name = "NAME")]
+    name: Vec<OsString>,
+
+    /// Look at a small program that comes with this command, to see what it does.
+    #[arg(long, conflicts_with_all = ["targets", "name", "command"])]
+    demo: bool,
+
+    /// Start this command, look at it after `--after` seconds, and end it. What it writes goes to stderr.
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["targets", "name"])]
+    command: Vec<OsString>,
+
+    /// How long a started command runs before it is looked at.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    after: Duration,
+}
+
+/// What was asked for, found.
+pub(crate) struct Targets {
+    pub(crate) processes: Vec<ProcessId>,
+    /// A process that we started, and end.
+    child: Option<Launched>,
+}
+
+struct Launched(Child);
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl TargetArgs {
+    /// Finds or starts what is to be looked at.
+    pub(crate) fn find(&self) -> Result<Targets> {
+        if self.demo {
+            return Ok(Targets::launched(demo::start()?));
+        }
+        if let Some((program, arguments)) = self.command.split_first() {
+            return self.launch(program, arguments);
+        }
+        let mut processes = Vec::new();
+        for target in &self.targets {
+            processes.push(pid(target)?);
+        }
+        for name in &self.name {
+            let found = procfs::find_by_name(name.as_bytes()).map_err(Failure::failed)?;
+            if found.is_empty() {
+                return Err(Failure::not_found(format_args!(
+                    "there is no process named {}",
+                    name.to_string_lossy()
+                )));
+            }
+            processes.extend(found);
+        }
+        if processes.is_empty() {
+            return Err(Failure::usage(
+                "nothing to look at: give a process number, --name NAME, --demo, or -- COMMAND",
+            ));
+        }
+        Ok(Targets { processes, child: None })
+    }
+
+    fn launch(&self, program: &OsString, arguments: &[OsString]) -> Result<Targets> {
+        let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::failed)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(stderr);
+        let child = command.spawn().map_err(|error| {
+            let message = format!("cannot start {}: {error}", program.to_string_lossy());
+            match error.kind() {
+                io::ErrorKind::NotFound => Failure::not_found(message),
+                _ => Failure::failed(message),
+            }
+        })?;
+        let mut launched = Launched(child);
+        thread::sleep(self.after);
+        if let Ok(Some(status)) = launched.0.try_wait() {
+            return Err(Failure::failed(format_args!(
+                "{} ended ({status}) before it was looked at; see --after",
+                program.to_string_lossy()
+            )));
+        }
+        Ok(Targets { processes: vec![ProcessId(launched.0.id())], child: Some(launched) })
+    }
+}
+
+impl Targets {
+    fn launched(child: Child) -> Self {
+        Self { processes: vec![ProcessId(child.id())], child: Some(Launched(child)) }
+    }
+
+    /// Ends what was started for this.
+    pub(crate) fn end(self) {
+        drop(self.child);
+        // What the process wrote to stderr before it ended stands before what we write to stdout.
+        let _ = io::stderr().flush();
+    }
+}
+
+fn pid(target: &str) -> Result<ProcessId> {
+    match target.parse::<u32>() {
+        Ok(pid) if pid > 0 => Ok(ProcessId(pid)),
+        _ if target.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(Failure::not_found(format_args!("there is no process {target}")))
+        }
+        _ => Err(Failure::usage(format_args!(
+            "{target:?} is not the number of a process (a process by name: --name {target})"
+        ))),
+    }
+}
+
+/// Reads a number of seconds, which may have a fraction.
+pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

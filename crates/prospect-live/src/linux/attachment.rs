@@ -1,0 +1,289 @@
+//! Holding the threads of a process still, and letting them go as they were.
+//!
+//! The order is what keeps the pause short: what can be known without stopping (names, states) is read
+//! first; threads that wait in the kernel where nothing wakes them are given their chance before any other
+//! is held; idle threads are held next, which costs them nothing; the running ones last, and they are let
+//! go first.
+//!
+//! The kernel lets go whatever the tracer's *thread* still holds when that thread ends, by whatever means:
+//! so an attachment lives on a thread of its own ([`super::tracer`]), and nothing stays behind: neither when
+//! the program is killed, nor a thread that stops only after we have given up on it.
+
+use std::{
+    collections::HashSet,
+    io,
+    marker::PhantomData,
+    time::{Duration, Instant},
+};
+
+use prospect_process::{Arch, FrozenThread, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState};
+
+use super::{
+    LiveError,
+    procfs::{TaskDirectory, ThreadFacts},
+    ptrace::{self, Stop, Waited},
+};
+
+/// How long a thread that the kernel does not let stop (state `D`) is waited for.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// The longest sleep between two looks at threads that have not stopped yet.
+const LONGEST_SLEEP: Duration = Duration::from_micros(500);
+
+/// One thread, held or not.
+#[derive(Debug)]
+struct HeldThread {
+    thread: Thread,
+    registers: Option<Registers>,
+    hold: Hold,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hold {
+    /// It is not ours.
+    Not,
+    /// It is ours and has not stopped.
+    Seized,
+    /// It stands.
+    Stopped(Stop),
+}
+
+/// The threads of a process, held by the calling thread until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    process: ProcessId,
+    threads: Vec<HeldThread>,
+    /// When the first thread was asked to stop.
+    began: Instant,
+    deadline: Instant,
+    /// Only the thread that stopped them can let them go.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Attachment {
+    /// Holds every thread of a process, or `only` one.
+    ///
+    /// # Errors
+    /// When there is no such process, or none of its threads may be held. A thread that cannot be stopped
+    /// is no error: it says so itself.
+    pub(crate) fn stop(
+        process: ProcessId,
+        only: Option<ThreadId>,
+        deadline: Instant,
+    ) -> Result<Self, LiveError> {
+        let tasks = TaskDirectory::open(process)?;
+        let now = Instant::now();
+        let mut attachment =
+            Self { process, threads: Vec::new(), began: now, deadline, _not_send: PhantomData };
+        let mut known = HashSet::new();
+        loop {
+            let mut new = match only {
+                Some(thread) => vec![thread],
+                None => tasks.task_ids()?,
+            };
+            new.retain(|thread| known.insert(*thread));
+            if new.is_empty() {
+                break;
+            }
+            let first_round = attachment.threads.is_empty();
+            attachment.hold(&tasks, &new, first_round)?;
+            // A process whose threads are born faster than they are held ends the search here.
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        // What ended meanwhile is not a thread of this process any more.
+        attachment.threads.retain(|held| held.thread.not_stopped != Some(NoRegisters::Exited));
+        if attachment.threads.is_empty() {
+            return Err(match only {
+                Some(thread) => LiveError::NoSuchThread(thread),
+                None => LiveError::NoSuchProcess(process),
+            });
+        }
+        Ok(attachment)
+    }
+
+    /// Seizes `new` threads and waits until they stand.
+    fn hold(&mut self, tasks: &TaskDirectory, new: &[ThreadId], first_round: bool) -> Result<(), LiveError> {
+        let start = self.threads.len();
+        let mut refused = None;
+        for id in new {
+            // One that is gone by now is not a thread of this process any more.
+            let Ok(ThreadFacts { thread, .. }) = tasks.thread(*id) else { continue };
+            let mut held = HeldThread { thread, registers: None, hold: Hold::Not };
+            if held.thread.not_stopped.is_none() {
+                match ptrace::seize(*id) {
+                    Ok(()) => held.hold = Hold::Seized,
+                    Err(error) => {
+                        let Ok(facts) = tasks.thread_in_detail(*id) else { continue };
+                        held.thread = facts.thread;
+                        if let Some(error) = why_not_seized(&mut held.thread, error) {
+                            refused.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+            self.threads.push(held);
+        }
+        let nothing_held = !self.threads.iter().any(|held| held.hold == Hold::Seized);
+        if let Some(error) = refused.filter(|_| first_round && nothing_held) {
+            return Err(LiveError::refused(self.process, error));
+        }
+        if first_round {
+            self.began = Instant::now();
+        }
+        let in_state = |held: &[HeldThread], wanted: fn(ThreadState) -> bool| {
+            let indices = (start..).zip(&held[start..]);
+            let chosen = indices.filter(|(_, held)| held.hold == Hold::Seized && wanted(held.thread.state));
+            chosen.map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let stuck = in_state(&self.threads, |state| state == ThreadState::Uninterruptible);
+        if !stuck.is_empty() {
+            self.interrupt_and_wait(tasks, stuck);
+            if first_round && !self.threads.iter().any(|held| matches!(held.hold, Hold::Stopped(_))) {
+                self.began = Instant::now();
+            }
+        }
+        let idle = in_state(&self.threads, |state| {
+            !matches!(state, ThreadState::Uninterruptible | ThreadState::Running)
+        });
+        self.interrupt_and_wait(tasks, idle);
+        let running = in_state(&self.threads, |state| state == ThreadState::Running);
+        self.interrupt_and_wait(tasks, running);
+        Ok(())
+    }
+
+    /// Interrupts the threads with these indices and waits until each stands, has ended, or is given up.
+    fn interrupt_and_wait(&mut self, tasks: &TaskDirectory, mut waiting: Vec<usize>) {
+        for index in &waiting {
+            // An error means that it has ended, which waiting for it shows.
+            let _ = ptrace::interrupt(self.threads[*index].thread.id);
+        }
+        let began = Instant::now();
+        let mut sleep = Duration::from_micros(10);
+        let mut idle_rounds = 0;
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            waiting.retain(|index| !look_at(&mut self.threads[*index]));
+            if waiting.len() < before {
+                idle_rounds = 0;
+                continue;
+            }
+            idle_rounds += 1;
+            if idle_rounds < 100 {
+                ptrace::yield_processor();
+                continue;
+            }
+            let now = Instant::now();
+            let (in_grace, in_time) = (now < began + GRACE, now < self.deadline);
+            if !in_grace || !in_time {
+                waiting.retain(|index| !give_up(&mut self.threads[*index], tasks, in_time));
+            }
+            std::thread::sleep(sleep);
+            sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
+    }
+
+    /// What the threads are like: to be taken once.
+    pub(crate) fn take_threads(&mut self) -> Vec<FrozenThread> {
+        let take = |held: &mut HeldThread| {
+            let rest = Thread { state: held.thread.state, ..Thread::new(held.thread.id) };
+            let thread = std::mem::replace(&mut held.thread, rest);
+            FrozenThread { thread, registers: held.registers.take() }
+        };
+        self.threads.iter_mut().map(take).collect()
+    }
+
+    /// Lets all threads go on, and says how long the first of them was held.
+    pub(crate) fn release(mut self) -> Duration {
+        self.detach_all();
+        self.began.elapsed()
+    }
+
+    fn detach_all(&mut self) {
+        let (running, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut self.threads)
+            .into_iter()
+            .filter(|held| held.hold != Hold::Not)
+            .partition(|held| held.thread.state == ThreadState::Running);
+        for held in running.iter().chain(&idle) {
+            let signal = match held.hold {
+                Hold::Stopped(Stop::Signal(signal)) => signal,
+                _ => 0,
+            };
+            // What was given up may stand by now. Who cannot be detached has ended, or is let go when
+            // this thread ends.
+            let _ = ptrace::detach(held.thread.id, signal);
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.detach_all();
+    }
+}
+
+/// Says in `thread` why it could not be seized, and returns the error where that is a refusal.
+fn why_not_seized(thread: &mut Thread, error: io::Error) -> Option<io::Error> {
+    // One that ended between the listing and now is refused too; what is known of it says so.
+    if thread.not_stopped.is_some() {
+        return None;
+    }
+    let ended = error.raw_os_error() == Some(libc::ESRCH);
+    thread.not_stopped =
+        Some(if ended { NoRegisters::Exited } else { NoRegisters::Refused(error.to_string()) });
+    (!ended).then_some(error)
+}
+
+/// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.
+fn look_at(held: &mut HeldThread) -> bool {
+    match ptrace::wait(held.thread.id) {
+        Waited::Nothing => false,
+        Waited::Ended => {
+            held.hold = Hold::Not;
+            held.thread.not_stopped = Some(NoRegisters::Exited);
+            true
+        }
+        Waited::Stopped(stop) => {
+            held.hold = Hold::Stopped(stop);
+            match registers(held.thread.id) {
+                Ok(registers) => held.registers = Some(registers),
+                Err(reason) => held.thread.not_stopped = Some(reason),
+            }
+            true
+        }
+    }
+}
+
+fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
+    let mut bytes = [0; ptrace::REGISTER_SET_BYTES];
+    // An error: it was killed while it stood.
+    let length = ptrace::register_set(thread, &mut bytes).map_err(|_| NoRegisters::Exited)?;
+    let unknown = || format!("its register set of {length} bytes is of no architecture that is known");
+    let arch = Arch::from_regset_bytes(length).ok_or_else(|| NoRegisters::Refused(unknown()))?;
+    Ok(Registers::from_regset(arch, &bytes[..length]))
+}
+
+/// Whether there is no use in waiting longer for a thread; says why it was given up.
+fn give_up(held: &mut HeldThread, tasks: &TaskDirectory, in_time: bool) -> bool {
+    let id = held.thread.id;
+    let Ok(ThreadFacts { mut thread, registers: waiting, .. }) = tasks.thread_in_detail(id) else {
+        held.thread.not_stopped = Some(NoRegisters::Exited);
+        return true;
+    };
+    match thread.state {
+        _ if thread.not_stopped.is_some() => {}
+        ThreadState::Uninterruptible => thread.not_stopped = Some(NoRegisters::Uninterruptible),
+        // It stands, and that was reported to somebody else who waits for every child of this program.
+        ThreadState::Traced if registers(id).is_ok() => {
+            held.hold = Hold::Stopped(Stop::Interrupted);
+            held.registers = registers(id).ok();
+            return true;
+        }
+        _ if in_time => return false,
+        _ => thread.not_stopped = Some(NoRegisters::Deadline),
+    }
+    held.registers = waiting;
+    held.thread = thread;
+    true
+}

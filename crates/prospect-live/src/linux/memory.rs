@@ -1,0 +1,159 @@
+//! The memory of a live process.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use prospect_process::{
+    Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable,
+    memory::ReadRequest,
+};
+
+use super::{procfs, ptrace};
+
+/// The memory of a process as it is at the time of each read: while the process runs, two reads may be of
+/// two moments.
+#[derive(Debug)]
+pub struct LiveMemory {
+    process: ProcessId,
+    /// The thread through which it is read. When the first thread of a process has ended, the memory is
+    /// reached through any other.
+    thread: AtomicU32,
+}
+
+impl LiveMemory {
+    /// The memory of a process, which need not be stopped.
+    #[must_use]
+    pub fn new(process: ProcessId) -> Self {
+        Self { process, thread: AtomicU32::new(process.0) }
+    }
+
+    fn thread(&self) -> ThreadId {
+        ThreadId(self.thread.load(Ordering::Relaxed))
+    }
+
+    /// Runs a read, and runs it again through a thread that lives when the one in use has ended.
+    fn through_a_live_thread(
+        &self,
+        mut read: impl FnMut(ThreadId) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let error = match read(self.thread()) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => error,
+            result => return result,
+        };
+        for thread in procfs::task_ids(self.process).unwrap_or_default() {
+            match read(thread) {
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                result => {
+                    self.thread.store(thread.0, Ordering::Relaxed);
+                    return result;
+                }
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Memory for LiveMemory {
+    fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let unreadable = |why| MemoryError { at, why };
+        match self.through_a_live_thread(|thread| ptrace::read_memory_at(thread, at.0, buffer)) {
+            Ok(0) => Err(unreadable(Unreadable::Unmapped)),
+            Ok(read) => Ok(read),
+            Err(error) => Err(unreadable(match error.raw_os_error() {
+                Some(libc::EPERM | libc::EACCES) => Unreadable::Denied,
+                Some(libc::ESRCH) => Unreadable::Gone,
+                _ => Unreadable::Unmapped,
+            })),
+        }
+    }
+
+    fn read_many(&self, requests: &mut [ReadRequest<'_>]) {
+        let mut next = 0;
+        while next < requests.len() {
+            let rest = &mut requests[next..];
+            let mut reads: Vec<ptrace::RemoteRead<'_>> = rest
+                .iter_mut()
+                .take(ptrace::MOST_READS)
+                .map(|request| ptrace::RemoteRead { at: request.at.0, buffer: request.buffer })
+                .collect();
+            let read = self.through_a_live_thread(|thread| ptrace::read_memory(thread, &mut reads));
+            let count = reads.len();
+            let (complete, partial) = share_out(&mut rest[..count], read.unwrap_or(0));
+            next += complete;
+            if complete < count {
+                // This one broke the series: what there is of it, then on with the one after it.
+                let request = &mut requests[next];
+                let more = request.at.wrapping_add(partial as u64);
+                request.done = partial + self.read_available(more, &mut request.buffer[partial..]);
+                next += 1;
+            }
+        }
+    }
+}
+
+/// Says of each request how much of `read` bytes is its own: how many are complete, and how much the
+/// next one has.
+fn share_out(requests: &mut [ReadRequest<'_>], mut read: usize) -> (usize, usize) {
+    for (index, request) in requests.iter_mut().enumerate() {
+        if read < request.buffer.len() {
+            return (index, read);
+        }
+        request.done = request.buffer.len();
+        read -= request.done;
+    }
+    (requests.len(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> LiveMemory {
+        LiveMemory::new(ProcessId(std::process::id()))
+    }
+
+    #[test]
+    fn a_read_over_the_end_of_a_mapping_gives_what_there_is() {
+        let page = vec![7u8; 4096];
+        let mut buffer = [0; 16];
+        assert_eq!(own().read_up_to(Addr(page.as_ptr() as u64), &mut buffer), Ok(16));
+        assert_eq!(buffer, [7; 16]);
+        let error = own().read_up_to(Addr(8), &mut buffer).unwrap_err();
+        assert_eq!(error, MemoryError { at: Addr(8), why: Unreadable::Unmapped });
+    }
+
+    #[test]
+    fn a_bad_request_among_many_does_not_hurt_the_others() {
+        let source: Vec<u8> = (0..=255).collect();
+        let at = Addr(source.as_ptr() as u64);
+        let mut buffers = vec![[0u8; 64]; 3000];
+        let mut requests: Vec<ReadRequest<'_>> = buffers
+            .iter_mut()
+            .enumerate()
+            .map(|(index, buffer)| ReadRequest {
+                at: if index % 100 == 50 { Addr(16) } else { at },
+                buffer,
+                done: 0,
+            })
+            .collect();
+        own().read_many(&mut requests);
+        for (index, request) in requests.iter().enumerate() {
+            assert_eq!(request.done, if index % 100 == 50 { 0 } else { 64 }, "{index}");
+        }
+        assert!(buffers[0][..] == source[..64] && buffers[2999][..] == source[..64]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_said_to_be_gone() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let memory = LiveMemory::new(ProcessId(child.id()));
+        child.wait().unwrap();
+        let error = memory.read_up_to(Addr(0x1000), &mut [0; 4]).unwrap_err();
+        assert_eq!(error.why, Unreadable::Gone);
+    }
+}

@@ -1,0 +1,17 @@
+//! Linux: `/proc`, ptrace and `process_vm_readv`.
+
+pub mod permission;
+pub mod procfs;
+
+mod attachment;
+mod error;
+mod memory;
+mod process;
+mod ptrace;
+mod stopped;
+mod tracer;
+
+pub use error::LiveError;
+pub use memory::LiveMemory;
+pub use process::{Freeze, LiveProcess};
+pub use stopped::Stopped;

@@ -1,0 +1,159 @@
+//! `/proc/PID/stat` and `/proc/PID/task/TID/stat`: one line of numbers.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use prospect_process::{ProcessId, ThreadState};
+
+use super::{ProcError, clock, cursor::Cursor, file::read_once};
+
+/// Room for any `stat` line: a name of at most 64 bytes and 52 numbers of at most 20 digits.
+pub(super) const LINE_BYTES: usize = 2048;
+
+/// The flag of a thread that belongs to the kernel (`PF_KTHREAD` in `include/linux/sched.h`).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// What is used of a `stat` line; of a process or of one thread, by where it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat<'a> {
+    /// The number of the process or thread.
+    pub id: u32,
+    /// Its short name, any bytes.
+    pub name: &'a [u8],
+    /// What it is doing.
+    pub state: ThreadState,
+    /// Its parent process; 0 for none, or for one outside of our pid namespace.
+    pub parent: u32,
+    /// The kernel's flags for it (`PF_…`).
+    pub flags: u64,
+    /// Processor time in user mode, in clock ticks.
+    pub user_ticks: u64,
+    /// Processor time in the kernel, in clock ticks.
+    pub system_ticks: u64,
+    /// How many threads the process has, the first one counted even after it has ended.
+    pub threads: u64,
+    /// When it started, in clock ticks after the machine did.
+    pub start_ticks: u64,
+}
+
+impl Stat<'_> {
+    /// Whether this belongs to the kernel.
+    #[must_use]
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & KERNEL_THREAD != 0
+    }
+
+    /// The processor time that was used.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        clock::duration(self.user_ticks.saturating_add(self.system_ticks))
+    }
+
+    /// When it started, exact to a second: the kernel gives the moment of boot in seconds.
+    #[must_use]
+    pub fn started(&self) -> Option<SystemTime> {
+        clock::boot_time()?.checked_add(clock::duration(self.start_ticks))
+    }
+
+    /// The name as text, with bytes that are not UTF-8 replaced.
+    #[must_use]
+    pub fn name_text(&self) -> String {
+        String::from_utf8_lossy(self.name).into_owned()
+    }
+}
+
+/// Reads a `stat` line; `None` when it ends before the start time or is none.
+///
+/// The name is put in parentheses without any escaping and may hold parentheses, blanks and newlines;
+/// no field behind it can hold a parenthesis, so that the last one ends it.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Option<Stat<'_>> {
+    let open = bytes.iter().position(|byte| *byte == b'(')?;
+    let close = bytes.iter().rposition(|byte| *byte == b')')?;
+    let name = bytes.get(open + 1..close)?;
+    let mut head = Cursor(&bytes[..open]);
+    let id = u32::try_from(head.decimal()?).ok()?;
+    let mut cursor = Cursor(&bytes[close + 1..]);
+    cursor.literal(b' ')?;
+    let state = ThreadState::from_code(cursor.byte()?);
+    cursor.blanks();
+    let parent = cursor.word().and_then(|word| Cursor(word).decimal())?;
+    let mut number = |skipped: usize| {
+        for _ in 0..skipped {
+            cursor.word()?;
+        }
+        cursor.word().and_then(|word| Cursor(word).decimal())
+    };
+    Some(Stat {
+        id,
+        name,
+        state,
+        parent: u32::try_from(parent).ok()?,
+        flags: number(4)?,
+        user_ticks: number(4)?,
+        system_ticks: number(0)?,
+        threads: number(4)?,
+        start_ticks: number(1)?,
+    })
+}
+
+/// The `stat` line of a process, read into `buffer`.
+///
+/// # Errors
+/// When the process is gone.
+pub fn process_stat(pid: ProcessId, buffer: &mut Vec<u8>) -> Result<Stat<'_>, ProcError> {
+    let path = format!("/proc/{pid}/stat");
+    let path = Path::new(&path);
+    buffer.resize(LINE_BYTES, 0);
+    let line = read_once(path, buffer).map_err(|error| ProcError::of_process(pid, path, error))?;
+    parse(line)
+        .ok_or_else(|| ProcError::Malformed { path: path.to_owned(), what: "fields up to the start time" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &str =
+        " S 7 8 9 -1 -1 4194560 11 12 13 14 15 16 17 18 20 -5 3 0 1234567 22 23 18446744073709551615\n";
+
+    #[test]
+    fn fields_are_where_the_manual_says() {
+        let line = format!("42 (cat){TAIL}");
+        let stat = parse(line.as_bytes()).unwrap();
+        assert_eq!((stat.id, stat.name, stat.state), (42, &b"cat"[..], ThreadState::Sleeping));
+        assert_eq!((stat.parent, stat.flags, stat.threads), (7, 4_194_560, 3));
+        assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (15, 16, 1_234_567));
+        assert!(!stat.is_kernel_thread());
+    }
+
+    #[test]
+    fn a_name_can_be_anything() {
+        let names: [&[u8]; 8] =
+            [b"", b")", b"(", b") R 1 (", b"a b", b"x\n1 (y) Z", b"\xff\xfe", b"((sd-pam))"];
+        for name in names {
+            let line = [b"1 (", name, b")", TAIL.as_bytes()].concat();
+            let stat = parse(&line).unwrap();
+            assert_eq!((stat.name, stat.state, stat.parent), (name, ThreadState::Sleeping, 7));
+        }
+    }
+
+    #[test]
+    fn short_lines_are_refused() {
+        let line = format!("42 (cat){TAIL}");
+        let needed = line.find("1234567").unwrap();
+        for length in 0..=needed {
+            assert_eq!(parse(&line.as_bytes()[..length]), None, "{length}");
+        }
+        assert!(parse(b")(").is_none());
+        assert!(parse(b"4294967296 (x) S 1 ").is_none());
+    }
+
+    #[test]
+    fn kernel_threads_are_told_by_their_flag() {
+        let line = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 1 0 0 20 0 1 0 7 0 0\n";
+        assert!(parse(line.as_bytes()).unwrap().is_kernel_thread());
+    }
+}

@@ -1,0 +1,154 @@
+//! The system calls that hold threads and read them, each made safe. `man 2 ptrace`.
+#![expect(unsafe_code, reason = "system calls that libc declares unsafe are called here and nowhere else")]
+
+use std::io;
+
+use prospect_process::ThreadId;
+
+/// Room for the largest general register set (`NT_PRSTATUS`).
+pub(crate) const REGISTER_SET_BYTES: usize = 512;
+
+/// How a thread stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    /// Because of our interrupt.
+    Interrupted,
+    /// Job control had stopped its process before (`SIGSTOP`, `SIGTSTP`…).
+    Group,
+    /// A signal was about to be delivered: it must be passed on when the thread is let go.
+    Signal(i32),
+}
+
+/// What there is to know of a thread that is to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waited {
+    /// Nothing yet.
+    Nothing,
+    /// It stands.
+    Stopped(Stop),
+    /// It has ended, or is not ours any more.
+    Ended,
+}
+
+fn pid(thread: ThreadId) -> libc::pid_t {
+    thread.0.cast_signed()
+}
+
+fn request(request: libc::c_uint, thread: ThreadId, data: usize) -> io::Result<()> {
+    // SAFETY: these requests take no pointer; `data` is a number to them.
+    let result = unsafe { libc::ptrace(request, pid(thread), 0usize, data) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Becomes the tracer of a thread without stopping it. It is let go when the calling thread ends,
+/// however it ends.
+pub(crate) fn seize(thread: ThreadId) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, thread, 0)
+}
+
+/// Asks a seized thread to stop; it runs no handler for that and no system call fails by it that would
+/// not be restarted.
+pub(crate) fn interrupt(thread: ThreadId) -> io::Result<()> {
+    request(libc::PTRACE_INTERRUPT, thread, 0)
+}
+
+/// Lets a stopped thread go, with the signal that it is to get (0: none).
+pub(crate) fn detach(thread: ThreadId, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, thread, signal.cast_unsigned() as usize)
+}
+
+/// Copies the general registers of a stopped thread (`NT_PRSTATUS`) and returns how many bytes they
+/// take: that says which architecture the thread runs as.
+pub(crate) fn register_set(
+    thread: ThreadId,
+    buffer: &mut [u8; REGISTER_SET_BYTES],
+) -> io::Result<usize> {
+    let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `vector` describes `buffer`, which outlives the call and is written within its length.
+    let result = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETREGSET,
+            pid(thread),
+            libc::NT_PRSTATUS as usize,
+            (&raw mut vector).cast::<libc::c_void>(),
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(vector.iov_len) }
+}
+
+/// Whether a tracee of the calling thread has stopped. Never waits.
+pub(crate) fn wait(thread: ThreadId) -> Waited {
+    let mut status = 0;
+    let flags = libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: `status` outlives the call.
+    match unsafe { libc::waitpid(pid(thread), &raw mut status, flags) } {
+        0 => Waited::Nothing,
+        -1 => match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EINTR) => Waited::Nothing,
+            _ => Waited::Ended,
+        },
+        _ if libc::WIFSTOPPED(status) => {
+            let signal = libc::WSTOPSIG(status);
+            Waited::Stopped(match (status >> 16, signal) {
+                (libc::PTRACE_EVENT_STOP, libc::SIGTRAP) => Stop::Interrupted,
+                (libc::PTRACE_EVENT_STOP, _) => Stop::Group,
+                _ => Stop::Signal(signal),
+            })
+        }
+        _ => Waited::Ended,
+    }
+}
+
+/// Lets other threads run on this processor.
+pub(crate) fn yield_processor() {
+    // SAFETY: it takes no argument.
+    unsafe { libc::sched_yield() };
+}
+
+/// One part of a read: where, and the buffer.
+pub(crate) struct RemoteRead<'a> {
+    pub(crate) at: u64,
+    pub(crate) buffer: &'a mut [u8],
+}
+
+/// As many reads as one system call takes (`IOV_MAX`).
+pub(crate) const MOST_READS: usize = 1024;
+
+/// Reads from the memory of the process that `thread` belongs to, in the order of `reads`, and returns
+/// how many bytes came: fewer than asked for where something could not be read, and all before it could.
+/// `man 2 process_vm_readv`.
+pub(crate) fn read_memory(thread: ThreadId, reads: &mut [RemoteRead<'_>]) -> io::Result<usize> {
+    let count = reads.len().min(MOST_READS);
+    let mut local = Vec::with_capacity(count);
+    let mut remote = Vec::with_capacity(count);
+    for read in &mut reads[..count] {
+        let length = read.buffer.len();
+        local.push(libc::iovec { iov_base: read.buffer.as_mut_ptr().cast(), iov_len: length });
+        remote.push(libc::iovec { iov_base: read.at as *mut libc::c_void, iov_len: length });
+    }
+    read_vectors(thread, &local, &remote)
+}
+
+/// [`read_memory`] of one range, without an allocation.
+pub(crate) fn read_memory_at(thread: ThreadId, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: buffer.len() };
+    read_vectors(thread, &[local], &[remote])
+}
+
+/// The local vectors must describe buffers that are exclusively the caller's.
+fn read_vectors(thread: ThreadId, local: &[libc::iovec], remote: &[libc::iovec]) -> io::Result<usize> {
+    // SAFETY: the callers in this file made `local` from exclusive borrows that outlive the call; the
+    // remote addresses are not ours and are only checked by the kernel.
+    let read = unsafe {
+        libc::process_vm_readv(
+            pid(thread),
+            local.as_ptr(),
+            local.len() as libc::c_ulong,
+            remote.as_ptr(),
+            remote.len() as libc::c_ulong,
+            0,
+        )
+    };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}

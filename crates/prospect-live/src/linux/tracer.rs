@@ -1,0 +1,113 @@
+//! The thread that holds a process still.
+//!
+//! Linux ties a tracee to the *thread* that traces it: only that one can read registers or let the tracee
+//! go, and when it ends, all its tracees are free. So each stop has a thread of its own, and whoever asked
+//! for the stop may be any thread, or several.
+
+use std::{
+    io,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use prospect_process::{FrozenThread, Mappings, ProcessId, ThreadId};
+
+use super::{
+    LiveError,
+    attachment::Attachment,
+    procfs,
+};
+
+/// What a stop found.
+pub(crate) struct Stop {
+    pub(crate) threads: Vec<FrozenThread>,
+    pub(crate) mappings: Mappings,
+}
+
+/// Holds a process still until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    /// Closing it lets the process go.
+    release: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<Duration>>,
+}
+
+impl Tracer {
+    /// Stops a process, or one of its threads, and holds it.
+    pub(crate) fn hold(
+        process: ProcessId,
+        only: Option<ThreadId>,
+        deadline: Instant,
+    ) -> Result<(Self, Stop), LiveError> {
+        let (release, released) = mpsc::channel();
+        let (report, reported) = mpsc::sync_channel(1);
+        let thread = spawn(move || match stop(process, only, deadline) {
+            Err(error) => {
+                let _ = report.send(Err(error));
+                Duration::ZERO
+            }
+            Ok((attachment, stop)) => {
+                if report.send(Ok(stop)).is_ok() {
+                    // Nothing is ever sent: this ends when the other half is dropped.
+                    let _ = released.recv();
+                }
+                attachment.release()
+            }
+        })?;
+        let tracer = Self { release: Some(release), thread: Some(thread) };
+        let stop = reported.recv().map_err(|_| LiveError::Tracer(io::ErrorKind::Other.into()))??;
+        Ok((tracer, stop))
+    }
+
+    /// Lets the process go, and says for how long it was held.
+    pub(crate) fn release(mut self) -> Duration {
+        self.end().unwrap_or_default()
+    }
+
+    fn end(&mut self) -> Option<Duration> {
+        drop(self.release.take());
+        self.thread.take()?.join().ok()
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Stops a process, gives it to `look`, and lets it go. Says what `look` returned and how long the process
+/// was held.
+pub(crate) fn stopped_while<T: Send>(
+    process: ProcessId,
+    deadline: Instant,
+    look: impl FnOnce(Stop) -> T + Send,
+) -> Result<(T, Duration), LiveError> {
+    thread::scope(|scope| {
+        let work = || {
+            let (attachment, stop) = stop(process, None, deadline)?;
+            let result = look(stop);
+            Ok((result, attachment.release()))
+        };
+        let thread = thread::Builder::new().name("tracer".into()).spawn_scoped(scope, work);
+        let thread = thread.map_err(LiveError::Tracer)?;
+        thread.join().unwrap_or_else(|_| Err(LiveError::Tracer(io::ErrorKind::Other.into())))
+    })
+}
+
+fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, LiveError> {
+    thread::Builder::new().name("tracer".into()).spawn(work).map_err(LiveError::Tracer)
+}
+
+fn stop(
+    process: ProcessId,
+    only: Option<ThreadId>,
+    deadline: Instant,
+) -> Result<(Attachment, Stop), LiveError> {
+    let mut attachment = Attachment::stop(process, only, deadline)?;
+    // A kernel thread has none, and one that was killed meanwhile has none any more.
+    let mappings = procfs::mappings(process).unwrap_or_default();
+    let threads = attachment.take_threads();
+    Ok((attachment, Stop { threads, mappings }))
+}

@@ -1,0 +1,134 @@
+//! What code of each architecture looks like, as data: signal trampolines, prologues, calls.
+//!
+//! All of it is optional. Without it an architecture is walked by call frame information and frame
+//! pointers.
+
+mod i386;
+mod x86;
+mod x86_64;
+
+use prospect_process::{Addr, Arch, Memory, RegisterId};
+
+use crate::StepContext;
+
+/// What steppers need to know of the code of an architecture.
+pub(crate) struct CodePatterns {
+    /// The code that a signal handler returns to.
+    pub trampolines: &'static [Trampoline],
+    /// What has become of the caller's frame pointer at an address, from the code before it and at it.
+    pub frame_state: fn(before: &[u8], at: &[u8]) -> FrameState,
+    /// The call that may end where these bytes end, or something else that is returned to.
+    pub call: fn(before: &[u8], at: &[u8]) -> Option<Call>,
+    /// Where code goes on that does nothing but jump, as entries of a procedure linkage table do.
+    pub jump: fn(at: &[u8]) -> Option<Call>,
+}
+
+/// A call or jump, by how its target is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Call {
+    /// So far behind the instruction's end, or for a jump: behind its start.
+    Relative(i64),
+    /// Through the word that is so far behind it.
+    ThroughRelative(i64),
+    /// Through the word at this address.
+    Through(u64),
+    /// Through a register or memory that may have changed since.
+    Unknown,
+}
+
+/// What has become of the caller's frame pointer at an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FrameState {
+    /// It is still, or again, in its register: sp points to the return address.
+    Entered,
+    /// It has been pushed and nothing else has: sp points to it, and the register has it too, or will.
+    Pushed,
+    /// The frame is complete, if the function has one at all.
+    Set,
+}
+
+/// Code that a signal handler returns to, and that has the kernel restore all registers.
+pub(crate) struct Trampoline {
+    /// Its bytes.
+    pub code: &'static [u8],
+    /// At which of its instructions a thread can be, as an offset into the code, and how far above sp the
+    /// saved registers then are. The first is where the handler returns to.
+    pub states: &'static [(u8, u8)],
+    /// The saved registers: (register, offset, bytes).
+    pub saved: &'static [(RegisterId, u8, u8)],
+}
+
+/// Bytes of code that are looked at before and behind an address.
+pub(crate) const CODE_BYTES: usize = 16;
+
+/// No mapping begins or ends within so many bytes.
+const PAGE_BYTES: usize = 4 << 10;
+
+/// The patterns of an architecture, where it has any.
+pub(crate) fn patterns(arch: Arch) -> Option<&'static CodePatterns> {
+    match arch {
+        Arch::X86_64 => Some(&x86_64::PATTERNS),
+        Arch::I386 => Some(&i386::PATTERNS),
+        _ => None,
+    }
+}
+
+/// The code around `at`, as far as it can be read: (before, at).
+pub(crate) struct CodeAround {
+    bytes: [u8; 2 * CODE_BYTES],
+    before: usize,
+    behind: usize,
+}
+
+impl CodeAround {
+    pub(crate) fn read(at: Addr, memory: &dyn Memory) -> Self {
+        let mut bytes = [0; 2 * CODE_BYTES];
+        // Where the bytes before it cannot be read, those of its own page still may.
+        let in_page = (at.0 as usize % PAGE_BYTES).min(CODE_BYTES);
+        for before in [CODE_BYTES, in_page, 0] {
+            let start = Addr(at.0.wrapping_sub(before as u64));
+            let read = memory.read_available(start, &mut bytes[CODE_BYTES - before..]);
+            if let Some(behind) = read.checked_sub(before).filter(|_| read > 0) {
+                return Self { bytes, before, behind };
+            }
+        }
+        Self { bytes, before: 0, behind: 0 }
+    }
+
+    pub(crate) fn before(&self) -> &[u8] {
+        &self.bytes[CODE_BYTES - self.before..CODE_BYTES]
+    }
+
+    pub(crate) fn at(&self) -> &[u8] {
+        &self.bytes[CODE_BYTES..CODE_BYTES + self.behind]
+    }
+}
+
+impl CodePatterns {
+    /// The trampoline that begins at, or with `inside` goes on at, the code in the middle; and how far above
+    /// sp its saved registers are.
+    pub(crate) fn trampoline(&self, code: &CodeAround, inside: bool) -> Option<(&'static Trampoline, u8)> {
+        let states = |trampoline: &Trampoline| if inside { trampoline.states.len() } else { 1 };
+        self.trampolines.iter().find_map(|trampoline| {
+            trampoline.states[..states(trampoline)].iter().find_map(|(done, above_sp)| {
+                let (done, rest) = trampoline.code.split_at(usize::from(*done));
+                (code.before().ends_with(done) && code.at().starts_with(rest))
+                    .then_some((trampoline, *above_sp))
+            })
+        })
+    }
+}
+
+/// Whether a call ends at `at`, or a signal trampoline begins there; as far as that is known of the
+/// architecture.
+pub(crate) fn can_return_to(at: Addr, context: &StepContext<'_>) -> bool {
+    let Some(patterns) = patterns(context.arch) else { return context.can_return_to(at) };
+    let code = || CodeAround::read(at, context.memory);
+    let returns = |code: CodeAround| {
+        (patterns.call)(code.before(), code.at()).is_some() || patterns.trampoline(&code, false).is_some()
+    };
+    context.can_return_to(at) && returns(code())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use super::*;
+
+#[test]
+fn the_registers_of_signal_frames_are_those_of_the_tables() {
+    let names = |arch: Arch, index: usize| -> Vec<(&str, u8)> {
+        let saved = patterns(arch).unwrap().trampolines[index].saved;
+        saved.iter().map(|(id, offset, _)| (arch.info().register(*id).name, *offset)).collect()
+    };
+    let wide = names(Arch::X86_64, 0);
+    for expected in [("r8", 0), ("rdi", 64), ("rsi", 72), ("rbp", 80), ("rbx", 88), ("rdx", 96), ("rax", 104)]
+    {
+        assert!(wide.contains(&expected), "{expected:?}");
+    }
+    for expected in [("rcx", 112), ("rsp", 120), ("rip", 128), ("eflags", 136), ("cs", 144), ("ss", 150)] {
+        assert!(wide.contains(&expected), "{expected:?}");
+    }
+    let narrow = names(Arch::I386, 0);
+    for expected in [("gs", 0), ("edi", 16), ("esi", 20), ("ebp", 24), ("esp", 28), ("ebx", 32), ("edx", 36)]
+    {
+        assert!(narrow.contains(&expected), "{expected:?}");
+    }
+    for expected in [("ecx", 40), ("eax", 44), ("eip", 56), ("cs", 60), ("eflags", 64), ("ss", 72)] {
+        assert!(narrow.contains(&expected), "{expected:?}");
+    }
+}
+
+#[test]
+fn saved_registers_and_code_fit_their_buffers() {
+    for arch in Arch::ALL {
+        for trampoline in patterns(arch).unwrap().trampolines {
+            assert!(trampoline.code.len() <= CODE_BYTES);
+            assert_eq!(trampoline.states[0].0, 0);
+            assert!(trampoline.saved.iter().all(|(_, offset, width)| *offset <= 247 && *width <= 8));
+        }
+    }
+}
+
+#[test]
+fn prologues_and_epilogues_are_known() {
+    let state = |arch, before: &[u8], at: &[u8]| (patterns(arch).unwrap().frame_state)(before, at);
+    let wide = |before: &[u8], at: &[u8]| state(Arch::X86_64, before, at);
+    assert_eq!(wide(&[0xc3], &[0x55, 0x48, 0x89, 0xe5]), FrameState::Entered);
+    assert_eq!(wide(&[], &[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5]), FrameState::Entered);
+    assert_eq!(wide(&[0xfa, 0x55], &[0x48, 0x89, 0xe5, 0x53]), FrameState::Pushed);
+    assert_eq!(wide(&[0x53], &[0x48, 0x89, 0xe5, 0x53]), FrameState::Set);
+    assert_eq!(wide(&[0xc9], &[0xc3]), FrameState::Entered);
+    assert_eq!(wide(&[0x05], &[0xc2, 8, 0]), FrameState::Entered);
+    assert_eq!(wide(&[0x5b], &[0x5d, 0xc3]), FrameState::Pushed);
+    assert_eq!(wide(&[0x55], &[0x53, 0x50]), FrameState::Set);
+    assert_eq!(wide(&[], &[]), FrameState::Set);
+    // A push that saves a register that is no frame pointer here.
+    assert_eq!(wide(&[], &[0x55, 0x53]), FrameState::Set);
+    assert_eq!(state(Arch::I386, &[], &[0x55, 0x89, 0xe5]), FrameState::Entered);
+    assert_eq!(state(Arch::I386, &[0x55], &[0x8b, 0xec]), FrameState::Pushed);
+    assert_eq!(state(Arch::I386, &[0x55], &[0x48, 0x89, 0xe5]), FrameState::Set);
+}
+
+#[test]
+fn every_form_of_a_call_is_known() {
+    let ends = |before: &[u8]| (patterns(Arch::X86_64).unwrap().call)(before, &[]).is_some();
+    let calls: [&[u8]; 10] = [
+        &[0xe8, 1, 2, 3, 4],                      // call rel32
+        &[0xff, 0xd0],                            // call *%rax
+        &[0x41, 0xff, 0xd4],                      // call *%r12
+        &[0xff, 0x10],                            // call *(%rax)
+        &[0xff, 0x50, 8],                         // call *8(%rax)
+        &[0xff, 0x14, 0xc3],                      // call *(%rbx,%rax,8)
+        &[0xff, 0x54, 0x24, 8],                   // call *8(%rsp)
+        &[0xff, 0x15, 1, 2, 3, 4],                // call *x(%rip)
+        &[0xff, 0x14, 0xc5, 1, 2, 3, 4],          // call *x(,%rax,8)
+        &[0x65, 0xff, 0x15, 0x10, 0x00, 0x00, 0], // call *%gs:0x10
+    ];
+    for call in calls {
+        assert!(ends(call), "{call:x?}");
+        assert!(ends(&[&[0xcc; 8], call].concat()), "{call:x?}");
+    }
+    let others: [&[u8]; 5] =
+        [&[], &[0xe8], &[0xff, 0xe0], &[0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc], &[0xff, 0x15, 1, 2, 3]];
+    for other in others {
+        assert!(!ends(other), "{other:x?}");
+    }
+    // Where goroutines return to.
+    assert!((patterns(Arch::X86_64).unwrap().call)(&[0x90], &[0xe8, 1, 2, 3, 4]).is_some());
+}
+
+#[test]
+fn targets_of_calls_and_jumps_are_found() {
+    let (wide, narrow) = (patterns(Arch::X86_64).unwrap(), patterns(Arch::I386).unwrap());
+    let back = [0xf0, 0xff, 0xff, 0xff];
+    assert_eq!((wide.call)(&[&[0xe8], &back[..]].concat(), &[]), Some(Call::Relative(-16)));
+    assert_eq!((wide.call)(&[&[0xff, 0x15], &back[..]].concat(), &[]), Some(Call::ThroughRelative(-16)));
+    assert_eq!((narrow.call)(&[&[0xff, 0x15], &back[..]].concat(), &[]), Some(Call::Through(0xffff_fff0)));
+    assert_eq!((wide.call)(&[0xff, 0xd0], &[]), Some(Call::Unknown));
+    assert_eq!((wide.jump)(&[&[0xe9], &back[..]].concat()), Some(Call::Relative(-11)));
+    assert_eq!((wide.jump)(&[0xeb, 0xfe]), Some(Call::Relative(0)));
+    // endbr64; bnd jmp *2(%rip)
+    let plt = [0xf3, 0x0f, 0x1e, 0xfa, 0xf2, 0xff, 0x25, 2, 0, 0, 0];
+    assert_eq!((wide.jump)(&plt), Some(Call::ThroughRelative(13)));
+    assert_eq!((narrow.jump)(&[0xff, 0x25, 2, 0, 0, 0]), Some(Call::Through(2)));
+    assert_eq!((wide.jump)(&[0x90]), None);
+    assert_eq!((wide.jump)(&[]), None);
+}

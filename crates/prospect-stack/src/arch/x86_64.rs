@@ -1,0 +1,52 @@
+//! Signal frames and code of AMD64 Linux.
+
+use prospect_process::RegisterId;
+
+use super::{CodePatterns, Trampoline, x86};
+
+pub(super) static PATTERNS: CodePatterns = CodePatterns {
+    // `rt_sigreturn` is 15. The kernel puts the handler's return address below a `struct ucontext`, so that
+    // sp points to it when the handler has returned; its `uc_mcontext` is at 40.
+    trampolines: &[
+        // mov $15, %rax; syscall
+        Trampoline {
+            code: &[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05],
+            states: &[(0, 40), (7, 40)],
+            saved: SAVED,
+        },
+        // mov $15, %eax; syscall
+        Trampoline { code: &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05], states: &[(0, 40), (5, 40)], saved: SAVED },
+    ],
+    frame_state: |before, at| x86::frame_state(before, at, &[&[0x48, 0x89, 0xe5], &[0x48, 0x8b, 0xec]]),
+    call: |before, at| x86::call(before, at, true),
+    jump: |at| x86::jump(at, true),
+};
+
+/// Linux `arch/x86/include/uapi/asm/sigcontext.h`, `struct sigcontext` of 64 bits. The register numbers
+/// are DWARF's, which are the table's (`ArchInfo::registers`) up to rip.
+static SAVED: &[(RegisterId, u8, u8)] = &[
+    (RegisterId(8), 0, 8),
+    (RegisterId(9), 8, 8),
+    (RegisterId(10), 16, 8),
+    (RegisterId(11), 24, 8),
+    (RegisterId(12), 32, 8),
+    (RegisterId(13), 40, 8),
+    (RegisterId(14), 48, 8),
+    (RegisterId(15), 56, 8),
+    (RegisterId(5), 64, 8),
+    (RegisterId(4), 72, 8),
+    (RegisterId(6), 80, 8),
+    (RegisterId(3), 88, 8),
+    (RegisterId(1), 96, 8),
+    (RegisterId(0), 104, 8),
+    (RegisterId(2), 112, 8),
+    (RegisterId(7), 120, 8),
+    (RegisterId(16), 128, 8),
+    (EFLAGS, 136, 8),
+    (CS, 144, 2),
+    (SS, 150, 2),
+];
+
+const EFLAGS: RegisterId = RegisterId(17);
+const CS: RegisterId = RegisterId(19);
+const SS: RegisterId = RegisterId(20);

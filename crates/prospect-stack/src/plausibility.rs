@@ -1,0 +1,91 @@
+//! Whether a caller can be true. Steppers need not ask: the walker asks here, once for all of them.
+
+use std::collections::HashSet;
+
+use prospect_process::Addr;
+
+use crate::{Caller, CodeAddress, Entered, Frame, StepContext, Trust};
+
+/// Why a caller cannot be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Implausible {
+    /// Its pc is not known.
+    #[error("the caller's pc is not known")]
+    NoPc,
+    /// Its sp, or that of the frame stepped from, is not known.
+    #[error("the stack pointer is not known")]
+    NoSp,
+    /// No code can run where it would return to.
+    #[error("the return address {0} is not in executable memory")]
+    NotExecutable(Addr),
+    /// The stack does not grow from callee to caller.
+    #[error("the caller's stack pointer {caller} is not above {callee}, its callee's")]
+    NotAbove {
+        /// sp of the frame stepped from.
+        callee: Addr,
+        /// sp of the caller.
+        caller: Addr,
+    },
+    /// The same frame has been there before.
+    #[error("the stack goes round in a circle: pc {pc} with sp {sp} was there before")]
+    Circle {
+        /// The frame's pc.
+        pc: Addr,
+        /// The frame's sp.
+        sp: Addr,
+    },
+}
+
+/// The checks of one walk.
+#[derive(Debug, Default)]
+pub(crate) struct Plausibility {
+    /// pc and sp of every frame. Only from the first step on that did not go up the stack (out of a
+    /// signal handler on an alternate stack): until then, the growth of sp rules out circles.
+    seen: Option<HashSet<(Addr, Addr)>>,
+}
+
+impl Plausibility {
+    /// Whether `caller` can be the caller of `frame`.
+    pub(crate) fn check(
+        &self,
+        frame: &Frame,
+        caller: &Caller,
+        context: &StepContext<'_>,
+    ) -> Result<(), Implausible> {
+        let pc = caller.registers.pc().ok_or(Implausible::NoPc)?;
+        let sp = caller.registers.sp().ok_or(Implausible::NoSp)?;
+        let callee_sp = frame.registers.sp().ok_or(Implausible::NoSp)?;
+        if caller.entered == Entered::ByCall {
+            // A leaf that saved nothing may have its caller's sp where calls do not push.
+            let same_sp_allowed =
+                matches!(frame.code, CodeAddress::Exact(_)) && caller.trust >= Trust::CallFrameInfo;
+            if sp < callee_sp || (sp == callee_sp && !same_sp_allowed) {
+                return Err(Implausible::NotAbove { callee: callee_sp, caller: sp });
+            }
+            // 0 is for the walker to understand: it is how an outermost frame may be marked.
+            if pc != Addr(0) && !context.can_return_to(pc) {
+                return Err(Implausible::NotExecutable(pc));
+            }
+        }
+        // What a signal interrupted may run anywhere, on any stack, and may have jumped to nowhere.
+        let circle = match &self.seen {
+            Some(seen) => seen.contains(&(pc, sp)),
+            None => frame.registers.pc() == Some(pc) && callee_sp == sp,
+        };
+        if circle { Err(Implausible::Circle { pc, sp }) } else { Ok(()) }
+    }
+
+    /// Takes note of a step from the last of `frames` to `caller`, that [`check`](Self::check) accepted.
+    pub(crate) fn note(&mut self, frames: &[Frame], caller: &Caller) {
+        let key = |frame: &Frame| Some((frame.registers.pc()?, frame.registers.sp()?));
+        let (Some(pc), Some(sp)) = (caller.registers.pc(), caller.registers.sp()) else { return };
+        let came_from = frames.last().and_then(|frame| frame.registers.sp());
+        if self.seen.is_none() && caller.entered == Entered::BySignal && Some(sp) <= came_from {
+            self.seen = Some(frames.iter().filter_map(key).collect());
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.insert((pc, sp));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Call frame information: what the compiler wrote for unwinding.
+
+use std::{collections::HashMap, sync::Arc};
+
+use prospect_process::{Addr, ArchInfo, Module, RegisterId, Registers};
+use prospect_symbols::{CfaRule, ModuleBinary, RegisterRule, UnwindInfoError, UnwindRow};
+
+use crate::{Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, pc_cache::PcCache};
+
+/// Steps by call frame information (DWARF 5, section 6.4): `.eh_frame` or `.debug_frame` of the module
+/// that the code is in. All registers that the callee preserves are recovered; the others are unknown in
+/// the caller.
+#[derive(Debug, Default)]
+pub struct CfiStepper {
+    rows: PcCache<CachedRow>,
+    modules: CachedModules,
+}
+
+/// What is known of a code address.
+#[derive(Clone, Debug)]
+enum CachedRow {
+    None(&'static str),
+    Broken(UnwindInfoError),
+    Row(Arc<UnwindRow>),
+}
+
+/// The binaries of the modules that were asked for, each once.
+#[derive(Debug, Default)]
+struct CachedModules {
+    generation: Option<u64>,
+    binaries: HashMap<Addr, Arc<ModuleBinary>>,
+}
+
+impl FrameStepper for CfiStepper {
+    fn name(&self) -> &'static str {
+        "cfi"
+    }
+
+    fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
+        let Self { rows, modules } = self;
+        let at = frame.for_lookup();
+        match rows.get(at, context, || modules.row(at, context)) {
+            CachedRow::None(why) => Ok(Step::NotMine(why)),
+            CachedRow::Broken(error) => Err(error.clone().into()),
+            CachedRow::Row(row) => apply(row, &frame.registers, context),
+        }
+    }
+}
+
+impl CachedModules {
+    fn row(&mut self, at: Addr, context: &StepContext<'_>) -> CachedRow {
+        let Some(module) = context.modules.at(at) else {
+            return CachedRow::None("the code is in no module");
+        };
+        match self.binary(module, context).unwind_row(at.to_link(module.bias)) {
+            Ok(None) => CachedRow::None("no call frame information covers the code"),
+            Err(error) => CachedRow::Broken(error),
+            Ok(Some(row)) => CachedRow::Row(Arc::new(row)),
+        }
+    }
+
+    fn binary(&mut self, module: &Module, context: &StepContext<'_>) -> &ModuleBinary {
+        if self.generation != Some(context.generation()) {
+            self.generation = Some(context.generation());
+            self.binaries.clear();
+        }
+        let find = || context.binaries.get(module, context.info, context.memory);
+        self.binaries.entry(module.range.start).or_insert_with(find)
+    }
+}
+
+/// The caller by one row of the unwind table.
+fn apply(row: &UnwindRow, registers: &Registers, context: &StepContext<'_>) -> Result<Step, StepError> {
+    let info = context.arch.info();
+    let return_rule = row.rules.iter().find(|(id, _)| *id == row.return_address).map(|(_, rule)| rule);
+    match return_rule {
+        // So the first function of a thread is marked.
+        Some(RegisterRule::Undefined) => return Ok(Step::Outermost),
+        None if row.return_address == info.pc => return Err(StepError::NoReturnAddressRule),
+        _ => {}
+    }
+    let cfa = canonical_frame_address(&row.cfa, registers, context)?;
+    let mut caller = Registers::unknown(context.arch);
+    for id in info.preserved() {
+        if let Some(value) = registers.get(id) {
+            caller.set(id, value);
+        }
+    }
+    caller.set(info.sp, cfa.0);
+    for (id, rule) in &row.rules {
+        match value(rule, *id, cfa, registers, context) {
+            Ok(Some(value)) => caller.set(*id, value),
+            Ok(None) => caller.forget(*id),
+            Err(error) if *id == row.return_address || *id == info.sp => return Err(error),
+            // One register that cannot be recovered is no reason to give up the frame.
+            Err(_) => caller.forget(*id),
+        }
+    }
+    if row.return_address != info.pc {
+        let id = row.return_address;
+        let to = caller.get(id).or_else(|| registers.get(id)).ok_or_else(|| unknown(info, id))?;
+        caller.set(info.pc, to);
+    }
+    let entered = if row.signal_frame { Entered::BySignal } else { Entered::ByCall };
+    Ok(Step::Caller(Caller { registers: caller, cfa: Some(cfa), trust: Trust::CallFrameInfo, entered }))
+}
+
+fn canonical_frame_address(
+    rule: &CfaRule,
+    registers: &Registers,
+    context: &StepContext<'_>,
+) -> Result<Addr, StepError> {
+    let info = context.arch.info();
+    let cfa = match rule {
+        CfaRule::Register(id, offset) => {
+            registers.get(*id).ok_or_else(|| unknown(info, *id))?.wrapping_add_signed(*offset)
+        }
+        CfaRule::Expression(expression) => expression.evaluate(None, registers, context.memory)?,
+    };
+    Ok(Addr(cfa & info.word_mask()))
+}
+
+/// The value of register `id` in the caller; `None` where it is lost.
+fn value(
+    rule: &RegisterRule,
+    id: RegisterId,
+    cfa: Addr,
+    registers: &Registers,
+    context: &StepContext<'_>,
+) -> Result<Option<u64>, StepError> {
+    let mask = context.arch.info().word_mask();
+    let word = |at: u64| context.memory.read_word(context.arch, Addr(at & mask)).map_err(StepError::from);
+    Ok(match rule {
+        RegisterRule::SameValue => registers.get(id),
+        RegisterRule::AtCfa(offset) => Some(word(cfa.0.wrapping_add_signed(*offset))?),
+        RegisterRule::CfaPlus(offset) => Some(cfa.0.wrapping_add_signed(*offset)),
+        RegisterRule::Register(other) => registers.get(*other),
+        RegisterRule::AtExpression(expression) => {
+            Some(word(expression.evaluate(Some(cfa.0), registers, context.memory)?)?)
+        }
+        RegisterRule::IsExpression(expression) => {
+            Some(expression.evaluate(Some(cfa.0), registers, context.memory)?)
+        }
+        // Undefined, and rules of an architecture's own that are not known here.
+        _ => None,
+    })
+}
+
+fn unknown(info: &ArchInfo, id: RegisterId) -> StepError {
+    StepError::UnknownRegister(info.registers.get(usize::from(id.0)).map_or("?", |row| row.name))
+}
+
+#[cfg(test)]
+mod tests;

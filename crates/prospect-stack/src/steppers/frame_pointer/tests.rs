@@ -1,0 +1,90 @@
+use prospect_process::Arch;
+
+use super::*;
+use crate::{
+    StackEnd, StepperGroup,
+    testing::{BYTES, STACK, Scene, TEXT, get, pcs, registers},
+};
+
+fn steppers() -> StepperGroup {
+    StepperGroup::new().then(FramePointerStepper::default())
+}
+
+/// Two frames above the innermost one, whose frame pointer is `STACK + 0x40`.
+fn scene(arch: Arch) -> Scene {
+    let word = u64::from(arch.info().word_bytes);
+    let mut scene = Scene::new(arch);
+    scene.call_before(TEXT + 0x100).call_before(TEXT + 0x200).call_before(TEXT + 0x300);
+    scene.word(STACK + 0x40, STACK + 0x80).word(STACK + 0x40 + word, TEXT + 0x100);
+    scene.word(STACK + 0x80, 0).word(STACK + 0x80 + word, TEXT + 0x200);
+    scene
+}
+
+#[test]
+fn a_chain_of_frame_pointers_is_followed_to_its_end() {
+    for (arch, names) in
+        [(Arch::X86_64, ["rip", "rsp", "rbp", "rbx"]), (Arch::I386, ["eip", "esp", "ebp", "ebx"])]
+    {
+        let [pc, sp, fp, rbx] = names;
+        let start = registers(arch, &[(pc, TEXT), (sp, STACK + 0x20), (fp, STACK + 0x40), (rbx, 1)]);
+        let stack = scene(arch).walk(steppers(), &start);
+        assert_eq!((pcs(&stack), stack.end), (vec![TEXT, TEXT + 0x100, TEXT + 0x200], StackEnd::Outermost));
+        let word = u64::from(arch.info().word_bytes);
+        assert_eq!(get(&stack.frames[1].registers, sp), Some(STACK + 0x40 + 2 * word));
+        assert_eq!(get(&stack.frames[1].registers, fp), Some(STACK + 0x80));
+        assert_eq!(get(&stack.frames[1].registers, rbx), None);
+        assert_eq!(stack.frames[0].cfa, Some(Addr(STACK + 0x40 + 2 * word)));
+        assert_eq!((stack.frames[1].found_by, stack.frames[1].trust), ("frame pointer", Trust::FramePointer));
+    }
+}
+
+#[test]
+fn no_caller_is_skipped_before_the_frame_is_set_up_or_after_it_is_gone() {
+    // At each of these instructions fp is still, or again, the caller's: (code, its offset, words below the
+    // return address).
+    let prologue: &[u8] = &[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5, 0x53];
+    for (code, done, pushed) in
+        [(prologue, 0, 0), (prologue, 4, 0), (prologue, 5, 1), (&[0x5d, 0xc3], 0, 1), (&[0x5d, 0xc3], 1, 0)]
+    {
+        let mut scene = scene(Arch::X86_64);
+        scene.bytes(TEXT, code);
+        let sp = STACK + 0x20;
+        scene.word(sp, STACK + 0x40).word(sp + 8 * pushed, TEXT + 0x300);
+        let start = registers(
+            Arch::X86_64,
+            &[("rip", TEXT + done), ("rsp", sp), ("rbp", STACK + 0x40), ("rbx", 3), ("rax", 4)],
+        );
+        let stack = scene.walk(steppers(), &start);
+        let expected = vec![TEXT + done, TEXT + 0x300, TEXT + 0x100, TEXT + 0x200];
+        assert_eq!((pcs(&stack), stack.end), (expected, StackEnd::Outermost), "{done} {pushed}");
+        let caller = &stack.frames[1].registers;
+        assert_eq!((get(caller, "rsp"), get(caller, "rbp")), (Some(sp + 8 * pushed + 8), Some(STACK + 0x40)));
+        assert_eq!((get(caller, "rbx"), get(caller, "rax")), (Some(3), None));
+    }
+}
+
+#[test]
+fn what_is_no_frame_pointer_is_not_followed() {
+    let walk = |fp| {
+        let start = registers(Arch::X86_64, &[("rip", TEXT), ("rsp", STACK + 0x20), ("rbp", fp)]);
+        scene(Arch::X86_64).walk(steppers(), &start)
+    };
+    assert_eq!(walk(STACK + 0x40).frames.len(), 3);
+    for wrong in [0, 1, STACK + 0x18, STACK + 0x41, STACK + BYTES - 8, STACK + BYTES, TEXT, u64::MAX] {
+        let stack = walk(wrong);
+        assert_eq!((stack.frames.len(), stack.end.as_str()), (1, "no-stepper"), "{wrong:#x}");
+    }
+}
+
+#[test]
+fn a_return_address_that_no_call_left_is_not_believed() {
+    let mut scene = scene(Arch::X86_64);
+    scene.word(STACK + 0x48, TEXT + 0x101);
+    let start = registers(Arch::X86_64, &[("rip", TEXT), ("rsp", STACK + 0x20), ("rbp", STACK + 0x40)]);
+    let stack = scene.walk(steppers(), &start);
+    assert_eq!(stack.frames.len(), 1);
+    assert!(stack.end.to_string().contains("no call ends"), "{}", stack.end);
+    // A return address of 0 is the mark of the outermost frame.
+    scene.word(STACK + 0x48, 0);
+    assert_eq!(scene.walk(steppers(), &start).end, StackEnd::Outermost);
+}

@@ -1,0 +1,95 @@
+//! Signal trampolines.
+
+use prospect_process::{ArchInfo, Registers};
+
+use crate::{
+    Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    arch::{self, CodeAround, Trampoline},
+    pc_cache::PcCache,
+};
+
+/// Steps from a signal trampoline, known by its code, to what the signal interrupted: the kernel has saved
+/// all registers on the stack.
+///
+/// It needs no call frame information (musl and Go have none for it), and it must be asked before the `cfi`
+/// stepper, to which a return address at the start of a trampoline is part of whatever lies before it. A
+/// trampoline whose code is not known here is left to call frame information that says what it is.
+#[derive(Debug, Default)]
+pub struct SignalStepper {
+    /// By the frame's pc. A thread that is *at* an address and one that returns there are the same here,
+    /// but for [`Found::inside`].
+    found: PcCache<Option<Found>>,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    trampoline: &'static Trampoline,
+    /// From sp to the saved registers.
+    above_sp: u8,
+    /// Whether it is in the middle of it: no return leads there.
+    inside: bool,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found").field("above_sp", &self.above_sp).finish_non_exhaustive()
+    }
+}
+
+impl FrameStepper for SignalStepper {
+    fn name(&self) -> &'static str {
+        "signal trampoline"
+    }
+
+    fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
+        const NOT_ONE: Result<Step, StepError> = Ok(Step::NotMine("the code is no signal trampoline"));
+        let pc = frame.code.addr();
+        let Some(found) = *self.found.get(pc, context, || find(pc, context)) else { return NOT_ONE };
+        if found.inside && matches!(frame.code, CodeAddress::ReturnAddress(_)) {
+            return NOT_ONE;
+        }
+        let info = context.arch.info();
+        let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
+        let mut bytes = [0; 256];
+        let saved = found.trampoline.saved;
+        let length = saved.iter().map(|(_, offset, width)| usize::from(*offset) + usize::from(*width)).max();
+        let bytes = &mut bytes[..length.unwrap_or(0)];
+        context.memory.read(sp.wrapping_add(u64::from(found.above_sp)), bytes)?;
+        let registers = restore(&frame.registers, found.trampoline, bytes, info);
+        let cfa = registers.sp();
+        Ok(Step::Caller(Caller { registers, cfa, trust: Trust::SignalFrame, entered: Entered::BySignal }))
+    }
+}
+
+fn find(pc: prospect_process::Addr, context: &StepContext<'_>) -> Option<Found> {
+    if !context.is_executable(pc) {
+        return None;
+    }
+    let patterns = arch::patterns(context.arch)?;
+    let code = CodeAround::read(pc, context.memory);
+    let (trampoline, above_sp) = patterns.trampoline(&code, true)?;
+    Some(Found { trampoline, above_sp, inside: patterns.trampoline(&code, false).is_none() })
+}
+
+/// The registers that the kernel saved, and those preserved ones that it does not save (the bases of
+/// segments).
+fn restore(callee: &Registers, trampoline: &Trampoline, bytes: &[u8], info: &ArchInfo) -> Registers {
+    let mut registers = Registers::unknown(callee.arch());
+    for id in info.preserved() {
+        if let Some(value) = callee.get(id) {
+            registers.set(id, value);
+        }
+    }
+    for (id, offset, width) in trampoline.saved {
+        let (offset, width) = (usize::from(*offset), usize::from(*width));
+        let mut word = [0; 8];
+        if let Some(saved) = bytes.get(offset..offset + width) {
+            word[..width].copy_from_slice(saved);
+            registers.set(*id, u64::from_le_bytes(word));
+        }
+    }
+    registers
+}
+
+#[cfg(test)]
+mod tests;

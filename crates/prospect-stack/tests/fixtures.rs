@@ -1,0 +1,185 @@
+//! Real programs, asleep in a system call: the kernel says their pc and sp (`/proc/PID/syscall`), and the rest
+//! is found from there.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{fs, os::unix::fs::FileExt, process::Command};
+
+use prospect_process::{
+    Addr, Arch, CapturedMemory, FileAccess, FileId, FrozenProcess, Mapping, Mappings, Memory, MemoryError,
+    Permissions, Process, ProcessId, ProcessInfo, Registers, Unreadable,
+};
+use prospect_stack::{CodeAddress, Stack, StackEnd, StepContext, Trust, Walker};
+use prospect_symbols::{Binaries, SearchOptions};
+use prospect_testing::{Fixture, Missing, Running, fixture, require, tool};
+
+struct ProcMemory(fs::File);
+
+impl Memory for ProcMemory {
+    fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
+        match self.0.read_at(buffer, at.0) {
+            Ok(read) if read > 0 || buffer.is_empty() => Ok(read),
+            _ => Err(MemoryError { at, why: Unreadable::Unmapped }),
+        }
+    }
+}
+
+fn mapping(line: &str) -> Option<Mapping> {
+    let mut words = line.split_whitespace();
+    let hex = |word: &str| u64::from_str_radix(word, 16).ok();
+    let (start, end) = words.next()?.split_once('-')?;
+    let flags = words.next()?.as_bytes();
+    let offset = hex(words.next()?)?;
+    words.next()?;
+    let inode: u64 = words.next()?.parse().ok()?;
+    Some(Mapping {
+        range: Addr(hex(start)?)..Addr(hex(end)?),
+        permissions: Permissions {
+            read: flags[0] == b'r',
+            write: flags[1] == b'w',
+            execute: flags[2] == b'x',
+            shared: flags[3] == b's',
+        },
+        offset,
+        file: (inode != 0).then_some(FileId { device: (0, 0), inode }),
+        name: words.next().unwrap_or_default().as_bytes().to_vec(),
+        deleted: false,
+    })
+}
+
+/// The process and what is known of its main thread's registers.
+fn look_at(running: &Running, arch: Arch) -> (FrozenProcess, Registers) {
+    let directory = format!("/proc/{}", running.pid());
+    let read = |name: &str| fs::read_to_string(format!("{directory}/{name}")).unwrap();
+    let mut registers = Registers::unknown(arch);
+    let syscall = read("syscall");
+    let mut last = syscall.split_whitespace().rev().map(|word| word.trim_start_matches("0x"));
+    let mut word = || u64::from_str_radix(last.next().unwrap(), 16).unwrap();
+    registers.set(arch.info().pc, word());
+    registers.set(arch.info().sp, word());
+    let mut info = ProcessInfo::new(ProcessId(running.pid()), arch);
+    let executable = fs::read_link(format!("{directory}/exe")).unwrap();
+    info.executable = Some(executable.into_os_string().into_encoded_bytes());
+    info.files = FileAccess { executable: Some(format!("{directory}/exe").into()), ..FileAccess::default() };
+    let memory = ProcMemory(fs::File::open(format!("{directory}/mem")).unwrap());
+    let mappings = Mappings::new(read("maps").lines().filter_map(mapping).collect());
+    let process = FrozenProcess::new(info, Vec::new(), CapturedMemory::default(), mappings);
+    (process.over(Box::new(memory)), registers)
+}
+
+/// The stack of a fixture's main thread, with the names that `addr2line` knows for the program's own frames,
+/// innermost first.
+fn walk(fixture: &Fixture, args: &[&str], arch: Arch) -> (Stack, Vec<String>) {
+    let running = fixture.start(args);
+    let (process, registers) = look_at(&running, arch);
+    let binaries = Binaries::new(SearchOptions {
+        sysroot: None,
+        executable: None,
+        debug_directories: Vec::new(),
+        names: false,
+    });
+    let context = StepContext::new(&process, &binaries);
+    let mut walker = Walker::new(arch);
+    let stack = walker.walk(&registers, &context);
+    let again = walker.walk(&registers, &context);
+    assert_eq!(
+        (&again.frames, &again.end),
+        (&stack.frames, &stack.end),
+        "what is remembered is not the same"
+    );
+    let program = process.modules().executable().expect("the program is among the modules");
+    let own = |frame: &&prospect_stack::Frame| program.range.contains(&frame.for_lookup());
+    let addresses = stack.frames.iter().filter(own).map(|frame| frame.for_lookup().to_link(program.bias).0);
+    let mut command = Command::new("addr2line");
+    command.arg("-fe").arg(fixture.path()).args(addresses.map(|address| format!("{address:#x}")));
+    let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let names = output.lines().step_by(2).filter(|name| *name != "??").map(str::to_owned).collect();
+    (stack, names)
+}
+
+fn prepared(name: &str) -> Result<Fixture, Missing> {
+    tool("addr2line")?;
+    fixture(name)
+}
+
+/// The functions of `deep` with so many frames of recursion, innermost first.
+fn deep(depth: usize) -> Vec<&'static str> {
+    let mut functions = vec!["block", "bottom"];
+    functions.extend((0..depth).rev().map(|level| ["f0", "f1", "f2", "f3"][level % 4]));
+    functions.push("main");
+    functions
+}
+
+/// Panics unless `names` holds all of `wanted`, one right behind the other.
+fn assert_calls(stack: &Stack, names: &[String], wanted: &[&str]) {
+    let found = names.windows(wanted.len()).any(|part| part.iter().eq(wanted.iter()));
+    assert!(found, "{names:?}\nended: {}\n{stack:#x?}", stack.end);
+}
+
+#[test]
+fn call_frame_information_leads_to_the_start_of_the_program() {
+    for (name, arch) in [
+        ("deep", Arch::X86_64),
+        ("deep-static", Arch::X86_64),
+        ("deep-static-pie", Arch::X86_64),
+        ("deep-debug-frame", Arch::X86_64),
+        ("deep-no-header", Arch::X86_64),
+        ("deep-32", Arch::I386),
+        ("deep-32-static", Arch::I386),
+    ] {
+        let program = require!(prepared(name));
+        let (stack, names) = walk(&program, &["200"], arch);
+        assert_calls(&stack, &names, &deep(200));
+        assert_eq!(stack.end, StackEnd::Outermost, "{name}");
+        assert!(stack.frames[1..].iter().all(|frame| frame.trust == Trust::CallFrameInfo), "{name}");
+    }
+}
+
+#[test]
+fn a_program_without_tables_is_walked_by_its_frame_pointers() {
+    let program = require!(prepared("deep-frame-pointers"));
+    let (stack, names) = walk(&program, &["50"], Arch::X86_64);
+    assert_calls(&stack, &names, &deep(50));
+    assert_eq!(stack.end, StackEnd::Outermost);
+}
+
+#[test]
+fn a_c_library_without_tables_is_left_by_its_code_and_the_stack() {
+    let program = require!(prepared("deep-musl-libc"));
+    let (stack, names) = walk(&program, &["50"], Arch::X86_64);
+    assert_calls(&stack, &names, &deep(50));
+    assert!(stack.frames.iter().any(|frame| frame.trust == Trust::Scanned));
+}
+
+#[test]
+fn a_signal_handler_on_another_stack_returns_to_the_very_instruction() {
+    let interrupted = ["faulting", "outer", "outer", "outer", "outer", "main"];
+    for (name, arch, args) in [
+        ("sigalt", Arch::X86_64, &[][..]),
+        ("sigalt", Arch::X86_64, &["info"]),
+        ("sigalt-32", Arch::I386, &[]),
+        ("sigalt-32", Arch::I386, &["info"]),
+        ("sigalt-musl", Arch::X86_64, &[]),
+    ] {
+        let program = require!(prepared(name));
+        let (stack, names) = walk(&program, args, arch);
+        assert_calls(&stack, &names, &interrupted);
+        let by_signal: Vec<_> =
+            stack.frames[1..].iter().filter(|frame| matches!(frame.code, CodeAddress::Exact(_))).collect();
+        assert_eq!(by_signal.len(), 1, "{name}: {stack:#x?}");
+        assert_eq!(by_signal[0].found_by, "signal trampoline");
+    }
+}
+
+#[test]
+fn odd_code_is_walked() {
+    for (name, args, wanted) in [
+        ("noreturn", &[][..], &["block", "never_returns", "last_call", "main"][..]),
+        ("realign", &[], &["block", "inner", "realigned", "main"]),
+    ] {
+        let program = require!(prepared(name));
+        let (stack, names) = walk(&program, args, Arch::X86_64);
+        assert_calls(&stack, &names, wanted);
+        assert_eq!(stack.end, StackEnd::Outermost, "{name}");
+    }
+}

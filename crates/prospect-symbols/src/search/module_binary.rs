@@ -1,0 +1,169 @@
+//! All that there is of one module: its binary, its debug file, its symbols.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use prospect_process::{LinkAddr, Memory, Module, ProcessInfo};
+
+use super::{
+    SearchOptions, SearchStep, Sought,
+    debug_file::{DebugFileSearch, mini_debug_info},
+    own_file,
+};
+use crate::{
+    Binary, UnwindInfoError, UnwindRow,
+    symbol::dwarf::{DebugInfo, SplitDwarfSearch},
+};
+
+/// What there is of one module: its binary, and its debug file where there is one.
+#[derive(Debug)]
+pub struct ModuleBinary {
+    /// The module's own file, or what memory holds of it.
+    pub binary: Option<Arc<Binary>>,
+    own_trail: Vec<SearchStep>,
+    search: DebugFileSearch,
+    debug_file: OnceLock<Found>,
+    mini_debug_info: OnceLock<Found>,
+    supplementary: OnceLock<Found>,
+    debug_info: OnceLock<Option<Arc<DebugInfo>>>,
+}
+
+/// A file that was looked for, once.
+#[derive(Debug, Default)]
+struct Found {
+    binary: Option<Arc<Binary>>,
+    trail: Vec<SearchStep>,
+}
+
+impl ModuleBinary {
+    pub(super) fn find(
+        module: &Module,
+        info: &ProcessInfo,
+        options: &Arc<SearchOptions>,
+        memory: &dyn Memory,
+    ) -> Self {
+        let (binary, own_trail) = own_file::find(module, info, options, memory);
+        let replaced = options.executable.as_ref().filter(|_| module.is_executable);
+        let module_path = replaced.cloned().unwrap_or_else(|| PathBuf::from(module.path_lossy().as_ref()));
+        let search = DebugFileSearch { options: options.clone(), root: info.files.root.clone(), module_path };
+        Self {
+            binary,
+            own_trail,
+            search,
+            debug_file: OnceLock::new(),
+            mini_debug_info: OnceLock::new(),
+            supplementary: OnceLock::new(),
+            debug_info: OnceLock::new(),
+        }
+    }
+
+    /// The unwind row for an address of the module, from the first of its binary and its debug file
+    /// that covers it. The debug file is not looked for before the binary was found to say nothing.
+    ///
+    /// # Errors
+    /// When the information that covers the address is broken.
+    pub fn unwind_row(&self, at: LinkAddr) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let own = self.binary.as_ref().map_or(Ok(None), |binary| binary.unwind_row(at));
+        if matches!(own, Ok(Some(_))) {
+            return own;
+        }
+        match self.debug_file().map(|debug| debug.unwind_row(at)) {
+            Some(Ok(Some(row))) => Ok(Some(row)),
+            _ => own,
+        }
+    }
+
+    /// The file that holds the debug information: the separate debug file, or the binary itself.
+    #[must_use]
+    pub fn debug_path(&self) -> Option<&Path> {
+        self.debug_binary().filter(|one| has_debug_info(one)).map(|one| one.path())
+    }
+
+    /// Where was looked for the module and for its debug file, and what came of it. This looks for the
+    /// debug file, if nothing has yet.
+    #[must_use]
+    pub fn trail(&self) -> Vec<SearchStep> {
+        self.debug_file();
+        self.done().cloned().collect()
+    }
+
+    /// What was wrong with the files that were found so far, in sentences for people.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.done().filter_map(SearchStep::problem).collect();
+        if self.binary.is_none() {
+            problems.extend(self.own_trail.iter().filter(|step| step.what == Sought::Memory).map(|step| {
+                format!("nothing usable of {} on disk or in memory", step.path.display())
+            }));
+        }
+        problems
+    }
+
+    /// The steps of the searches that were made.
+    fn done(&self) -> impl Iterator<Item = &SearchStep> {
+        let later = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
+        self.own_trail.iter().chain(later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail))
+    }
+
+    /// The separate debug file. Not looked for when the binary has debug information itself, or when no
+    /// names are wanted.
+    pub(crate) fn debug_file(&self) -> Option<&Arc<Binary>> {
+        let found = self.debug_file.get_or_init(|| {
+            let mut found = Found::default();
+            if let Some(binary) = self.binary_with_names().filter(|binary| !has_debug_info(binary)) {
+                found.binary = self.search.find(binary, &mut found.trail);
+            }
+            found
+        });
+        found.binary.as_ref()
+    }
+
+    /// The file to read debug information from: the separate one, else the binary.
+    pub(crate) fn debug_binary(&self) -> Option<&Arc<Binary>> {
+        self.debug_file().or_else(|| self.binary_with_names())
+    }
+
+    /// The symbols of a binary that was stripped of them, in `.gnu_debugdata`.
+    pub(crate) fn mini_debug_info(&self) -> Option<&Arc<Binary>> {
+        let found = self.mini_debug_info.get_or_init(|| {
+            let mut found = Found::default();
+            if let Some(binary) = self.binary_with_names() {
+                found.binary = mini_debug_info(binary, &mut found.trail);
+            }
+            found
+        });
+        found.binary.as_ref()
+    }
+
+    /// The debug information, with all the files that it is spread over.
+    pub(crate) fn debug_info(&self) -> Option<&Arc<DebugInfo>> {
+        let open = || {
+            let debug = self.debug_binary().filter(|one| has_debug_info(one))?;
+            let search = self.search.split_dwarf(debug, self.supplementary().cloned());
+            DebugInfo::open(debug.clone(), search).map(Arc::new)
+        };
+        self.debug_info.get_or_init(open).as_ref()
+    }
+
+    /// The file that the debug information shares with that of other modules.
+    fn supplementary(&self) -> Option<&Arc<Binary>> {
+        let found = self.supplementary.get_or_init(|| {
+            let mut found = Found::default();
+            if let Some(debug) = self.debug_binary() {
+                found.binary = self.search.supplementary(debug, &mut found.trail);
+            }
+            found
+        });
+        found.binary.as_ref()
+    }
+
+    fn binary_with_names(&self) -> Option<&Arc<Binary>> {
+        self.binary.as_ref().filter(|_| self.search.options.names)
+    }
+}
+
+fn has_debug_info(binary: &Binary) -> bool {
+    binary.section(".debug_info").is_some()
+}

@@ -1,0 +1,124 @@
+//! Mangled names as people write them.
+
+use std::fmt::{self, Write};
+
+/// A longer mangled name is left as it is.
+const LONGEST_MANGLED: usize = 16 << 10;
+/// Names can say a thousand times what they are made of: a longer one is cut off.
+const LONGEST_DEMANGLED: usize = 16 << 10;
+/// Deeper names would need more stack than a small thread has.
+const DEEPEST: u32 = 128;
+
+/// The name of a function as people write it, or as it is when it is not mangled.
+pub(super) fn demangle(name: &[u8]) -> String {
+    let raw = || String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]).into_owned();
+    if name.len() > LONGEST_MANGLED {
+        return raw();
+    }
+    let Ok(text) = std::str::from_utf8(name) else { return raw() };
+    if text.starts_with("_R") || is_legacy_rust(text) {
+        return rust(text).unwrap_or_else(raw);
+    }
+    if text.starts_with("_Z") || text.starts_with("___Z") || text.starts_with("_GLOBAL__") {
+        return cpp(name).unwrap_or_else(raw);
+    }
+    raw()
+}
+
+/// Rust's first mangling looks like C++'s, with a hash as its last part: `17h`, 16 digits, `E`.
+fn is_legacy_rust(name: &str) -> bool {
+    let is_hash = |at: usize| {
+        let hash = name.as_bytes().get(at + 3..at + 20);
+        hash.is_some_and(|hash| hash[16] == b'E' && hash[..16].iter().all(u8::is_ascii_hexdigit))
+    };
+    name.starts_with("_ZN") && name.rfind("17h").is_some_and(is_hash)
+}
+
+fn rust(name: &str) -> Option<String> {
+    let demangled = rustc_demangle::try_demangle(name).ok()?;
+    let mut text = Bounded::default();
+    // Without the hash that tells two builds of a function apart.
+    let complete = write!(text, "{demangled:#}").is_ok();
+    (complete || text.is_full()).then_some(text.0)
+}
+
+fn cpp(name: &[u8]) -> Option<String> {
+    let parse = cpp_demangle::ParseOptions::default().recursion_limit(DEEPEST);
+    let symbol = cpp_demangle::BorrowedSymbol::new_with_options(name, &parse).ok()?;
+    // A function's return type comes before its name and hides it.
+    let options = cpp_demangle::DemangleOptions::new().recursion_limit(DEEPEST).no_return_type();
+    let mut text = Bounded::default();
+    let complete = symbol.structured_demangle(&mut text, &options).is_ok();
+    (complete || text.is_full()).then_some(text.0)
+}
+
+/// Text that stops to grow at some point.
+#[derive(Default)]
+struct Bounded(String);
+
+impl Bounded {
+    fn is_full(&self) -> bool {
+        self.0.len() >= LONGEST_DEMANGLED
+    }
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0.push_str(part);
+        if self.is_full() {
+            let end = (0..=LONGEST_DEMANGLED).rev().find(|end| self.0.is_char_boundary(*end)).unwrap_or(0);
+            self.0.truncate(end);
+            self.0.push('…');
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_language_are_written_as_people_do() {
+        for (mangled, name) in [
+            ("main", "main"),
+            ("_start", "_start"),
+            ("_ZN3foo3barEv", "foo::bar()"),
+            ("_ZN3foo3barIiEEvT_", "foo::bar<int>(int)"),
+            ("_ZN12_GLOBAL__N_13runEiPKc", "(anonymous namespace)::run(int, char const*)"),
+            ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back(int const&)"),
+            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
+            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE.llvm.123", "core::fmt::Formatter::pad"),
+            ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
+            ("_RNvMs_NtCs4fqI2P2rA04_5alloc6stringNtB4_6String3new", "<alloc::string::String>::new"),
+            ("_Znot a name", "_Znot a name"),
+            ("_Rnot a name", "_Rnot a name"),
+            ("", ""),
+        ] {
+            assert_eq!(demangle(mangled.as_bytes()), name);
+        }
+        assert_eq!(demangle(b"caf\xe9"), "caf\u{fffd}");
+    }
+
+    #[test]
+    fn names_that_grow_or_nest_without_end_are_cut() {
+        // Each S_ substitution doubles the name.
+        let mut mangled = b"_Z1fI".to_vec();
+        for _ in 0..40 {
+            mangled.extend_from_slice(b"St4pairI");
+        }
+        mangled.extend_from_slice(b"ii");
+        mangled.extend(std::iter::repeat_n(b'E', 41));
+        mangled.extend_from_slice(b"vT_S0_S1_S2_");
+        assert!(demangle(&mangled).len() <= LONGEST_DEMANGLED + 3);
+        for (part, count) in [("P", 5_000), ("I", 5_000), ("N", 5_000), ("X", 8_000), ("F", 8_000)] {
+            let deep = format!("_Z1f{}i", part.repeat(count));
+            assert!(demangle(deep.as_bytes()).len() <= LONGEST_MANGLED);
+            let deep = format!("_RNvC1a{}", part.repeat(count));
+            assert!(demangle(deep.as_bytes()).len() <= LONGEST_MANGLED);
+        }
+        let long = vec![b'x'; 10 << 20];
+        assert_eq!(demangle(&long).len(), LONGEST_DEMANGLED);
+    }
+}

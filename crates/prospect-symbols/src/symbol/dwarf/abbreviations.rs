@@ -1,0 +1,270 @@
+//! Abbreviation tables (DWARF 5, section 7.5.3), compiled for passing over entries quickly.
+
+use std::ops::Range;
+
+use gimli::{DwAt, DwForm, DwTag, Encoding, RunTimeEndian, constants as dw};
+
+use super::{
+    fuel::Fuel,
+    reader::Reader,
+    value::{Extent, Value, indirect_form},
+};
+
+/// What an entry is to the search for functions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A function that may have code of its own.
+    Function,
+    /// A call that was inlined, with code.
+    Inlined,
+    /// A block, with code in it or calls.
+    Block,
+    /// A namespace or module.
+    Namespace,
+    Other,
+}
+
+/// One attribute of an abbreviation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Specification {
+    pub(super) name: DwAt,
+    pub(super) form: DwForm,
+    /// The value, for `DW_FORM_implicit_const`.
+    pub(super) constant: i64,
+}
+
+/// The shape of an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Abbreviation {
+    code: u64,
+    pub(super) tag: DwTag,
+    pub(super) has_children: bool,
+    pub(super) kind: Kind,
+    specifications: Range<u32>,
+    steps: Range<u32>,
+}
+
+/// One step over an entry's attributes: neighbours of fixed size are one step.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Skip(u32),
+    Pass(Extent),
+    /// A value that the search needs.
+    Take(Slot, DwForm),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Sibling,
+    LowPc,
+    HighPc,
+    Ranges,
+}
+
+/// The attributes that the search needs of an entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken<'a> {
+    /// Where the next entry of the same parent begins, from the unit's start.
+    pub(super) sibling: Option<usize>,
+    pub(super) low_pc: Value<'a>,
+    pub(super) high_pc: Value<'a>,
+    pub(super) ranges: Value<'a>,
+}
+
+impl Taken<'_> {
+    /// The entry does not say where it has code.
+    pub(super) fn has_no_code(&self) -> bool {
+        self.low_pc == Value::None && self.ranges == Value::None
+    }
+}
+
+/// The abbreviations of a unit.
+#[derive(Debug)]
+pub(super) struct Abbreviations {
+    /// By code.
+    entries: Vec<Abbreviation>,
+    /// The codes are 1, 2, 3 …
+    dense: bool,
+    specifications: Vec<Specification>,
+    steps: Vec<Step>,
+    encoding: Encoding,
+    /// The table goes on behind the bytes that were given.
+    pub(super) cut: bool,
+}
+
+impl Abbreviations {
+    /// Parses the table at `offset`, or only as far as the abbreviation `until`.
+    pub(super) fn parse(
+        section: &[u8],
+        offset: usize,
+        endian: RunTimeEndian,
+        encoding: Encoding,
+        until: Option<u64>,
+        fuel: &mut Fuel<'_>,
+    ) -> Self {
+        let mut table = Self {
+            entries: Vec::new(),
+            dense: true,
+            specifications: Vec::new(),
+            steps: Vec::new(),
+            encoding,
+            cut: false,
+        };
+        let mut reader = Reader::new(section, offset, endian);
+        // What comes before a broken abbreviation stays usable.
+        let ended = loop {
+            match table.parse_one(&mut reader, fuel) {
+                Some(0) => break true,
+                Some(code) if Some(code) == until => break true,
+                Some(_) => {}
+                None => break false,
+            }
+        };
+        table.cut = !ended;
+        table.dense = table.entries.iter().zip(1..).all(|(entry, code)| entry.code == code);
+        if !table.dense {
+            table.entries.sort_by_key(|entry| entry.code);
+        }
+        table
+    }
+
+    /// The code that was read; 0 at the end.
+    fn parse_one(&mut self, reader: &mut Reader<'_>, fuel: &mut Fuel<'_>) -> Option<u64> {
+        let start = reader.at();
+        let code = reader.leb()?;
+        if code == 0 {
+            return Some(0);
+        }
+        let tag = DwTag(u16::try_from(reader.leb()?).ok()?);
+        let has_children = reader.u8()? != 0;
+        let first = self.specifications.len();
+        loop {
+            let (name, form) = (reader.leb()?, reader.leb()?);
+            let form = DwForm(u16::try_from(form).ok()?);
+            let constant = if form == dw::DW_FORM_implicit_const { reader.signed_leb()? } else { 0 };
+            if name == 0 && form.0 == 0 {
+                break;
+            }
+            // A name that nobody knows is passed over like any other.
+            let name = DwAt(u16::try_from(name).unwrap_or(u16::MAX));
+            self.specifications.push(Specification { name, form, constant });
+        }
+        fuel.burn(reader.at() - start)?;
+        let specifications = u32::try_from(first).ok()?..u32::try_from(self.specifications.len()).ok()?;
+        let kind = kind_of(tag, &self.specifications[first..]);
+        let steps = self.compile(first, kind, has_children)?;
+        self.entries.push(Abbreviation { code, tag, has_children, kind, specifications, steps });
+        Some(code)
+    }
+
+    fn compile(&mut self, first: usize, kind: Kind, has_children: bool) -> Option<Range<u32>> {
+        let start = self.steps.len();
+        let has_code = matches!(kind, Kind::Function | Kind::Inlined | Kind::Block);
+        let mut run = 0_u32;
+        for specification in &self.specifications[first..] {
+            let slot = match specification.name {
+                dw::DW_AT_sibling if has_children => Some(Slot::Sibling),
+                dw::DW_AT_low_pc if has_code => Some(Slot::LowPc),
+                dw::DW_AT_high_pc if has_code => Some(Slot::HighPc),
+                dw::DW_AT_ranges if has_code => Some(Slot::Ranges),
+                _ => None,
+            };
+            let extent = Extent::of(specification.form, self.encoding)?;
+            match (slot, extent) {
+                (None, Extent::Fixed(size)) => {
+                    run = run.checked_add(size.into())?;
+                    continue;
+                }
+                _ if run > 0 => self.steps.push(Step::Skip(std::mem::take(&mut run))),
+                _ => {}
+            }
+            self.steps.push(match slot {
+                Some(slot) if specification.form != dw::DW_FORM_implicit_const => {
+                    Step::Take(slot, specification.form)
+                }
+                _ => Step::Pass(extent),
+            });
+        }
+        if run > 0 {
+            self.steps.push(Step::Skip(run));
+        }
+        Some(u32::try_from(start).ok()?..u32::try_from(self.steps.len()).ok()?)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, code: u64) -> Option<&Abbreviation> {
+        if self.dense {
+            return self.entries.get(usize::try_from(code.wrapping_sub(1)).ok()?);
+        }
+        let at = self.entries.binary_search_by_key(&code, |entry| entry.code).ok()?;
+        self.entries.get(at)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The attributes that an entry of this shape has.
+    pub(super) fn specifications(&self, abbreviation: &Abbreviation) -> &[Specification] {
+        let range = &abbreviation.specifications;
+        self.specifications.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// Passes over an entry's attributes, and notes in `taken` those that the search needs.
+    #[inline]
+    pub(super) fn step_over<'a>(
+        &self,
+        abbreviation: &Abbreviation,
+        reader: &mut Reader<'a>,
+        taken: &mut Taken<'a>,
+    ) -> Option<()> {
+        let range = &abbreviation.steps;
+        for step in self.steps.get(range.start as usize..range.end as usize)? {
+            match *step {
+                Step::Skip(count) => reader.skip(count as usize),
+                Step::Pass(extent) => extent.skip(reader, self.encoding)?,
+                Step::Take(slot, form) => self.take(slot, form, reader, taken)?,
+            }
+        }
+        Some(())
+    }
+
+    fn take<'a>(
+        &self,
+        slot: Slot,
+        mut form: DwForm,
+        reader: &mut Reader<'a>,
+        taken: &mut Taken<'a>,
+    ) -> Option<()> {
+        if form == dw::DW_FORM_indirect {
+            form = indirect_form(reader)?;
+        }
+        let value = Value::read(reader, form, 0, self.encoding)?;
+        match slot {
+            Slot::Sibling => {
+                if let Value::UnitEntry(offset) = value {
+                    taken.sibling = Some(offset);
+                }
+            }
+            Slot::LowPc => taken.low_pc = value,
+            Slot::HighPc => taken.high_pc = value,
+            Slot::Ranges => taken.ranges = value,
+        }
+        Some(())
+    }
+}
+
+fn kind_of(tag: DwTag, specifications: &[Specification]) -> Kind {
+    let has_code = || {
+        let says_where = |one: &Specification| matches!(one.name, dw::DW_AT_low_pc | dw::DW_AT_ranges);
+        specifications.iter().any(says_where)
+    };
+    match tag {
+        dw::DW_TAG_subprogram if has_code() => Kind::Function,
+        dw::DW_TAG_inlined_subroutine if has_code() => Kind::Inlined,
+        dw::DW_TAG_lexical_block | dw::DW_TAG_try_block | dw::DW_TAG_catch_block => Kind::Block,
+        dw::DW_TAG_namespace | dw::DW_TAG_module => Kind::Namespace,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,141 @@
+//! A file with DWARF, and what is kept of it between requests.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use gimli::{Encoding, Format};
+
+use super::{
+    abbreviations::Abbreviations,
+    fuel::Fuel,
+    sections::{Part, Sections},
+    unit::UnitHeader,
+};
+use crate::Binary;
+
+/// How much of a packed `.debug_abbrev` is unpacked at first beyond where a table begins.
+const TABLE_STEP: usize = 16 << 10;
+
+/// Tables with more abbreviations in all than this are not kept: so many are not shared any more.
+const MOST_KEPT: usize = 100_000;
+
+type TableKey = (usize, u8, u16, Format);
+
+/// A file with DWARF.
+pub(super) struct DwarfFile {
+    pub(super) binary: Arc<Binary>,
+    pub(super) split: bool,
+    tables: Mutex<Tables>,
+    /// Where the first units begin, as far as that was asked for.
+    unit_starts: Mutex<UnitStarts>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_place: HashMap<TableKey, Arc<Abbreviations>>,
+    abbreviations: usize,
+}
+
+#[derive(Default)]
+struct UnitStarts {
+    starts: Vec<usize>,
+    /// Where the next one begins, if there is one.
+    next: usize,
+}
+
+impl DwarfFile {
+    pub(super) fn new(binary: Arc<Binary>, split: bool) -> Self {
+        Self { binary, split, tables: Mutex::default(), unit_starts: Mutex::default() }
+    }
+
+    pub(super) fn sections(&self) -> Sections<'_> {
+        Sections::of(&self.binary, self.split)
+    }
+
+    /// The abbreviations at `offset` of `section`, a part of this file's. Units share tables where a
+    /// whole program was compiled at once.
+    pub(super) fn abbreviations(
+        &self,
+        section: Part<'_>,
+        offset: usize,
+        header: &UnitHeader,
+        fuel: &mut Fuel<'_>,
+    ) -> Arc<Abbreviations> {
+        let Encoding { address_size, format, version } = header.encoding;
+        // In a package, each unit has a part of its own: the place in it says nothing.
+        let key = (!self.is_package()).then_some((offset, address_size, version, format));
+        if let Some(table) = key.and_then(|key| lock(&self.tables).by_place.get(&key).cloned()) {
+            return table;
+        }
+        let mut end = offset.saturating_add(TABLE_STEP);
+        let table = loop {
+            let bytes = section.up_to(end);
+            let table =
+                Abbreviations::parse(bytes, offset, header.endian, header.encoding, None, fuel);
+            if !table.cut || bytes.len() >= section.len() || end >= section.len() {
+                break Arc::new(table);
+            }
+            end = end.saturating_mul(4);
+        };
+        if let Some(key) = key {
+            let mut tables = lock(&self.tables);
+            if tables.abbreviations + table.len() <= MOST_KEPT {
+                tables.abbreviations += table.len();
+                tables.by_place.insert(key, table.clone());
+            }
+        }
+        table
+    }
+
+    fn is_package(&self) -> bool {
+        self.split && self.binary.section(".debug_cu_index").is_some()
+    }
+
+    /// Where the unit that holds `offset` of `.debug_info` begins.
+    pub(super) fn unit_start(&self, sections: &Sections<'_>, offset: usize) -> Option<usize> {
+        let mut units = lock(&self.unit_starts);
+        units.extend(sections, offset);
+        let after = units.starts.partition_point(|&start| start <= offset);
+        let start = *units.starts.get(after.checked_sub(1)?)?;
+        (offset < units.starts.get(after).copied().unwrap_or(units.next)).then_some(start)
+    }
+
+    /// Where all the units begin.
+    pub(super) fn all_unit_starts(&self, sections: &Sections<'_>) -> Vec<usize> {
+        let mut units = lock(&self.unit_starts);
+        units.extend(sections, usize::MAX);
+        units.starts.clone()
+    }
+}
+
+impl UnitStarts {
+    /// Goes from header to header until one lies behind `offset`.
+    fn extend(&mut self, sections: &Sections<'_>, offset: usize) {
+        /// Pages that were touched for nothing but headers are given back this often.
+        const RELEASE_STEP: usize = 4 << 20;
+        let mut released = self.next;
+        while self.next <= offset {
+            let Some(header) = UnitHeader::read(sections, self.next) else { break };
+            self.starts.push(self.next);
+            self.next = header.end;
+            if self.next - released > RELEASE_STEP {
+                sections.info.release(released..self.next);
+                released = self.next;
+            }
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is kept is half-made while the lock is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for DwarfFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DwarfFile({})", self.binary.path().display())
+    }
+}

@@ -1,0 +1,215 @@
+//! DWARF: from addresses to functions, inlined calls and source lines, for one request of some
+//! hundred addresses at a time.
+//!
+//! Nothing is indexed: only the units that cover one of the addresses are read, each once for all of
+//! them, and only as far as needed. The units are shared out over the processors, and what was read
+//! of the file is given back to the system behind them.
+//!
+//! ```text
+//! addresses ─ unit_index ─► units ─ functions ─► entries ─ names ─┐
+//!                             └──── lines ─────► rows ────────────┴─ resolve_unit ─► frames
+//! ```
+
+mod abbreviations;
+mod file;
+mod fuel;
+mod functions;
+mod lines;
+mod names;
+mod parallel;
+mod prefetch;
+mod ranges;
+mod reader;
+mod resolve_unit;
+mod sections;
+mod split;
+#[cfg(test)]
+mod tests;
+mod unit;
+mod unit_index;
+mod value;
+
+use std::{collections::HashMap, sync::Arc};
+
+use prospect_process::LinkAddr;
+
+use file::DwarfFile;
+use fuel::Tank;
+use split::SplitFiles;
+pub(crate) use split::SplitDwarfSearch;
+use unit::UnitHeader;
+use unit_index::{Candidate, MOST_UNITS};
+
+use crate::Binary;
+
+/// How many units' root entries are one job.
+const UNITS_PER_SCAN: usize = 64;
+
+/// The DWARF of one binary.
+#[derive(Debug)]
+pub(crate) struct DebugInfo {
+    main: DwarfFile,
+    supplementary: Option<DwarfFile>,
+    split: SplitFiles,
+}
+
+/// One function at one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DwarfFrame {
+    /// The name in the source; with the names of the namespaces and types around it where there is no
+    /// linkage name.
+    pub(crate) function: Option<String>,
+    /// The name in the object file, mangled.
+    pub(crate) linkage_name: Option<String>,
+    /// The source file, with its directory.
+    pub(crate) file: Option<String>,
+    /// From 1.
+    pub(crate) line: Option<u32>,
+    /// From 1.
+    pub(crate) column: Option<u32>,
+    /// Whether it was inlined into the next one.
+    pub(crate) inlined: bool,
+}
+
+impl DebugInfo {
+    /// The DWARF of a file; `None` where it has none.
+    pub(crate) fn open(binary: Arc<Binary>, mut files: SplitDwarfSearch) -> Option<Self> {
+        binary.section(".debug_info").filter(|section| section.len() > 0)?;
+        let supplementary = files.supplementary.take().map(|file| DwarfFile::new(file, false));
+        Some(Self { main: DwarfFile::new(binary, false), supplementary, split: SplitFiles::new(files) })
+    }
+}
+
+/// The frames of each address of each request, the innermost first; none where nothing is known.
+pub(crate) fn resolve(requests: &[(&DebugInfo, Vec<LinkAddr>)]) -> Vec<Vec<Vec<DwarfFrame>>> {
+    let mut searches: Vec<Search<'_>> =
+        requests.iter().map(|(debug, addresses)| Search::new(debug, addresses)).collect();
+    prefetch::run(&searches);
+    resolve_candidates(&mut searches);
+    scan_roots(&mut searches);
+    resolve_candidates(&mut searches);
+    searches.into_iter().zip(requests).map(|(search, (_, addresses))| search.answers(addresses)).collect()
+}
+
+/// The search for one request's addresses.
+struct Search<'a> {
+    debug: &'a DebugInfo,
+    /// Sorted, each once.
+    pcs: Vec<u64>,
+    /// As many.
+    frames: Vec<Vec<DwarfFrame>>,
+    /// The units where each may be found, in the order to try them.
+    units: Vec<Vec<usize>>,
+    /// How many of them were tried.
+    tried: Vec<usize>,
+    tank: Tank,
+}
+
+/// One unit, and those of a search's addresses that are looked for in it.
+struct UnitJob {
+    search: usize,
+    start: usize,
+    pcs: Vec<usize>,
+}
+
+impl<'a> Search<'a> {
+    fn new(debug: &'a DebugInfo, addresses: &[LinkAddr]) -> Self {
+        let mut pcs: Vec<u64> = addresses.iter().map(|address| address.0).collect();
+        pcs.sort_unstable();
+        pcs.dedup();
+        let sections = debug.main.sections();
+        let count = pcs.len();
+        let mut search = Self {
+            debug,
+            pcs,
+            frames: vec![Vec::new(); count],
+            units: vec![Vec::new(); count],
+            tried: vec![0; count],
+            tank: Tank::for_size(sections.size()),
+        };
+        let candidates = unit_index::from_aranges(&sections, &search.pcs, &mut search.tank.fuel());
+        search.add(candidates);
+        search
+    }
+
+    fn add(&mut self, candidates: Vec<Candidate>) {
+        for (pc, unit) in candidates {
+            let units = &mut self.units[pc];
+            if units.len() < 2 * MOST_UNITS && !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+    }
+
+    /// The addresses for which nothing was found, and what of them is to be tried next.
+    fn next_units(&self) -> impl Iterator<Item = Candidate> {
+        let open = (0..self.pcs.len()).filter(|&pc| self.frames[pc].is_empty());
+        open.filter_map(|pc| Some((pc, *self.units[pc].get(self.tried[pc])?)))
+    }
+
+    fn answers(self, addresses: &[LinkAddr]) -> Vec<Vec<DwarfFrame>> {
+        let frames = |address: &LinkAddr| {
+            self.pcs.binary_search(&address.0).map_or_else(|_| Vec::new(), |pc| self.frames[pc].clone())
+        };
+        addresses.iter().map(frames).collect()
+    }
+}
+
+/// Looks in the units where the addresses may be, one after another.
+fn resolve_candidates(searches: &mut [Search<'_>]) {
+    loop {
+        let mut jobs = Vec::new();
+        for (index, search) in searches.iter().enumerate() {
+            let mut by_unit: HashMap<usize, Vec<usize>> = HashMap::new();
+            search.next_units().for_each(|(pc, unit)| by_unit.entry(unit).or_default().push(pc));
+            let sections = search.debug.main.sections();
+            for (start, pcs) in by_unit {
+                let size = UnitHeader::read(&sections, start).map_or(0, |header| header.end - header.start);
+                jobs.push((size, UnitJob { search: index, start, pcs }));
+            }
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        let results = parallel::run(&jobs, |job| {
+            let search = &searches[job.search];
+            let pcs: Vec<u64> = job.pcs.iter().map(|&pc| search.pcs[pc]).collect();
+            resolve_unit::frames(search.debug, job.start, &pcs, &mut search.tank.fuel())
+        });
+        for ((_, job), frames) in jobs.iter().zip(results) {
+            let search = &mut searches[job.search];
+            for (&pc, frames) in job.pcs.iter().zip(frames) {
+                search.tried[pc] += 1;
+                search.frames[pc] = frames;
+            }
+        }
+    }
+}
+
+/// Finds candidates for what is still open by asking every unit where its code is.
+fn scan_roots(searches: &mut [Search<'_>]) {
+    let mut jobs = Vec::new();
+    for (index, search) in searches.iter().enumerate() {
+        if search.frames.iter().all(|frames| !frames.is_empty()) {
+            continue;
+        }
+        let starts = search.debug.main.all_unit_starts(&search.debug.main.sections());
+        for starts in starts.chunks(UNITS_PER_SCAN) {
+            // The sizes of the units do not matter, only how many pages are touched.
+            jobs.push((starts.len() * 1024, (index, starts.to_vec())));
+        }
+    }
+    let results = parallel::run(&jobs, |(index, starts)| {
+        let search = &searches[*index];
+        let open = (0..search.pcs.len()).filter(|&pc| search.frames[pc].is_empty());
+        let (indices, pcs): (Vec<usize>, Vec<u64>) = open.map(|pc| (pc, search.pcs[pc])).unzip();
+        let file = &search.debug.main;
+        let mut found =
+            unit_index::from_roots(file, &file.sections(), starts, &pcs, &mut search.tank.fuel());
+        found.iter_mut().for_each(|(pc, _)| *pc = indices[*pc]);
+        found
+    });
+    for ((_, (index, _)), candidates) in jobs.iter().zip(results) {
+        searches[*index].add(candidates);
+    }
+}

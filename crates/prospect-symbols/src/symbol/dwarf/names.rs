@@ -1,0 +1,235 @@
+//! Functions' names: through the entries that an entry refers to, and from the names around it.
+
+use std::{collections::HashMap, rc::Rc};
+
+use gimli::constants as dw;
+
+use super::{
+    abbreviations::Taken,
+    file::DwarfFile,
+    fuel::Fuel,
+    sections::Sections,
+    unit::Unit,
+    value::Value,
+};
+
+/// An inlined call refers to an abstract function, that to a declaration: longer chains are broken.
+const LONGEST_CHAIN: usize = 16;
+
+/// What a function is called.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FunctionName {
+    /// The name in the source; with the names around it where there is no linkage name.
+    pub(super) name: Option<String>,
+    pub(super) linkage_name: Option<String>,
+}
+
+/// The units of a file and its supplementary file, opened when something refers to them.
+pub(super) struct Units<'a> {
+    own: (&'a DwarfFile, Sections<'a>),
+    supplementary: Option<(&'a DwarfFile, Sections<'a>)>,
+    opened: HashMap<(bool, usize), Option<Rc<Unit<'a>>>>,
+}
+
+/// An entry of a unit, which may be one of the supplementary file.
+struct Place<'a> {
+    unit: Rc<Unit<'a>>,
+    supplementary: bool,
+    at: usize,
+}
+
+impl<'a> Units<'a> {
+    pub(super) fn new(unit: &Rc<Unit<'a>>, supplementary: Option<&'a DwarfFile>) -> Self {
+        Self {
+            own: (unit.file, unit.sections),
+            supplementary: supplementary.map(|file| (file, file.sections())),
+            opened: HashMap::from([((false, unit.header.start), Some(unit.clone()))]),
+        }
+    }
+
+    /// The entry at `offset` of `.debug_info`.
+    fn entry(&mut self, supplementary: bool, offset: usize, fuel: &mut Fuel<'_>) -> Option<Place<'a>> {
+        let (file, sections) = if supplementary { self.supplementary? } else { self.own };
+        let start = file.unit_start(&sections, offset)?;
+        let open = || Unit::open(file, sections, start, fuel).map(Rc::new);
+        let unit = self.opened.entry((supplementary, start)).or_insert_with(open).clone()?;
+        Some(Place { unit, supplementary, at: offset - start })
+    }
+
+    fn text(&self, unit: &Unit<'a>, value: Value<'a>) -> Option<&'a [u8]> {
+        match value {
+            Value::SupplementaryStr(offset) => self.supplementary.as_ref()?.1.str.text(offset),
+            value => unit.text(value),
+        }
+    }
+
+    /// The names of the functions at `places` of `unit`.
+    pub(super) fn functions(
+        &mut self,
+        unit: &Rc<Unit<'a>>,
+        places: impl Iterator<Item = usize>,
+        fuel: &mut Fuel<'_>,
+    ) -> HashMap<usize, FunctionName> {
+        let mut names = HashMap::new();
+        let mut unqualified = Vec::new();
+        for at in places {
+            if names.contains_key(&at) {
+                continue;
+            }
+            let (mut found, place) = self.function(unit, at, fuel);
+            if let (None, Some(place), true) = (&found.linkage_name, place, unit.has_qualified_names()) {
+                unqualified.push((at, place));
+            } else if found.name.is_none() && found.linkage_name.is_none() {
+                found = FunctionName::default();
+            }
+            names.insert(at, found);
+        }
+        self.qualify(unqualified, &mut names, fuel);
+        names
+    }
+
+    /// A function's names, and the entry that has its plain one.
+    fn function(
+        &mut self,
+        unit: &Rc<Unit<'a>>,
+        at: usize,
+        fuel: &mut Fuel<'_>,
+    ) -> (FunctionName, Option<Place<'a>>) {
+        let (mut name, mut linkage_name, mut named_at) = (None, None, None);
+        let mut next = Some(Place { unit: unit.clone(), supplementary: false, at });
+        for _ in 0..LONGEST_CHAIN {
+            let Some(place) = next.take() else { break };
+            let Some(mut entry) = place.unit.entry(place.at) else { break };
+            let (mut own_name, mut reference) = (None, Value::None);
+            while let Some((attribute, value)) = entry.next() {
+                match attribute {
+                    dw::DW_AT_name => own_name = self.text(&place.unit, value),
+                    dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name => {
+                        linkage_name = linkage_name.or_else(|| self.text(&place.unit, value));
+                    }
+                    dw::DW_AT_abstract_origin | dw::DW_AT_specification => reference = value,
+                    _ => {}
+                }
+            }
+            if name.is_none() || linkage_name.is_none() {
+                next = match reference {
+                    Value::UnitEntry(at) => {
+                        let (unit, supplementary) = (place.unit.clone(), place.supplementary);
+                        Some(Place { unit, supplementary, at })
+                    }
+                    Value::InfoEntry(offset) => self.entry(place.supplementary, offset, fuel),
+                    Value::SupplementaryEntry(offset) => self.entry(true, offset, fuel),
+                    _ => None,
+                };
+            }
+            if name.is_none() && own_name.is_some() {
+                name = own_name;
+                named_at = Some(place);
+            }
+        }
+        let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        (FunctionName { name: name.map(owned), linkage_name: linkage_name.map(owned) }, named_at)
+    }
+
+    /// Puts the names of the namespaces and types around them before functions' names.
+    fn qualify(
+        &self,
+        functions: Vec<(usize, Place<'a>)>,
+        names: &mut HashMap<usize, FunctionName>,
+        fuel: &mut Fuel<'_>,
+    ) {
+        type InUnit<'a> = (Rc<Unit<'a>>, Vec<(usize, usize)>);
+        let mut by_unit: HashMap<(bool, usize), InUnit<'a>> = HashMap::new();
+        for (function, place) in functions {
+            let key = (place.supplementary, place.unit.header.start);
+            by_unit.entry(key).or_insert((place.unit, Vec::new())).1.push((place.at, function));
+        }
+        for (unit, mut places) in by_unit.into_values() {
+            places.sort_unstable();
+            let wanted: Vec<usize> = places.iter().map(|&(at, _)| at).collect();
+            for (scopes, (_, function)) in scopes_around(&unit, &wanted, fuel).into_iter().zip(places) {
+                let Some(FunctionName { name: Some(name), .. }) = names.get_mut(&function) else { continue };
+                let outer = scopes.iter().filter_map(|&scope| self.scope_name(&unit, scope));
+                let parts: Vec<String> = outer.chain([std::mem::take(name)]).collect();
+                *name = parts.join("::");
+            }
+        }
+    }
+
+    fn scope_name(&self, unit: &Unit<'a>, at: usize) -> Option<String> {
+        let mut entry = unit.entry(at)?;
+        let tag = entry.tag;
+        while let Some((attribute, value)) = entry.next() {
+            if attribute == dw::DW_AT_name {
+                let text = self.text(unit, value)?;
+                return Some(String::from_utf8_lossy(text).into_owned());
+            }
+        }
+        (tag == dw::DW_TAG_namespace).then(|| "(anonymous namespace)".to_owned())
+    }
+}
+
+/// The namespaces and types that each of the entries `wanted` (sorted) lies in, the outermost first.
+fn scopes_around(unit: &Unit<'_>, wanted: &[usize], fuel: &mut Fuel<'_>) -> Vec<Vec<usize>> {
+    let mut around = vec![Vec::new(); wanted.len()];
+    let _ = walk_to(unit, wanted, &mut around, fuel);
+    around
+}
+
+fn walk_to(unit: &Unit<'_>, wanted: &[usize], around: &mut [Vec<usize>], fuel: &mut Fuel<'_>) -> Option<()> {
+    let table = &*unit.abbreviations;
+    let mut reader = unit.entries(unit.header.root);
+    let mut depth = 0_usize;
+    // The scopes that the reader is in, with the depths of what they hold.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut next = 0;
+    while let Some(&target) = wanted.get(next) {
+        fuel.burn(1)?;
+        let at = reader.at();
+        // One that is no entry's beginning will not be met.
+        if at >= target {
+            if at == target {
+                around[next] = open.iter().map(|&(_, scope)| scope).collect();
+            }
+            next += 1;
+            continue;
+        }
+        let code = reader.leb()?;
+        if code == 0 {
+            depth = depth.checked_sub(1).filter(|&depth| depth > 0)?;
+            while open.last().is_some_and(|&(inner, _)| inner > depth) {
+                open.pop();
+            }
+            continue;
+        }
+        let abbreviation = table.get(code)?;
+        let mut taken = Taken::default();
+        table.step_over(abbreviation, &mut reader, &mut taken)?;
+        if !abbreviation.has_children {
+            continue;
+        }
+        match taken.sibling {
+            Some(sibling) if sibling <= target && sibling >= reader.at() => reader.seek(sibling),
+            _ => {
+                depth += 1;
+                if is_scope(abbreviation.tag) {
+                    open.push((depth, at));
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+fn is_scope(tag: gimli::DwTag) -> bool {
+    matches!(
+        tag,
+        dw::DW_TAG_namespace
+            | dw::DW_TAG_module
+            | dw::DW_TAG_structure_type
+            | dw::DW_TAG_class_type
+            | dw::DW_TAG_union_type
+            | dw::DW_TAG_enumeration_type
+            | dw::DW_TAG_interface_type
+    )
+}

@@ -1,0 +1,117 @@
+//! The answers that one unit has for some addresses.
+
+use std::rc::Rc;
+
+use gimli::constants as dw;
+
+use super::{
+    DebugInfo, DwarfFrame,
+    fuel::Fuel,
+    functions::{self, Scopes},
+    lines::{LineProgram, Row},
+    names::Units,
+    split,
+    unit::Unit,
+};
+
+/// A place in the source.
+#[derive(Default)]
+struct Place {
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+/// The frames of each of `pcs` (sorted), as far as the unit that begins at `start` covers them.
+pub(super) fn frames(debug: &DebugInfo, start: usize, pcs: &[u64], fuel: &mut Fuel<'_>) -> Vec<Vec<DwarfFrame>> {
+    let sections = debug.main.sections();
+    let Some(unit) = Unit::open(&debug.main, sections, start, fuel) else {
+        return vec![Vec::new(); pcs.len()];
+    };
+    let mut lines = LineProgram::open(&unit);
+    let rows = lines.as_ref().map_or_else(|| vec![None; pcs.len()], |lines| lines.rows(pcs, fuel));
+    let split_unit = debug.split.find(&unit, fuel);
+    let split_unit = split_unit.as_ref().and_then(|found| found.open(&unit, fuel));
+    let skeleton = Rc::new(unit);
+    let unit = split_unit.map_or_else(|| skeleton.clone(), |unit| split::complete(unit, &skeleton));
+    let scopes = functions::find(&unit, pcs, fuel);
+    let frames = Frames::new(debug, &unit, lines.as_mut(), &scopes, fuel);
+    let answers = frames.of_all(&scopes, &rows);
+    // The next unit is elsewhere: what was read of this one need not stay in memory.
+    sections.info.release(skeleton.header.start..skeleton.header.end);
+    if let Some(lines) = lines {
+        sections.line.release(lines.extent());
+    }
+    answers
+}
+
+struct Frames<'u, 'a, 'l> {
+    unit: &'u Rc<Unit<'a>>,
+    lines: Option<&'l mut LineProgram<'a>>,
+    names: std::collections::HashMap<usize, super::names::FunctionName>,
+}
+
+impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
+    fn new(
+        debug: &'a DebugInfo,
+        unit: &'u Rc<Unit<'a>>,
+        lines: Option<&'l mut LineProgram<'a>>,
+        scopes: &[Scopes],
+        fuel: &mut Fuel<'_>,
+    ) -> Self {
+        let mut units = Units::new(unit, debug.supplementary.as_ref());
+        let names = units.functions(unit, scopes.iter().flatten().copied(), fuel);
+        Self { unit, lines, names }
+    }
+
+    fn of_all(mut self, scopes: &[Scopes], rows: &[Option<Row>]) -> Vec<Vec<DwarfFrame>> {
+        scopes.iter().zip(rows).map(|(scopes, row)| self.of(scopes, *row)).collect()
+    }
+
+    fn of(&mut self, scopes: &Scopes, row: Option<Row>) -> Vec<DwarfFrame> {
+        let mut place = row.map(|row| self.place(Some(row.file), row.line, row.column)).unwrap_or_default();
+        if scopes.is_empty() {
+            // A function that nobody described; its line may be known (assembler).
+            let Place { file, line, column } = place;
+            let known = file.is_some() || line.is_some();
+            return known
+                .then(|| DwarfFrame { file, line, column, ..DwarfFrame::default() })
+                .into_iter()
+                .collect();
+        }
+        let mut frames = Vec::with_capacity(scopes.len());
+        for (depth, &at) in scopes.iter().enumerate().rev() {
+            let inlined = depth > 0;
+            let caller = if inlined { self.call_place(at) } else { Place::default() };
+            let Place { file, line, column } = std::mem::replace(&mut place, caller);
+            let name = self.names.get(&at).cloned().unwrap_or_default();
+            let (function, linkage_name) = (name.name, name.linkage_name);
+            frames.push(DwarfFrame { function, linkage_name, file, line, column, inlined });
+        }
+        frames
+    }
+
+    fn place(&mut self, file: Option<u64>, line: u32, column: u32) -> Place {
+        let path = file.and_then(|file| self.lines.as_mut()?.path(file));
+        // Columns of no line say nothing.
+        let known = |number: u32| Some(number).filter(|&number| number > 0);
+        Place { file: path, line: known(line), column: known(column).filter(|_| line > 0) }
+    }
+
+    /// Where an inlined function was called.
+    fn call_place(&mut self, at: usize) -> Place {
+        let (mut file, mut line, mut column) = (None, 0, 0);
+        let unit = self.unit.clone();
+        let Some(mut entry) = unit.entry(at) else { return Place::default() };
+        let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+        while let Some((attribute, value)) = entry.next() {
+            match attribute {
+                dw::DW_AT_call_file => file = value.number(),
+                dw::DW_AT_call_line => line = small(value.number()),
+                dw::DW_AT_call_column => column = small(value.number()),
+                _ => {}
+            }
+        }
+        self.place(file, line, column)
+    }
+}

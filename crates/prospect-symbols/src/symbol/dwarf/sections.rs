@@ -1,0 +1,160 @@
+//! The DWARF sections of one file, or what a package holds of them for one unit.
+
+use std::ops::Range;
+
+use gimli::{
+    DebugAddr, DebugAddrBase, DebugAddrIndex, DebugRanges, DebugRngLists, DebugStrOffsets,
+    DebugStrOffsetsBase, DebugStrOffsetsIndex, EndianSlice, Format, RangeLists, RunTimeEndian,
+};
+
+use crate::{Binary, binary::Section};
+
+/// Bytes that are read lazily.
+pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// How much of a packed section is unpacked beyond where a string begins.
+const STRING_STEP: usize = 4096;
+
+/// A part of a section; without one, it is empty.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Part<'a> {
+    section: Option<&'a Section>,
+    start: usize,
+    length: usize,
+}
+
+impl<'a> Part<'a> {
+    fn whole(section: Option<&'a Section>) -> Self {
+        Self { section, start: 0, length: section.map_or(0, Section::len) }
+    }
+
+    /// The bytes `start..start + length` of it, as far as there are so many.
+    pub(super) fn part(self, start: usize, length: usize) -> Self {
+        let start_within = start.min(self.length);
+        Self {
+            section: self.section,
+            start: self.start + start_within,
+            length: length.min(self.length - start_within),
+        }
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.length
+    }
+
+    /// Whether reading it costs unpacking.
+    pub(super) fn is_packed(self) -> bool {
+        self.section.is_some_and(Section::is_packed)
+    }
+
+    /// At least the bytes before `end`, where there are so many.
+    pub(super) fn up_to(self, end: usize) -> &'a [u8] {
+        let Some(section) = self.section else { return &[] };
+        let all_end = self.start + self.length;
+        let bytes = section.up_to(self.start.saturating_add(end).min(all_end));
+        bytes.get(self.start..all_end.min(bytes.len())).unwrap_or_default()
+    }
+
+    pub(super) fn all(self) -> &'a [u8] {
+        self.up_to(self.length)
+    }
+
+    /// The string at `offset`, without its NUL.
+    pub(super) fn text(self, offset: usize) -> Option<&'a [u8]> {
+        let mut end = offset.checked_add(STRING_STEP)?;
+        loop {
+            let rest = self.up_to(end).get(offset..)?;
+            if let Some(length) = rest.iter().position(|&byte| byte == 0) {
+                return rest.get(..length);
+            }
+            if end >= self.length {
+                return None;
+            }
+            end = end.saturating_mul(2);
+        }
+    }
+
+    /// Gives the pages of `range` back.
+    pub(super) fn release(self, range: Range<usize>) {
+        if let Some(section) = self.section {
+            let within = |offset: usize| self.start + offset.min(self.length);
+            section.release(within(range.start)..within(range.end));
+        }
+    }
+}
+
+/// The sections.
+#[derive(Clone, Copy)]
+pub(super) struct Sections<'a> {
+    pub(super) endian: RunTimeEndian,
+    /// They are those of split DWARF.
+    pub(super) split: bool,
+    pub(super) info: Part<'a>,
+    pub(super) abbrev: Part<'a>,
+    pub(super) line: Part<'a>,
+    pub(super) line_str: Part<'a>,
+    pub(super) str: Part<'a>,
+    pub(super) str_offsets: Part<'a>,
+    pub(super) addr: Part<'a>,
+    pub(super) ranges: Part<'a>,
+    pub(super) rnglists: Part<'a>,
+    pub(super) aranges: Part<'a>,
+}
+
+impl<'a> Sections<'a> {
+    /// Those of a file; of a split one those whose names end in `.dwo`.
+    pub(super) fn of(binary: &'a Binary, split: bool) -> Self {
+        let part = |name: &str, split_name: &str| {
+            Part::whole(binary.section(if split { split_name } else { name }))
+        };
+        let own_only = |name: &str| Part::whole(if split { None } else { binary.section(name) });
+        Self {
+            endian: binary.endian(),
+            split,
+            info: part(".debug_info", ".debug_info.dwo"),
+            abbrev: part(".debug_abbrev", ".debug_abbrev.dwo"),
+            line: part(".debug_line", ".debug_line.dwo"),
+            line_str: own_only(".debug_line_str"),
+            str: part(".debug_str", ".debug_str.dwo"),
+            str_offsets: part(".debug_str_offsets", ".debug_str_offsets.dwo"),
+            addr: own_only(".debug_addr"),
+            ranges: own_only(".debug_ranges"),
+            rnglists: part(".debug_rnglists", ".debug_rnglists.dwo"),
+            aranges: own_only(".debug_aranges"),
+        }
+    }
+
+    /// How many bytes there are, for a measure of the work that is reasonable.
+    pub(super) fn size(&self) -> usize {
+        [self.info, self.line, self.ranges, self.rnglists, self.abbrev, self.aranges]
+            .iter()
+            .fold(0, |sum: usize, part| sum.saturating_add(part.len()))
+    }
+
+    pub(super) fn slice(&self, bytes: &'a [u8]) -> Slice<'a> {
+        EndianSlice::new(bytes, self.endian)
+    }
+
+    pub(super) fn address(&self, base: usize, index: u64, size: u8) -> Option<u64> {
+        let index = DebugAddrIndex(usize::try_from(index).ok()?);
+        self.debug_addr().get_address(size, DebugAddrBase(base), index).ok()
+    }
+
+    pub(super) fn debug_addr(&self) -> DebugAddr<Slice<'a>> {
+        DebugAddr::from(self.slice(self.addr.all()))
+    }
+
+    pub(super) fn range_lists(&self, version: u16) -> RangeLists<Slice<'a>> {
+        let (ranges, rnglists): (&[u8], &[u8]) =
+            if version < 5 { (self.ranges.all(), &[]) } else { (&[], self.rnglists.all()) };
+        RangeLists::new(DebugRanges::new(ranges, self.endian), DebugRngLists::new(rnglists, self.endian))
+    }
+
+    pub(super) fn indexed_text(&self, base: usize, index: u64, format: Format) -> Option<&'a [u8]> {
+        let index = DebugStrOffsetsIndex(usize::try_from(index).ok()?);
+        let end = index.0.checked_add(1)?.checked_mul(8)?.checked_add(base)?;
+        let offsets = DebugStrOffsets::from(self.slice(self.str_offsets.up_to(end)));
+        let offset = offsets.get_str_offset(format, DebugStrOffsetsBase(base), index).ok()?;
+        self.str.text(offset.0)
+    }
+}

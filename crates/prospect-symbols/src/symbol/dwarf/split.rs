@@ -1,0 +1,170 @@
+//! Split DWARF: the files that hold what a skeleton unit leaves out (DWARF 5, section 7.3; GNU's
+//! extension to DWARF 4).
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use gimli::{DebugCuIndex, IndexSectionId};
+
+use super::{
+    file::{DwarfFile, lock},
+    fuel::Fuel,
+    sections::Sections,
+    unit::Unit,
+};
+use crate::Binary;
+
+/// No more `.dwo` files than this are kept open for one binary.
+const MOST_FILES: usize = 4096;
+
+/// Where the files are looked for that hold more of a binary's DWARF.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SplitDwarfSearch {
+    /// The root of the file system that the process sees: before this machine's own.
+    pub(crate) sysroot: Option<PathBuf>,
+    /// Where `.dwo` files may have been put: the binary's directory, and directories for debug files.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Files that may be the package of all `.dwo` files: the binary's name and `.dwp`.
+    pub(crate) packages: Vec<PathBuf>,
+    /// The file that `.gnu_debugaltlink` names.
+    pub(crate) supplementary: Option<Arc<Binary>>,
+}
+
+impl SplitDwarfSearch {
+    /// Beside the binary, and where the compiler put them.
+    pub(crate) fn beside(binary: &Path) -> Self {
+        let mut package = binary.as_os_str().to_owned();
+        package.push(".dwp");
+        Self {
+            directories: binary.parent().map(Path::to_owned).into_iter().collect(),
+            packages: vec![package.into()],
+            ..Self::default()
+        }
+    }
+}
+
+/// The split DWARF files of one binary, each opened when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct SplitFiles {
+    search: SplitDwarfSearch,
+    package: OnceLock<Option<DwarfFile>>,
+    by_id: Mutex<HashMap<u64, Option<Arc<DwarfFile>>>>,
+}
+
+/// Where a split unit is.
+pub(super) enum SplitUnit<'a> {
+    /// In the package.
+    Packed(&'a DwarfFile, Sections<'a>),
+    /// In a file of its own.
+    File(Arc<DwarfFile>),
+}
+
+impl SplitFiles {
+    pub(super) fn new(search: SplitDwarfSearch) -> Self {
+        Self { search, ..Self::default() }
+    }
+
+    /// The unit that a skeleton stands for.
+    pub(super) fn find(&self, skeleton: &Unit<'_>, fuel: &mut Fuel<'_>) -> Option<SplitUnit<'_>> {
+        let (name, id) = skeleton.split()?;
+        if let Some(found) = self.in_package(id) {
+            return Some(found);
+        }
+        if let Some(known) = lock(&self.by_id).get(&id) {
+            return known.clone().map(SplitUnit::File);
+        }
+        let found = self.candidates(name, skeleton.comp_dir()).into_iter().find_map(|path| {
+            let file = DwarfFile::new(Arc::new(Binary::open(&path).ok()?), true);
+            unit_start(&file, id, fuel)?;
+            Some(Arc::new(file))
+        });
+        let mut by_id = lock(&self.by_id);
+        if by_id.len() < MOST_FILES {
+            by_id.insert(id, found.clone());
+        }
+        found.map(SplitUnit::File)
+    }
+
+    fn in_package(&self, id: u64) -> Option<SplitUnit<'_>> {
+        let package = self.package.get_or_init(|| {
+            let mut files = self.search.packages.iter().filter_map(|path| Binary::open(path).ok());
+            files.find(|file| file.section(".debug_cu_index").is_some()).map(|file| {
+                DwarfFile::new(Arc::new(file), true)
+            })
+        });
+        let package = package.as_ref()?;
+        let whole = package.sections();
+        let index = package.binary.section(".debug_cu_index")?.all();
+        let index = DebugCuIndex::new(index, whole.endian).index().ok()?;
+        let row = index.find(id)?;
+        let mut sections = whole;
+        for one in index.sections(row).ok()? {
+            let (start, length) = (usize::try_from(one.offset).ok()?, usize::try_from(one.size).ok()?);
+            match one.section {
+                IndexSectionId::DebugInfo => sections.info = whole.info.part(start, length),
+                IndexSectionId::DebugAbbrev => sections.abbrev = whole.abbrev.part(start, length),
+                IndexSectionId::DebugStrOffsets => {
+                    sections.str_offsets = whole.str_offsets.part(start, length);
+                }
+                IndexSectionId::DebugRngLists => sections.rnglists = whole.rnglists.part(start, length),
+                _ => {}
+            }
+        }
+        Some(SplitUnit::Packed(package, sections))
+    }
+
+    fn candidates(&self, name: &[u8], comp_dir: Option<&[u8]>) -> Vec<PathBuf> {
+        let (Some(name), comp_dir) = (path(name), comp_dir.and_then(path)) else { return Vec::new() };
+        let built = comp_dir.map_or_else(|| name.to_owned(), |directory| directory.join(name));
+        let mut candidates = Vec::new();
+        if let Some(sysroot) = &self.search.sysroot {
+            candidates.push(sysroot.join(built.strip_prefix("/").unwrap_or(&built)));
+        }
+        // A relative path would mean another file wherever the tool is run.
+        if built.is_absolute() {
+            candidates.push(built);
+        }
+        for directory in &self.search.directories {
+            if name.is_relative() {
+                candidates.push(directory.join(name));
+            }
+            candidates.extend(name.file_name().map(|name| directory.join(name)));
+        }
+        candidates
+    }
+}
+
+impl SplitUnit<'_> {
+    /// Opens the unit.
+    pub(super) fn open(&self, skeleton: &Unit<'_>, fuel: &mut Fuel<'_>) -> Option<Unit<'_>> {
+        match self {
+            Self::Packed(file, sections) => Unit::open(file, *sections, 0, fuel),
+            Self::File(file) => {
+                let start = unit_start(file, skeleton.dwo_id()?, fuel)?;
+                Unit::open(file, file.sections(), start, fuel)
+            }
+        }
+    }
+}
+
+/// Where the unit with this identity begins. A file of another build has another identity.
+fn unit_start(file: &DwarfFile, id: u64, fuel: &mut Fuel<'_>) -> Option<usize> {
+    let sections = file.sections();
+    file.all_unit_starts(&sections).into_iter().find(|&start| {
+        Unit::open_root(file, sections, start, fuel).is_some_and(|unit| unit.dwo_id() == Some(id))
+    })
+}
+
+fn path(bytes: &[u8]) -> Option<&Path> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty()).map(Path::new)
+}
+
+/// Keeps a unit that was opened for as long as names are looked up in it.
+pub(super) fn complete<'a>(mut unit: Unit<'a>, skeleton: &Unit<'a>) -> Rc<Unit<'a>> {
+    unit.complete_from(skeleton);
+    Rc::new(unit)
+}

@@ -1,0 +1,299 @@
+//! A unit: its header and what its root entry says (DWARF 5, sections 7.5.1 and 3.1).
+
+use std::sync::Arc;
+
+use gimli::{DwLang, DwTag, Encoding, RunTimeEndian, constants as dw};
+
+use super::{
+    abbreviations::{Abbreviation, Abbreviations, Specification},
+    file::DwarfFile,
+    fuel::Fuel,
+    reader::Reader,
+    sections::Sections,
+    value::Value,
+};
+
+/// No header is longer: two 64-bit lengths, a version, a kind, a size, a signature and an offset.
+const LONGEST_HEADER: usize = 48;
+
+/// A unit's header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnitHeader {
+    /// Where it begins and ends in `.debug_info`.
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) encoding: Encoding,
+    pub(super) endian: RunTimeEndian,
+    pub(super) is_type_unit: bool,
+    /// The identity of a skeleton or split unit, where the header has it.
+    dwo_id: Option<u64>,
+    abbreviations_at: usize,
+    /// The root entry, from the unit's start.
+    pub(super) root: usize,
+}
+
+impl UnitHeader {
+    pub(super) fn read(sections: &Sections<'_>, start: usize) -> Option<Self> {
+        let bytes = sections.info.up_to(start.checked_add(LONGEST_HEADER)?);
+        let mut reader = Reader::new(bytes.get(start..)?, 0, sections.endian);
+        let (length, format) = reader.initial_length()?;
+        let end = start.checked_add(reader.at())?.checked_add(length)?;
+        if length == 0 || end > sections.info.len() {
+            return None;
+        }
+        let version = u16::try_from(reader.uint(2)?).ok()?;
+        let (mut kind, mut address_size, mut dwo_id) = (dw::DW_UT_compile, 0, None);
+        if version >= 5 {
+            kind = gimli::DwUt(reader.u8()?);
+            address_size = reader.u8()?;
+        }
+        let abbreviations_at = reader.offset(format)?;
+        if version < 5 {
+            address_size = reader.u8()?;
+        }
+        match kind {
+            dw::DW_UT_skeleton | dw::DW_UT_split_compile => dwo_id = Some(reader.uint(8)?),
+            dw::DW_UT_type | dw::DW_UT_split_type => {
+                reader.skip(8 + usize::from(format.word_size()));
+            }
+            _ => {}
+        }
+        let encoding = Encoding { address_size, format, version };
+        let is_type_unit = matches!(kind, dw::DW_UT_type | dw::DW_UT_split_type);
+        let endian = sections.endian;
+        let root = reader.at();
+        Some(Self { start, end, encoding, endian, is_type_unit, dwo_id, abbreviations_at, root })
+    }
+
+    /// Whether what follows can be read; the next unit can be found in any case.
+    fn is_known(&self) -> bool {
+        (2..=5).contains(&self.encoding.version) && matches!(self.encoding.address_size, 2 | 4 | 8)
+    }
+}
+
+/// A unit. What it says in words was not looked up yet.
+pub(super) struct Unit<'a> {
+    pub(super) file: &'a DwarfFile,
+    pub(super) sections: Sections<'a>,
+    pub(super) header: UnitHeader,
+    /// The whole unit, header and all: entries are counted from its start.
+    bytes: &'a [u8],
+    pub(super) abbreviations: Arc<Abbreviations>,
+    pub(super) low_pc: u64,
+    pub(super) high_pc: Value<'a>,
+    pub(super) ranges: Value<'a>,
+    pub(super) addr_base: usize,
+    str_offsets_base: usize,
+    pub(super) ranges_base: usize,
+    /// Its line number program in `.debug_line`.
+    pub(super) line_program: Option<usize>,
+    name: Value<'a>,
+    comp_dir: Value<'a>,
+    language: Option<DwLang>,
+    dwo_name: Value<'a>,
+    dwo_id: Option<u64>,
+}
+
+impl<'a> Unit<'a> {
+    /// The unit that begins at `start` of `.debug_info`.
+    pub(super) fn open(
+        file: &'a DwarfFile,
+        sections: Sections<'a>,
+        start: usize,
+        fuel: &mut Fuel<'_>,
+    ) -> Option<Self> {
+        let header = UnitHeader::read(&sections, start).filter(UnitHeader::is_known)?;
+        let table = file.abbreviations(sections.abbrev, header.abbreviations_at, &header, fuel);
+        Self::with_abbreviations(file, sections, header, table)
+    }
+
+    /// The same with no more than its root entry: enough to know where its code is.
+    pub(super) fn open_root(
+        file: &'a DwarfFile,
+        sections: Sections<'a>,
+        start: usize,
+        fuel: &mut Fuel<'_>,
+    ) -> Option<Self> {
+        let header = UnitHeader::read(&sections, start).filter(UnitHeader::is_known)?;
+        if header.is_type_unit {
+            return None;
+        }
+        let info = sections.info.up_to(header.end);
+        let code = Reader::new(info, header.start + header.root, sections.endian).leb()?;
+        let bytes = sections.abbrev.all();
+        let at = header.abbreviations_at;
+        let table = Abbreviations::parse(bytes, at, sections.endian, header.encoding, Some(code), fuel);
+        Self::with_abbreviations(file, sections, header, Arc::new(table))
+    }
+
+    fn with_abbreviations(
+        file: &'a DwarfFile,
+        sections: Sections<'a>,
+        header: UnitHeader,
+        abbreviations: Arc<Abbreviations>,
+    ) -> Option<Self> {
+        let bytes = sections.info.up_to(header.end).get(header.start..header.end)?;
+        let word = usize::from(header.encoding.format.word_size());
+        // Where a base is not said it lies behind the first header (in split units, that is always so).
+        let split_5 = sections.split && header.encoding.version >= 5;
+        let mut unit = Self {
+            file,
+            sections,
+            header,
+            bytes,
+            abbreviations,
+            low_pc: 0,
+            high_pc: Value::None,
+            ranges: Value::None,
+            addr_base: 0,
+            str_offsets_base: if split_5 { 2 * word } else { 0 },
+            ranges_base: if split_5 { 2 * word + 4 } else { 0 },
+            line_program: None,
+            name: Value::None,
+            comp_dir: Value::None,
+            language: None,
+            dwo_name: Value::None,
+            dwo_id: header.dwo_id,
+        };
+        unit.read_root()?;
+        Some(unit)
+    }
+
+    fn read_root(&mut self) -> Option<()> {
+        let mut low_pc = Value::None;
+        let table = self.abbreviations.clone();
+        let mut entry = self.entry_of(&table, self.header.root)?;
+        while let Some((name, value)) = entry.next() {
+            match name {
+                dw::DW_AT_low_pc => low_pc = value,
+                dw::DW_AT_high_pc => self.high_pc = value,
+                dw::DW_AT_ranges => self.ranges = value,
+                dw::DW_AT_name => self.name = value,
+                dw::DW_AT_comp_dir => self.comp_dir = value,
+                dw::DW_AT_stmt_list => self.line_program = value.offset(),
+                dw::DW_AT_language => {
+                    self.language = value.number().and_then(|number| u16::try_from(number).ok()).map(DwLang);
+                }
+                dw::DW_AT_addr_base | dw::DW_AT_GNU_addr_base => self.addr_base = value.offset()?,
+                dw::DW_AT_str_offsets_base => self.str_offsets_base = value.offset()?,
+                dw::DW_AT_rnglists_base | dw::DW_AT_GNU_ranges_base => self.ranges_base = value.offset()?,
+                dw::DW_AT_dwo_name | dw::DW_AT_GNU_dwo_name => self.dwo_name = value,
+                dw::DW_AT_GNU_dwo_id => self.dwo_id = value.number().or(self.dwo_id),
+                _ => {}
+            }
+        }
+        // Only now are all the bases known.
+        self.low_pc = self.address(low_pc).unwrap_or(0);
+        Some(())
+    }
+
+    /// Takes over from the skeleton what a split unit does not say itself.
+    pub(super) fn complete_from(&mut self, skeleton: &Unit<'a>) {
+        self.sections.addr = skeleton.sections.addr;
+        self.addr_base = skeleton.addr_base;
+        self.low_pc = skeleton.low_pc;
+        if self.header.encoding.version < 5 {
+            self.sections.ranges = skeleton.sections.ranges;
+            self.ranges_base = skeleton.ranges_base;
+        }
+    }
+
+    /// A reader of its entries.
+    pub(super) fn entries(&self, at: usize) -> Reader<'a> {
+        Reader::new(self.bytes, at, self.sections.endian)
+    }
+
+    /// One entry's attributes.
+    pub(super) fn entry(&self, at: usize) -> Option<Entry<'a, '_>> {
+        self.entry_of(&self.abbreviations, at)
+    }
+
+    fn entry_of<'t>(&self, table: &'t Abbreviations, at: usize) -> Option<Entry<'a, 't>> {
+        if at < self.header.root {
+            return None;
+        }
+        let mut reader = self.entries(at);
+        let abbreviation = table.get(reader.leb()?)?;
+        let attributes = table.specifications(abbreviation).iter();
+        Some(Entry { tag: abbreviation.tag, abbreviation, reader, attributes, encoding: self.header.encoding })
+    }
+
+    pub(super) fn address(&self, value: Value<'_>) -> Option<u64> {
+        match value {
+            Value::Address(address) => Some(address),
+            Value::AddressIndex(index) => {
+                self.sections.address(self.addr_base, index, self.header.encoding.address_size)
+            }
+            _ => None,
+        }
+    }
+
+    /// A string, but not one of the supplementary file.
+    pub(super) fn text(&self, value: Value<'a>) -> Option<&'a [u8]> {
+        match value {
+            Value::Text(text) => Some(text),
+            Value::Str(offset) => self.sections.str.text(offset),
+            Value::LineStr(offset) => self.sections.line_str.text(offset),
+            Value::StrIndex(index) => {
+                self.sections.indexed_text(self.str_offsets_base, index, self.header.encoding.format)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<&'a [u8]> {
+        self.text(self.name)
+    }
+
+    pub(super) fn comp_dir(&self) -> Option<&'a [u8]> {
+        self.text(self.comp_dir)
+    }
+
+    /// The file with the split unit that this one is the skeleton of, and the identity of that unit.
+    pub(super) fn split(&self) -> Option<(&'a [u8], u64)> {
+        Some((self.text(self.dwo_name)?, self.dwo_id?))
+    }
+
+    pub(super) fn dwo_id(&self) -> Option<u64> {
+        self.dwo_id
+    }
+
+    /// Whether names without the names around them say little: `new`, `operator()`.
+    pub(super) fn has_qualified_names(&self) -> bool {
+        matches!(
+            self.language,
+            Some(
+                dw::DW_LANG_Rust
+                    | dw::DW_LANG_C_plus_plus
+                    | dw::DW_LANG_C_plus_plus_03
+                    | dw::DW_LANG_C_plus_plus_11
+                    | dw::DW_LANG_C_plus_plus_14
+                    | dw::DW_LANG_C_plus_plus_17
+                    | dw::DW_LANG_C_plus_plus_20
+            )
+        )
+    }
+
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The attributes of an entry, one after another.
+pub(super) struct Entry<'a, 't> {
+    pub(super) tag: DwTag,
+    pub(super) abbreviation: &'t Abbreviation,
+    reader: Reader<'a>,
+    attributes: std::slice::Iter<'t, Specification>,
+    encoding: Encoding,
+}
+
+impl<'a> Entry<'a, '_> {
+    /// The next attribute; `None` also where what follows cannot be read.
+    pub(super) fn next(&mut self) -> Option<(gimli::DwAt, Value<'a>)> {
+        let attribute = self.attributes.next()?;
+        let value = Value::read(&mut self.reader, attribute.form, attribute.constant, self.encoding)?;
+        Some((attribute.name, value))
+    }
+}

@@ -1,0 +1,123 @@
+//! Puts together what debug information and symbol tables say of the addresses of several modules.
+
+use std::sync::Arc;
+
+use prospect_process::LinkAddr;
+
+use super::{
+    Group, SourceFrame,
+    demangle::demangle,
+    dwarf::{self, DebugInfo, DwarfFrame},
+    plt,
+    table::TableKind,
+};
+use crate::{Binary, ModuleBinary};
+
+/// The frames of every address of every group.
+pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
+    let mut resolved = from_debug_info(groups);
+    for (group, found) in groups.iter().zip(&mut resolved) {
+        add_symbol_names(group, found);
+    }
+    resolved
+}
+
+/// What the debug information says, for all modules at once.
+fn from_debug_info(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
+    let mut found: Vec<Vec<Vec<SourceFrame>>> =
+        groups.iter().map(|group| vec![Vec::new(); group.addresses.len()]).collect();
+    let with_debug_info = |(index, group): (usize, &'_ Group)| Some((index, group.binary.debug_info()?.clone()));
+    let (which, files): (Vec<usize>, Vec<Arc<DebugInfo>>) =
+        groups.iter().enumerate().filter_map(with_debug_info).unzip();
+    let requests: Vec<(&DebugInfo, Vec<LinkAddr>)> =
+        files.iter().zip(&which).map(|(file, index)| (&**file, groups[*index].addresses.clone())).collect();
+    for (index, addresses) in which.into_iter().zip(dwarf::resolve(&requests)) {
+        for (place, frames) in found[index].iter_mut().zip(addresses) {
+            *place = frames.into_iter().map(source_frame).collect();
+        }
+    }
+    found
+}
+
+/// The linkage name is preferred: it says what the function belongs to.
+fn source_frame(frame: DwarfFrame) -> SourceFrame {
+    let linkage_name = frame.linkage_name.filter(|name| !name.is_empty());
+    SourceFrame {
+        function: linkage_name.map(|name| demangle(name.as_bytes())).or(frame.function),
+        file: frame.file,
+        line: frame.line,
+        column: frame.column,
+        inlined: frame.inlined,
+    }
+}
+
+/// Names the functions that debug information does not know: those of assembly, and of binaries
+/// without it.
+fn add_symbol_names(group: &Group, found: &mut [Vec<SourceFrame>]) {
+    let is_unnamed = |frames: &[SourceFrame]| frames.last().is_none_or(|outer| outer.function.is_none());
+    let mut unnamed: Vec<(usize, LinkAddr)> = found
+        .iter()
+        .zip(&group.addresses)
+        .enumerate()
+        .filter(|(_, (frames, _))| is_unnamed(frames))
+        .map(|(index, (_, at))| (index, *at))
+        .collect();
+    let mut set = |index: usize, name: String| {
+        let frames = &mut found[index];
+        match frames.last_mut() {
+            Some(outer) => outer.function = Some(name),
+            None => frames.push(SourceFrame { function: Some(name), ..SourceFrame::default() }),
+        }
+    };
+    for table in tables(&group.binary) {
+        if unnamed.is_empty() {
+            return;
+        }
+        let addresses: Vec<LinkAddr> = unnamed.iter().map(|(_, at)| *at).collect();
+        let Some(symbols) = table.binary().and_then(|one| one.functions(table.kind, &addresses)) else {
+            continue;
+        };
+        let mut symbols = symbols.into_iter();
+        unnamed.retain(|(index, _)| match symbols.next().flatten() {
+            Some(symbol) => {
+                set(*index, demangle(symbol.name));
+                false
+            }
+            None => true,
+        });
+    }
+    if let Some(binary) = &group.binary.binary {
+        for (index, at) in unnamed {
+            if let Some(name) = plt::name(binary.headers(), at) {
+                set(index, name);
+            }
+        }
+    }
+}
+
+/// A symbol table that may be asked; where its file must be looked for first, only when it is.
+struct Table<'a> {
+    kind: TableKind,
+    module: &'a ModuleBinary,
+    file: fn(&'a ModuleBinary) -> Option<&'a Arc<Binary>>,
+}
+
+impl<'a> Table<'a> {
+    fn binary(&self) -> Option<&'a Arc<Binary>> {
+        (self.file)(self.module)
+    }
+}
+
+/// The tables of a module, the best one first.
+fn tables(module: &ModuleBinary) -> [Table<'_>; 4] {
+    let table = |kind, file| Table { kind, module, file };
+    [
+        table(TableKind::Full, |module| module.binary.as_ref()),
+        table(TableKind::Full, |module| {
+            let own = module.binary.as_ref()?.section(".symtab");
+            module.debug_file().filter(|_| own.is_none())
+        }),
+        table(TableKind::Full, ModuleBinary::mini_debug_info),
+        table(TableKind::Dynamic, |module| module.binary.as_ref()),
+    ]
+}

@@ -1,0 +1,87 @@
+//! Functions by address, from symbol tables.
+//!
+//! Few addresses are looked up by reading the table once, in the order that it has: that costs less
+//! than sorting it. Only when lookups repeat is an index made.
+
+mod index;
+mod raw;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use prospect_process::LinkAddr;
+
+use crate::binary::ElfHeaders;
+use index::SymbolIndex;
+use raw::RawSymbols;
+
+/// Beyond so many addresses at once, or so many times, an index is made.
+const MOST_SCANNED: usize = 4096;
+const MOST_SCANS: u32 = 8;
+
+/// Which of a file's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    /// `.symtab`: all functions.
+    Full,
+    /// `.dynsym`: the functions that other modules may call.
+    Dynamic,
+}
+
+impl TableKind {
+    fn section_names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Full => (".symtab", ".strtab"),
+            Self::Dynamic => (".dynsym", ".dynstr"),
+        }
+    }
+}
+
+/// A function in a symbol table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionSymbol<'a> {
+    /// Its name, still mangled.
+    pub(crate) name: &'a [u8],
+    /// Where it begins.
+    pub(crate) start: LinkAddr,
+}
+
+/// What is kept between the lookups in one table.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolTable {
+    scans: AtomicU32,
+    index: OnceLock<SymbolIndex>,
+}
+
+impl SymbolTable {
+    /// The functions that `addresses` (sorted) lie in, one answer for each. `None` when the file has no
+    /// such table.
+    pub(crate) fn find<'a>(
+        &self,
+        headers: &'a ElfHeaders,
+        kind: TableKind,
+        addresses: &[LinkAddr],
+    ) -> Option<Vec<Option<FunctionSymbol<'a>>>> {
+        let (symbols, strings) = kind.section_names();
+        let symbols = RawSymbols::of(headers, symbols, strings)?;
+        let scan = self.index.get().is_none()
+            && addresses.len() <= MOST_SCANNED
+            && self.scans.fetch_add(1, Ordering::Relaxed) < MOST_SCANS;
+        Some(if scan {
+            scan::find(symbols, headers, addresses)
+        } else {
+            let index = self.index.get_or_init(|| SymbolIndex::new(symbols));
+            addresses.iter().map(|at| index.find(symbols, headers, *at)).collect()
+        })
+    }
+}
+
+/// The name of the dynamic symbol of that number, defined here or not.
+pub(crate) fn dynamic_name(headers: &ElfHeaders, number: u32) -> Option<&[u8]> {
+    RawSymbols::of(headers, ".dynsym", ".dynstr")?.name_of(number)
+}

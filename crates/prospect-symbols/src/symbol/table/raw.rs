@@ -1,0 +1,139 @@
+//! The entries of a symbol table as the file has them (ELF gABI, "Symbol Table").
+
+use crate::binary::ElfHeaders;
+
+/// A longer name is cut: it helps nobody.
+const LONGEST_NAME: usize = 64 << 10;
+
+const STT_NOTYPE: u8 = 0;
+const STT_FUNC: u8 = 2;
+const STT_GNU_IFUNC: u8 = 10;
+const STB_LOCAL: u8 = 0;
+const STB_WEAK: u8 = 2;
+const SHN_UNDEF: u16 = 0;
+const SHN_ABS: u16 = 0xfff1;
+const SHN_COMMON: u16 = 0xfff2;
+
+/// A symbol table and its strings.
+#[derive(Clone, Copy)]
+pub(super) struct RawSymbols<'a> {
+    bytes: &'a [u8],
+    strings: &'a [u8],
+    wide: bool,
+    big_endian: bool,
+}
+
+/// One entry, as far as it matters for functions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawSymbol {
+    pub(super) start: u64,
+    pub(super) size: u64,
+    name: u32,
+    info: u8,
+}
+
+impl<'a> RawSymbols<'a> {
+    /// The symbols of the sections of these names.
+    pub(super) fn of(headers: &'a ElfHeaders, symbols: &str, strings: &str) -> Option<Self> {
+        let section = |name: &str| headers.sections.iter().find(|one| *one.name == *name.as_bytes());
+        Some(Self {
+            bytes: section(symbols)?.section.all(),
+            strings: section(strings)?.section.all(),
+            wide: headers.address_bytes == 8,
+            big_endian: headers.pointer_format(0).big_endian,
+        })
+    }
+
+    fn entry_bytes(&self) -> usize {
+        if self.wide { 24 } else { 16 }
+    }
+
+    /// The functions, and the labels that may be some, each with its number.
+    pub(super) fn functions(self) -> impl Iterator<Item = (u32, RawSymbol)> + 'a {
+        let entries = self.bytes.chunks_exact(self.entry_bytes()).zip(0..);
+        entries.filter_map(move |(entry, number)| Some((number, self.function(entry)?)))
+    }
+
+    /// The function of that number.
+    pub(super) fn get(&self, number: u32) -> Option<RawSymbol> {
+        let start = usize::try_from(number).ok()?.checked_mul(self.entry_bytes())?;
+        self.function(self.bytes.get(start..start.checked_add(self.entry_bytes())?)?)
+    }
+
+    /// The name of the symbol of that number, whatever it is.
+    pub(super) fn name_of(&self, number: u32) -> Option<&'a [u8]> {
+        let start = usize::try_from(number).ok()?.checked_mul(self.entry_bytes())?;
+        let name = self.u32(self.bytes.get(start..start.checked_add(4)?)?);
+        Some(self.string(name)).filter(|name| !name.is_empty())
+    }
+
+    #[inline]
+    fn function(&self, entry: &[u8]) -> Option<RawSymbol> {
+        let (info_at, section_at) = if self.wide { (4, 6) } else { (12, 14) };
+        let info = *entry.get(info_at)?;
+        if !matches!(info & 0xf, STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE) {
+            return None;
+        }
+        let section = [*entry.get(section_at)?, *entry.get(section_at + 1)?];
+        let section = if self.big_endian { u16::from_be_bytes(section) } else { u16::from_le_bytes(section) };
+        if matches!(section, SHN_UNDEF | SHN_ABS | SHN_COMMON) {
+            return None;
+        }
+        let (start, size) = if self.wide {
+            (self.u64(entry.get(8..16)?), self.u64(entry.get(16..24)?))
+        } else {
+            (self.u32(entry.get(4..8)?).into(), self.u32(entry.get(8..12)?).into())
+        };
+        Some(RawSymbol { start, size, name: self.u32(entry.get(..4)?), info })
+    }
+
+    #[inline]
+    fn u32(&self, bytes: &[u8]) -> u32 {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+
+    #[inline]
+    fn u64(&self, bytes: &[u8]) -> u64 {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+    }
+
+    fn string(&self, offset: u32) -> &'a [u8] {
+        let rest = self.strings.get(offset as usize..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(LONGEST_NAME)];
+        &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
+    }
+
+    /// A function's name. `None` for what marks something else in the code.
+    pub(super) fn function_name(&self, symbol: &RawSymbol) -> Option<&'a [u8]> {
+        let name = self.string(symbol.name);
+        if name.is_empty() || is_mapping_symbol(name) {
+            return None;
+        }
+        // `memcpy@@GLIBC_2.14`: the version is no part of the name.
+        match name.iter().position(|byte| *byte == b'@') {
+            Some(at) if at > 0 => Some(&name[..at]),
+            _ => Some(name),
+        }
+    }
+}
+
+impl RawSymbol {
+    /// How good a name for its function the symbol is, among those of one address: the greater the better.
+    pub(super) fn rank(&self, name: &[u8]) -> impl Ord + use<> {
+        let is_function = self.info & 0xf != STT_NOTYPE;
+        let binding = match self.info >> 4 {
+            STB_LOCAL => 0,
+            STB_WEAK => 1,
+            _ => 2,
+        };
+        let underscores = name.iter().take_while(|byte| **byte == b'_').count();
+        (is_function, binding, std::cmp::Reverse(underscores))
+    }
+}
+
+/// Assemblers mark where code and data begin: `$a`, `$d`, `$t`, `$x` (ARM, AArch64, RISC-V ELF ABIs).
+fn is_mapping_symbol(name: &[u8]) -> bool {
+    matches!(name, [b'$', b'a' | b'd' | b't' | b'x'] | [b'$', b'a' | b'd' | b't' | b'x', b'.', ..])
+}

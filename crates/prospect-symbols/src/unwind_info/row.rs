@@ -1,0 +1,143 @@
+//! One row of the unwind table, in our own words.
+
+use std::ops::Range;
+
+use gimli::{EndianSlice, RunTimeEndian, UnwindSection};
+use prospect_process::{ArchInfo, LinkAddr, RegisterId};
+
+use super::{Expression, UnwindInfoError};
+
+/// How to get from a frame at one address to its caller's registers (DWARF 5, section 6.4.1): a row
+/// of the unwind table.
+#[derive(Clone, Debug)]
+pub struct UnwindRow {
+    /// The addresses that the row is for.
+    pub range: Range<LinkAddr>,
+    /// The canonical frame address.
+    pub cfa: CfaRule,
+    /// The register (often not a real one) that gets the return address.
+    pub return_address: RegisterId,
+    /// The rules of the registers that have one.
+    pub rules: Vec<(RegisterId, RegisterRule)>,
+    /// Whether the function is a signal trampoline (augmentation `S`): its caller was interrupted, and
+    /// did not call.
+    pub signal_frame: bool,
+}
+
+/// How the canonical frame address is computed.
+#[derive(Clone, Debug)]
+pub enum CfaRule {
+    /// A register plus an offset.
+    Register(RegisterId, i64),
+    /// An expression.
+    Expression(Expression),
+}
+
+/// Where a caller's register is (DWARF 5, section 6.4.1).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RegisterRule {
+    /// It is lost. For the return address: there is no caller.
+    Undefined,
+    /// It was not changed.
+    SameValue,
+    /// It was saved at the canonical frame address plus this.
+    AtCfa(i64),
+    /// It *is* the canonical frame address plus this.
+    CfaPlus(i64),
+    /// It is in another register.
+    Register(RegisterId),
+    /// It was saved where the expression says.
+    AtExpression(Expression),
+    /// It is what the expression says.
+    IsExpression(Expression),
+}
+
+/// What gimli reads from.
+pub(super) type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// Room for the rules of every register of an architecture that we know, and for more nested
+/// `DW_CFA_remember_state` than compilers write. Less than gimli's own, since rows are copied.
+pub(super) struct RowStorage;
+
+impl gimli::UnwindContextStorage<usize> for RowStorage {
+    type Rules = [(gimli::Register, gimli::RegisterRule<usize>); 64];
+    type Stack = Box<[gimli::UnwindTableRow<usize, Self>; 12]>;
+}
+
+/// Where gimli computes rows.
+pub(super) type RowContext = gimli::UnwindContext<usize, RowStorage>;
+
+/// The row of `fde` that `pc` lies in. `None` when its rows leave `pc` out.
+pub(super) fn row_at<'a, S>(
+    section: &S,
+    bases: &gimli::BaseAddresses,
+    fde: &gimli::FrameDescriptionEntry<Bytes<'a>>,
+    context: &mut RowContext,
+    arch: &ArchInfo,
+    pc: u64,
+) -> Result<Option<UnwindRow>, UnwindInfoError>
+where
+    S: UnwindSection<Bytes<'a>>,
+{
+    let mut rows = fde.rows(section, bases, context).map_err(malformed)?;
+    while let Some(row) = rows.next_row().map_err(malformed)? {
+        if row.contains(pc) {
+            return convert(section, fde, row, arch).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn convert<'a, S>(
+    section: &S,
+    fde: &gimli::FrameDescriptionEntry<Bytes<'a>>,
+    row: &gimli::UnwindTableRow<usize, RowStorage>,
+    arch: &ArchInfo,
+) -> Result<UnwindRow, UnwindInfoError>
+where
+    S: UnwindSection<Bytes<'a>>,
+{
+    let expression = |one: &gimli::UnwindExpression<usize>| {
+        one.get(section).map(|found| Expression::new(found.0.slice())).map_err(malformed)
+    };
+    let known = |register: gimli::Register| {
+        let name = || UnwindInfoError::Malformed(format!("it needs register {}", register.0));
+        arch.by_dwarf(register.0).ok_or_else(name)
+    };
+    let mut rules = Vec::with_capacity(8);
+    for (register, rule) in row.registers() {
+        // Vector registers and the like, which nobody asks for.
+        let Some(id) = arch.by_dwarf(register.0) else { continue };
+        let rule = match rule {
+            gimli::RegisterRule::SameValue => RegisterRule::SameValue,
+            gimli::RegisterRule::Offset(offset) => RegisterRule::AtCfa(*offset),
+            gimli::RegisterRule::ValOffset(offset) => RegisterRule::CfaPlus(*offset),
+            gimli::RegisterRule::Register(other) => {
+                arch.by_dwarf(other.0).map_or(RegisterRule::Undefined, RegisterRule::Register)
+            }
+            gimli::RegisterRule::Expression(at) => RegisterRule::AtExpression(expression(at)?),
+            gimli::RegisterRule::ValExpression(is) => RegisterRule::IsExpression(expression(is)?),
+            // Rules that no instruction of call frame information makes are lost with the lost ones.
+            _ => RegisterRule::Undefined,
+        };
+        rules.push((id, rule));
+    }
+    Ok(UnwindRow {
+        range: LinkAddr(row.start_address().max(fde.initial_address()))
+            ..LinkAddr(row.end_address().min(fde.end_address())),
+        cfa: match row.cfa() {
+            gimli::CfaRule::RegisterAndOffset { register, offset } => {
+                CfaRule::Register(known(*register)?, *offset)
+            }
+            gimli::CfaRule::Expression(is) => CfaRule::Expression(expression(is)?),
+        },
+        return_address: known(fde.cie().return_address_register())?,
+        rules,
+        signal_frame: fde.is_signal_trampoline(),
+    })
+}
+
+pub(super) fn malformed(error: gimli::Error) -> UnwindInfoError {
+    UnwindInfoError::Malformed(error.to_string())
+}

@@ -1,0 +1,159 @@
+//! The table of fixture programs: which source, which compiler, which flags, what is done afterwards.
+
+/// What turns a source into a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// GNU C.
+    Gcc,
+    /// GNU C++.
+    Gxx,
+    /// Clang, for C.
+    Clang,
+    /// GNU C with musl as its C library.
+    MuslGcc,
+    /// Rust.
+    Rustc,
+    /// Go.
+    Go,
+}
+
+/// What is done to a program after it was linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All symbols and debug sections go; only the unwind tables stay.
+    Strip,
+    /// Debug sections are compressed with zstd.
+    Zstd,
+    /// Symbols go into an xz-compressed ELF inside `.gnu_debugdata`.
+    MiniDebugInfo,
+    /// Debug information goes to `NAME.debug`, named by `.gnu_debuglink` with the right CRC.
+    DebugLink,
+    /// The same, and then the debug file is changed, so that its CRC is wrong.
+    WrongDebugLink,
+    /// Debug information goes to `debug/.build-id/xx/yyyy.debug`.
+    BuildIdDirectory,
+    /// Split DWARF: the `.dwo` files are packed into `NAME.dwp` and removed.
+    Package,
+    /// Part of the debug information moves to `alt.debug`, shared with a copy of the program (`dwz -m`).
+    AltLink,
+}
+
+/// One fixture program.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// What tests call it.
+    pub name: &'static str,
+    /// The file under `fixtures/`.
+    pub source: &'static str,
+    /// What compiles it.
+    pub compiler: Compiler,
+    /// The compiler's flags, besides those that all have.
+    pub flags: &'static [&'static str],
+    /// What is done to it afterwards.
+    pub step: Option<Step>,
+    /// Sources of shared libraries that lie beside it as `libNAME.so`.
+    pub libraries: &'static [&'static str],
+}
+
+const fn gcc(name: &'static str, source: &'static str, flags: &'static [&'static str]) -> Recipe {
+    Recipe { name, source, compiler: Compiler::Gcc, flags, step: None, libraries: &[] }
+}
+
+impl Recipe {
+    const fn by(self, compiler: Compiler) -> Self {
+        Self { compiler, ..self }
+    }
+
+    const fn then(self, step: Step) -> Self {
+        Self { step: Some(step), ..self }
+    }
+
+    const fn beside(self, libraries: &'static [&'static str]) -> Self {
+        Self { libraries, ..self }
+    }
+}
+
+const NO_FP: &str = "-fomit-frame-pointer";
+
+/// Every fixture program.
+pub const CATALOGUE: &[Recipe] = &[
+    // One program, built in every way that an unwinder or a symboliser must know.
+    gcc("deep", "deep.c", &["-O2", "-g", NO_FP]),
+    gcc("deep-32", "deep.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("deep-32-static", "deep.c", &["-O2", "-g", NO_FP, "-m32", "-static"]),
+    gcc("deep-static", "deep.c", &["-O2", "-g", NO_FP, "-static"]),
+    gcc("deep-static-pie", "deep.c", &["-O2", "-g", NO_FP, "-static-pie"]),
+    gcc("deep-no-pie", "deep.c", &["-O2", "-g", NO_FP, "-no-pie"]),
+    gcc("deep-musl", "deep.c", &["-O2", "-g", NO_FP, "-DRAW_BLOCK"]).by(Compiler::MuslGcc),
+    gcc("deep-musl-static", "deep.c", &["-O2", "-g", NO_FP, "-DRAW_BLOCK", "-static"]).by(Compiler::MuslGcc),
+    gcc("deep-musl-libc", "deep.c", &["-O2", "-g", NO_FP]).by(Compiler::MuslGcc),
+    gcc("deep-clang", "deep.c", &["-O2", "-g", NO_FP]).by(Compiler::Clang),
+    gcc("deep-dwarf4", "deep.c", &["-O2", "-gdwarf-4", NO_FP]),
+    gcc("deep-dwarf5", "deep.c", &["-O2", "-gdwarf-5", NO_FP]),
+    gcc("deep-zlib", "deep.c", &["-O2", "-g", NO_FP, "-gz=zlib"]),
+    gcc("deep-zstd", "deep.c", &["-O2", "-g", NO_FP]).then(Step::Zstd),
+    gcc("deep-debug-frame", "deep.c", &["-O2", "-g", NO_FP, "-fno-asynchronous-unwind-tables"]),
+    gcc("deep-no-header", "deep.c", &["-O2", "-g", NO_FP, "-Wl,--no-eh-frame-hdr"]),
+    gcc(
+        "deep-frame-pointers",
+        "deep.c",
+        &["-O2", "-fno-omit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
+    ),
+    gcc("deep-stripped", "deep.c", &["-O2", NO_FP]).then(Step::Strip),
+    gcc("deep-mini-debug", "deep.c", &["-O2", "-g", NO_FP]).then(Step::MiniDebugInfo),
+    gcc("deep-debuglink", "deep.c", &["-O2", "-g", NO_FP]).then(Step::DebugLink),
+    gcc("deep-wrong-debuglink", "deep.c", &["-O2", "-g", NO_FP, "-Wl,--build-id=none"])
+        .then(Step::WrongDebugLink),
+    gcc("deep-build-id", "deep.c", &["-O2", "-g", NO_FP, "-Wl,--build-id"]).then(Step::BuildIdDirectory),
+    gcc("deep-dwo", "deep.c", &["-O2", "-g", NO_FP, "-gsplit-dwarf"]),
+    gcc("deep-dwo4", "deep.c", &["-O2", "-gdwarf-4", NO_FP, "-gsplit-dwarf"]),
+    gcc("deep-dwp", "deep.c", &["-O2", "-gdwarf-5", NO_FP, "-gsplit-dwarf"])
+        .by(Compiler::Clang)
+        .then(Step::Package),
+    gcc("inlines-dwz", "inlines.c", &["-O2", "-g", NO_FP]).then(Step::AltLink),
+    // Inlined calls and names.
+    gcc("inlines", "inlines.c", &["-O2", "-g", NO_FP]),
+    gcc("inlines-dwarf4", "inlines.c", &["-O2", "-gdwarf-4", NO_FP]),
+    gcc("inlines-dwo", "inlines.c", &["-O2", "-g", NO_FP, "-gsplit-dwarf"]),
+    gcc("inlines-clang", "inlines.c", &["-O2", "-g", NO_FP]).by(Compiler::Clang),
+    gcc("inlines-32", "inlines.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("inlines-cxx", "inlines.cc", &["-O2", "-g", NO_FP]).by(Compiler::Gxx),
+    gcc("inlines-rust", "inlines.rs", &["-O", "-g"]).by(Compiler::Rustc),
+    gcc("names-cxx", "names.cc", &["-O1", "-g", NO_FP]).by(Compiler::Gxx),
+    gcc("names-cxx-no-debug", "names.cc", &["-O1", NO_FP]).by(Compiler::Gxx),
+    gcc("names-rust", "names.rs", &["-O", "-g"]).by(Compiler::Rustc),
+    gcc("names-rust-v0", "names.rs", &["-O", "-g", "-C", "symbol-mangling-version=v0"]).by(Compiler::Rustc),
+    gcc("names-rust-v0-no-debug", "names.rs", &["-O", "-C", "symbol-mangling-version=v0"])
+        .by(Compiler::Rustc),
+    // Signals, odd rules, odd places.
+    gcc("sigalt", "sigalt.c", &["-O2", "-g", NO_FP]),
+    gcc("sigalt-32", "sigalt.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("sigalt-musl", "sigalt.c", &["-O2", "-g", NO_FP, "-DRAW_BLOCK"]).by(Compiler::MuslGcc),
+    gcc("plt", "plt.c", &["-O2", "-g", NO_FP]),
+    gcc("noreturn", "noreturn.c", &["-O2", "-g", NO_FP, "-falign-functions=1", "-fno-toplevel-reorder"]),
+    gcc(
+        "noreturn-32",
+        "noreturn.c",
+        &["-O2", "-g", NO_FP, "-falign-functions=1", "-fno-toplevel-reorder", "-m32"],
+    ),
+    gcc("realign", "realign.c", &["-O2", "-g", NO_FP, "-mno-avx"]),
+    gcc("dlopen", "dlopen.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
+    gcc("memfd", "memfd.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
+    gcc("vdso", "vdso.c", &["-O2", "-g", NO_FP]),
+    gcc("jit", "jit.c", &["-O2", "-g", NO_FP]),
+    // States of threads and processes.
+    gcc("vfork", "vfork.c", &["-O2", "-g", NO_FP]),
+    gcc("zombie-leader", "zombie_leader.c", &["-O2", "-g", NO_FP]),
+    gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
+    gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("churn", "churn.c", &["-O2", "-g", NO_FP]),
+    gcc("tracer", "tracer.c", &["-O2", "-g", NO_FP]),
+    gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
+    gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
+    // The measured programs, and the bare ones that mark what the machine can do at best.
+    gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),
+    gcc("bench-threads", "bench/threads.c", &["-O2", "-g", NO_FP]),
+    gcc("bench-limit", "bench/limit.c", &["-O2", "-g"]),
+    gcc("bench-measure", "bench/measure.c", &["-O2", "-g"]),
+    gcc("bench-rust", "bench/nested.rs", &["-g"]).by(Compiler::Rustc),
+];

@@ -1,0 +1,31 @@
+//! Helpers for Prospect's tests: fixture programs, running targets, and declared requirements.
+//!
+//! A test asks for a [`fixture`] by name, starts it as a [`Running`] target, lets the command look at it
+//! through a [`Tool`], and reads what it said as a [`Report`]. What the machine must have for that is
+//! declared with [`require!`]: a test whose requirement is missing is listed as skipped, never passed over
+//! in silence.
+//!
+//! Functions here panic when something cannot be done: they are called by tests only.
+
+mod catalogue;
+mod compile;
+mod heartbeat;
+mod procfs;
+mod report;
+mod require;
+mod running;
+mod scratch;
+mod signal;
+mod steps;
+mod tool;
+
+pub use catalogue::{CATALOGUE, Compiler, Recipe, Step};
+pub use compile::{Fixture, fixture, fixtures_directory};
+pub use heartbeat::Heartbeat;
+pub use procfs::{parent, state, states, tasks, tracer};
+pub use report::{Frame, Report, Thread};
+pub use require::{Missing, note_skipped, root, supports_32_bit, tool};
+pub use running::Running;
+pub use scratch::Scratch;
+pub use signal::{Signal, send};
+pub use tool::{Outcome, Tool};

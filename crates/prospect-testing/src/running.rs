@@ -1,0 +1,141 @@
+//! A target that runs, and is surely ended when its test ends.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::procfs;
+
+/// A running program of ours. Killed and reaped when dropped, also when the test panics.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    const START_DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Starts a command and waits until it has printed `READY` and its threads have come to rest.
+    ///
+    /// # Panics
+    /// When it ends first, or takes too long.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let running = Self::start_restless(command);
+        running.settle();
+        running
+    }
+
+    /// Starts a command that says nothing, and waits until `is_ready` and its threads have come to rest.
+    ///
+    /// # Panics
+    /// When it ends first, or takes too long.
+    #[must_use]
+    pub fn start_silent(command: &mut Command, is_ready: impl Fn(u32) -> bool) -> Self {
+        let mut running = Self::spawn(command);
+        let deadline = Instant::now() + Self::START_DEADLINE;
+        while !is_ready(running.pid()) {
+            assert!(running.is_alive(), "{command:?} ended before it was ready");
+            assert!(Instant::now() < deadline, "{command:?} did not become ready");
+            thread::sleep(Duration::from_millis(10));
+        }
+        running.settle();
+        running
+    }
+
+    /// As [`Running::start`] without waiting for rest: for programs that never rest.
+    ///
+    /// # Panics
+    /// As [`Running::start`].
+    #[must_use]
+    pub fn start_restless(command: &mut Command) -> Self {
+        let running = Self::spawn(command);
+        let deadline = Instant::now() + Self::START_DEADLINE;
+        loop {
+            match running.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("READY") => return running,
+                Ok(_) => {}
+                Err(error) => panic!("{command:?} did not become ready: {error}"),
+            }
+        }
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let (sender, lines) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(stdout).lines() {
+                    if line.is_ok_and(|line| sender.send(line).is_ok()) {
+                        continue;
+                    }
+                    break;
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its number, as an argument.
+    #[must_use]
+    pub fn arg(&self) -> String {
+        self.pid().to_string()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits (half a second at most) until no thread runs any more.
+    pub fn settle(&self) {
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let mut quiet = 0;
+        while quiet < 3 && Instant::now() < deadline {
+            quiet = if procfs::states(self.pid()).contains('R') { 0 } else { quiet + 1 };
+            thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// Waits until the states of its threads are as wanted; says whether they came to be so in time.
+    pub fn wait_for_states(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if wanted(&procfs::states(self.pid())) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        false
+    }
+
+    /// Panics unless the target is as it was before a tool came: alive, untraced, not stopped.
+    ///
+    /// # Panics
+    /// That is its purpose.
+    pub fn assert_unharmed(&mut self) {
+        assert!(self.is_alive(), "the target has ended");
+        let free = self.wait_for_states(|states| !states.is_empty() && !states.contains(['t', 'T']));
+        assert!(free, "the target is left stopped: {}", procfs::states(self.pid()));
+        assert_eq!(procfs::tracer(self.pid()), 0, "the target is still traced");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,30 @@
+//! Sees inside any process: its threads, their stacks with names, its memory and modules.
+//!
+//! ```no_run
+//! fn main() -> Result<(), prospect::OpenError> {
+//!     let session = prospect::open(1234)?; // stopped for a moment, copied, and it runs on
+//!     for stack in session.stacks(|_| true) {
+//!         println!("thread {} {}", stack.thread.id, stack.thread.name.as_deref().unwrap_or("?"));
+//!         for call in stack.calls() {
+//!             println!("  {} {}", call.frame.code.addr(), call.function.unwrap_or("?"));
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened.
+//! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
+//! machine, [`stack`] walks, [`symbols`] knows binaries, and [`process`] has the words that they share.
+
+mod open;
+mod session;
+mod stacks;
+
+pub use open::{Mode, OpenError, OpenOptions, Source, open};
+pub use prospect_live as live;
+pub use prospect_process as process;
+pub use prospect_stack as stack;
+pub use prospect_symbols as symbols;
+pub use session::Session;
+pub use stacks::{Call, ModulePosition, NamedFrame, ThreadStack};

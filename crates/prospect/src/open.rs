@@ -1,0 +1,175 @@
+//! From a source to a session.
+
+use std::{path::PathBuf, time::Duration};
+
+use prospect_live::{Freeze, LiveError, LiveProcess};
+use prospect_process::{FreezePlan, ProcessId};
+use prospect_symbols::{Binaries, SearchOptions};
+
+use crate::{Session, session::View};
+
+/// What can be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// A process of this machine.
+    Process(ProcessId),
+}
+
+impl From<u32> for Source {
+    fn from(pid: u32) -> Self {
+        Self::Process(ProcessId(pid))
+    }
+}
+
+impl From<ProcessId> for Source {
+    fn from(pid: ProcessId) -> Self {
+        Self::Process(pid)
+    }
+}
+
+/// How a live process is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// Stop it for a moment, copy registers and stacks, let it go on, and read the copy.
+    #[default]
+    Freeze,
+    /// Keep it stopped for as long as the session lives.
+    Hold,
+    /// Do not stop it: each thread is seen at another moment, and running ones not at all.
+    NoStop,
+}
+
+impl Mode {
+    /// The word for it in output; part of the JSON schema.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Hold => "hold",
+            Self::NoStop => "no-stop",
+        }
+    }
+}
+
+/// Why something cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A live process cannot be looked at.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+}
+
+/// How to open.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    mode: Mode,
+    timeout: Duration,
+    frame_limit: usize,
+    plan: FreezePlan,
+    search: SearchOptions,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            timeout: Duration::from_secs(5),
+            frame_limit: 10_000,
+            plan: FreezePlan::stacks(),
+            search: SearchOptions::default(),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Freeze, five seconds, at most 10,000 frames a thread, names from the places that distributions use.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How a live process is looked at.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How long threads are waited for. What has not stopped by then is reported.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The most frames of a stack.
+    #[must_use]
+    pub fn frame_limit(mut self, frames: usize) -> Self {
+        self.frame_limit = frames;
+        self
+    }
+
+    /// What a freeze copies.
+    #[must_use]
+    pub fn plan(mut self, plan: FreezePlan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// Whether symbols and debug information are read. Without, only unwind information is.
+    #[must_use]
+    pub fn names(mut self, names: bool) -> Self {
+        self.search.names = names;
+        self
+    }
+
+    /// A file to take for the executable.
+    #[must_use]
+    pub fn executable(mut self, path: impl Into<PathBuf>) -> Self {
+        self.search.executable = Some(path.into());
+        self
+    }
+
+    /// A directory that holds the process's files under the paths that it knows them by.
+    #[must_use]
+    pub fn sysroot(mut self, path: impl Into<PathBuf>) -> Self {
+        self.search.sysroot = Some(path.into());
+        self
+    }
+
+    /// One more directory with separate debug files, looked at before the usual ones.
+    #[must_use]
+    pub fn debug_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.search.debug_directories.insert(0, path.into());
+        self
+    }
+
+    /// Opens a source.
+    ///
+    /// # Errors
+    /// When there is no such thing, or the system does not let us look at it.
+    pub fn open(&self, source: impl Into<Source>) -> Result<Session, OpenError> {
+        let Source::Process(id) = source.into();
+        let live = LiveProcess::open(id)?;
+        let (view, pause) = match self.mode {
+            Mode::Freeze => {
+                let Freeze { process, pause } = live.freeze(&self.plan, self.timeout)?;
+                (View::Frozen(Box::new(process)), Some(pause))
+            }
+            Mode::Hold => (View::Held(live.stop(self.timeout)?), None),
+            Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
+        };
+        let binaries = Binaries::new(self.search.clone());
+        Ok(Session { view, mode: self.mode, pause, binaries, frame_limit: self.frame_limit })
+    }
+}
+
+/// Opens a source as [`OpenOptions::default`] says.
+///
+/// # Errors
+/// When there is no such thing, or the system does not let us look at it.
+pub fn open(source: impl Into<Source>) -> Result<Session, OpenError> {
+    OpenOptions::new().open(source)
+}

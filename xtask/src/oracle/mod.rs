@@ -1,0 +1,199 @@
+//! `cargo xtask oracle`: our stacks of real programs beside gdb's and eu-stack's, thread by thread.
+//!
+//! Each program is held still by SIGSTOP, so that all three see one moment. Where gdb and eu-stack differ, one
+//! of them is wrong: a frame counts as agreed when it equals either's.
+
+mod compare;
+mod programs;
+mod witness;
+
+use anyhow::{Result, bail, ensure};
+use prospect_testing::{Signal, Tool, send};
+
+use crate::workspace;
+use compare::{matches, same_function};
+use programs::Program;
+use witness::{Frame, Stacks};
+
+/// Which programs, and how much agreement is wanted.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only a few programs
+    #[arg(long)]
+    quick: bool,
+    /// Only programs with this in their name
+    #[arg(long)]
+    only: Option<String>,
+    /// The least share of frames that agree with gdb or eu-stack
+    #[arg(long, default_value_t = 0.97)]
+    threshold: f64,
+    /// Most disagreements shown for one program
+    #[arg(long, default_value_t = 12)]
+    show: usize,
+}
+
+#[derive(Default)]
+struct Tally {
+    threads: usize,
+    exact: usize,
+    frames: usize,
+    gdb: usize,
+    eu_stack: usize,
+    either: usize,
+    disagreements: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    for name in ["gdb", "eu-stack"] {
+        if let Err(missing) = prospect_testing::tool(name) {
+            bail!("{missing}: nothing to compare with");
+        }
+    }
+    let prospect = Tool::at(workspace::build_prospect()?);
+    let wanted = |name: &str| {
+        (!arguments.quick || programs::QUICK.contains(&name))
+            && arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    };
+    println!(
+        "{:<16} {:>7} {:>7} {:>7} {:>8} {:>8} {:>8}",
+        "program", "threads", "exact", "frames", "gdb", "eu-stack", "either"
+    );
+    let mut whole = Tally::default();
+    let real = programs::REAL.iter().filter(|(name, _)| wanted(name)).map(|(name, start)| (*name, start()));
+    let fixtures = programs::FIXTURES
+        .iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, args)| (*name, programs::start_fixture(name, args)));
+    // Each program is started when its turn comes, and ended before the next.
+    for (name, program) in real.chain(fixtures) {
+        let tally = match program {
+            Ok(program) => ask(&prospect, &program)?,
+            Err(missing) => {
+                println!("{name:<16} skipped: {missing}");
+                continue;
+            }
+        };
+        print_row(name, &tally);
+        for line in tally.disagreements.iter().take(arguments.show) {
+            println!("    {line}");
+        }
+        if tally.disagreements.len() > arguments.show {
+            println!("    … and {} more", tally.disagreements.len() - arguments.show);
+        }
+        whole.add(&tally);
+    }
+    print_row("all", &whole);
+    ensure!(whole.frames > 0, "nothing was compared");
+    let share = whole.either as f64 / whole.frames as f64;
+    ensure!(share >= arguments.threshold, "agreement {share:.4} is below {}", arguments.threshold);
+    Ok(())
+}
+
+/// Holds the program still and asks all three.
+fn ask(prospect: &Tool, program: &Program) -> Result<Tally> {
+    let pid = program.running.pid();
+    // A tool that lets go may wake what was stopped: it is stopped again before the next one looks.
+    let hold = || -> Result<()> {
+        send(Signal::Stop, pid);
+        let is_held =
+            |states: &str| !states.is_empty() && states.chars().all(|state| "TtZXD".contains(state));
+        ensure!(program.running.wait_for_states(is_held), "{} cannot be held still", program.name);
+        Ok(())
+    };
+    hold()?;
+    let ours = witness::prospect(prospect, pid);
+    hold()?;
+    let eu_stack = witness::eu_stack(pid);
+    hold()?;
+    let gdb = witness::gdb(pid);
+    send(Signal::Continue, pid);
+    let empty = |result: Result<Stacks>| {
+        result.unwrap_or_else(|error| {
+            println!("    {}: {error:#}", program.name);
+            Stacks::new()
+        })
+    };
+    Ok(compare_all(&empty(gdb), &empty(eu_stack), &ours?))
+}
+
+fn compare_all(gdb: &Stacks, eu_stack: &Stacks, ours: &Stacks) -> Tally {
+    let mut tally = Tally::default();
+    let mut tids: Vec<u32> = gdb.keys().chain(eu_stack.keys()).copied().collect();
+    tids.sort_unstable();
+    tids.dedup();
+    for tid in tids {
+        let of = |stacks: &Stacks| stacks.get(&tid).cloned().unwrap_or_default();
+        tally.compare(tid, &of(gdb), &of(eu_stack), &of(ours));
+    }
+    tally
+}
+
+impl Tally {
+    fn compare(&mut self, tid: u32, gdb: &[Frame], eu_stack: &[Frame], ours: &[Frame]) {
+        if gdb.is_empty() && eu_stack.is_empty() {
+            return;
+        }
+        let (by_gdb, by_eu) = (matches(gdb, ours), matches(eu_stack, ours));
+        // The reference is the one that we are nearer to; its frames and our surplus ones all have to agree.
+        let distance = |theirs: &[Frame], pairs: usize| theirs.len().max(ours.len()) - pairs;
+        let near_gdb = eu_stack.is_empty()
+            || !gdb.is_empty() && distance(gdb, by_gdb.len()) <= distance(eu_stack, by_eu.len());
+        let reference = if near_gdb { gdb } else { eu_stack };
+        let agrees = |index: usize| by_gdb.iter().chain(&by_eu).any(|(_, our)| *our == index);
+        let either = (0..ours.len()).filter(|index| agrees(*index)).count().min(reference.len());
+        let frames = reference.len().max(ours.len());
+        self.threads += 1;
+        self.exact += usize::from(either == frames);
+        self.frames += frames;
+        self.gdb += by_gdb.len().min(frames);
+        self.eu_stack += by_eu.len().min(frames);
+        self.either += either;
+        if either == frames {
+            return;
+        }
+        let show = |frame: Option<&Frame>| {
+            frame.map_or("(none)".to_owned(), |f| {
+                format!("{:#x} {}", f.pc, f.function.as_deref().unwrap_or("??"))
+            })
+        };
+        for index in 0..frames {
+            let (our, gdb, eu) = (ours.get(index), gdb.get(index), eu_stack.get(index));
+            let equals = |their: Option<&Frame>| {
+                their.zip(our).is_some_and(|(their, our)| {
+                    their.pc == our.pc && same_function(their.function.as_deref(), our.function.as_deref())
+                })
+            };
+            if !equals(gdb) && !equals(eu) {
+                let line = format!(
+                    "thread {tid} #{index}: ours {}, gdb {}, eu-stack {}",
+                    show(our),
+                    show(gdb),
+                    show(eu)
+                );
+                self.disagreements.push(line);
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.threads += other.threads;
+        self.exact += other.exact;
+        self.frames += other.frames;
+        self.gdb += other.gdb;
+        self.eu_stack += other.eu_stack;
+        self.either += other.either;
+    }
+}
+
+fn print_row(name: &str, tally: &Tally) {
+    let share = |count: usize| 100.0 * count as f64 / tally.frames.max(1) as f64;
+    println!(
+        "{name:<16} {:>7} {:>7} {:>7} {:>7.1}% {:>7.1}% {:>7.1}%",
+        tally.threads,
+        tally.exact,
+        tally.frames,
+        share(tally.gdb),
+        share(tally.eu_stack),
+        share(tally.either)
+    );
+}

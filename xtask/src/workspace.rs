@@ -1,0 +1,62 @@
+//! Where things are, and running cargo.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    home.parent().unwrap_or(home).to_path_buf()
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// What cargo says of the workspace's own packages.
+pub(crate) fn metadata() -> Result<Value> {
+    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")
+}
+
+/// Builds the command with optimisation and says where it is.
+pub(crate) fn build_prospect() -> Result<PathBuf> {
+    let output = cargo()
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "prospect-cli",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "prospect does not build");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let executable =
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+            let is_ours = message["target"]["name"] == "prospect" && message["executable"].is_string();
+            is_ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+        });
+    executable.context("cargo built no program called prospect")
+}
+
+/// Where built things of ours that are not cargo's go.
+pub(crate) fn scratch_directory(name: &str) -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
+    let directory = target.unwrap_or(Path::new("target")).join(name);
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}

@@ -95,7 +95,8 @@ fn merge_shows_equal_stacks_once() {
         groups.iter().map(|group| group.value()["tids"].as_array().map_or(0, Vec::len)).collect();
     assert!(sizes.contains(&10) && sizes.contains(&1), "{sizes:?}");
     let text = assert_ok(&["stack", "--merge", &running.arg()]);
-    assert_eq!(text.matches("main").count(), 1, "{text}");
+    let mains = text.lines().filter(|line| line.split_whitespace().nth(1) == Some("main")).count();
+    assert_eq!(mains, 1, "{text}");
 }
 
 #[test]
@@ -238,7 +239,8 @@ fn info_keeps_empty_and_strange_arguments() {
     assert_eq!(line[1], "3");
     assert_eq!(line[2], "");
     assert_eq!(line[4], "last");
-    assert!(line[3].to_string().contains("not"), "{}", line[3]);
+    // What is not UTF-8 is kept byte by byte.
+    assert_eq!(line[3]["bytes"], "6e6f74ff75746638");
     let text = assert_ok(&["info", &running.arg()]);
     for wanted in ["deep", "x86_64", &running.arg()] {
         assert!(text.contains(wanted), "{wanted} is missing in\n{text}");

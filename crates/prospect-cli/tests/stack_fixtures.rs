@@ -12,8 +12,10 @@ fn look(fixture: &Fixture, args: &[&str], check: impl Fn(Thread<'_>)) {
     for mode in [&[][..], &["--hold"]] {
         let mut running = fixture.start(args);
         let report = prospect().stack(running.pid(), mode);
-        check(report.thread(running.pid()));
-        assert!(report.is_complete());
+        let thread = report.thread(running.pid());
+        check(thread);
+        // The report is complete exactly when the walk says that it came to the end.
+        assert_eq!(report.is_complete(), thread.end() == "outermost", "{thread}");
         running.assert_unharmed();
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a caller can be true. Steppers need not ask: the walker asks here, once for all of them.
 
-use std::collections::HashSet;
+use std::{cell::Cell, collections::HashSet};
 
 use prospect_process::Addr;
 
@@ -43,6 +43,9 @@ pub(crate) struct Plausibility {
     /// pc and sp of every frame. Only from the first step on that did not go up the stack (out of a
     /// signal handler on an alternate stack): until then, the growth of sp rules out circles.
     seen: Option<HashSet<(Addr, Addr)>>,
+    /// The executable range that was returned to last: callers are often close to each other, and the memory
+    /// map is long.
+    code: Cell<(u64, u64)>,
 }
 
 impl Plausibility {
@@ -64,7 +67,7 @@ impl Plausibility {
                 return Err(Implausible::NotAbove { callee: callee_sp, caller: sp });
             }
             // 0 is for the walker to understand: it is how an outermost frame may be marked.
-            if pc != Addr(0) && !context.can_return_to(pc) {
+            if pc != Addr(0) && !self.can_return_to(pc, context) {
                 return Err(Implausible::NotExecutable(pc));
             }
         }
@@ -74,6 +77,18 @@ impl Plausibility {
             None => frame.registers.pc() == Some(pc) && callee_sp == sp,
         };
         if circle { Err(Implausible::Circle { pc, sp }) } else { Ok(()) }
+    }
+
+    fn can_return_to(&self, pc: Addr, context: &StepContext<'_>) -> bool {
+        let (start, end) = self.code.get();
+        if (start..end).contains(&pc.0) {
+            return true;
+        }
+        if let Some(mapping) = context.mappings.at(pc).filter(|mapping| mapping.permissions.execute) {
+            self.code.set((mapping.range.start.0, mapping.range.end.0));
+            return true;
+        }
+        context.can_return_to(pc)
     }
 
     /// Takes note of a step from the last of `frames` to `caller`, that [`check`](Self::check) accepted.

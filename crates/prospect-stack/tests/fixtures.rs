@@ -67,17 +67,17 @@ fn look_at(running: &Running, arch: Arch) -> (FrozenProcess, Registers) {
     (process.over(Box::new(memory)), registers)
 }
 
+fn binaries() -> Binaries {
+    let debug_directories = Vec::new();
+    Binaries::new(SearchOptions { sysroot: None, executable: None, debug_directories, names: false })
+}
+
 /// The stack of a fixture's main thread, with the names that `addr2line` knows for the program's own frames,
 /// innermost first.
 fn walk(fixture: &Fixture, args: &[&str], arch: Arch) -> (Stack, Vec<String>) {
     let running = fixture.start(args);
     let (process, registers) = look_at(&running, arch);
-    let binaries = Binaries::new(SearchOptions {
-        sysroot: None,
-        executable: None,
-        debug_directories: Vec::new(),
-        names: false,
-    });
+    let binaries = binaries();
     let context = StepContext::new(&process, &binaries);
     let mut walker = Walker::new(arch);
     let stack = walker.walk(&registers, &context);
@@ -149,6 +149,23 @@ fn a_c_library_without_tables_is_left_by_its_code_and_the_stack() {
     let (stack, names) = walk(&program, &["50"], Arch::X86_64);
     assert_calls(&stack, &names, &deep(50));
     assert!(stack.frames.iter().any(|frame| frame.trust == Trust::Scanned));
+}
+
+/// In a C library without frame pointers, the register may hold one of any caller.
+#[test]
+fn a_frame_pointer_that_would_skip_frames_is_not_followed() {
+    let program = require!(fixture("deep-musl-libc"));
+    let running = program.start(&["50"]);
+    let (process, mut registers) = look_at(&running, Arch::X86_64);
+    let binaries = binaries();
+    let context = StepContext::new(&process, &binaries);
+    let pcs = |stack: &Stack| stack.frames.iter().map(|frame| frame.code.addr()).collect::<Vec<_>>();
+    let truth = Walker::new(Arch::X86_64).walk(&registers, &context);
+    // Where the tenth frame would have saved it, had it had one.
+    let cfa = truth.frames[10].cfa.unwrap();
+    registers.set(Arch::X86_64.info().fp, cfa.0 - 16);
+    let stack = Walker::new(Arch::X86_64).walk(&registers, &context);
+    assert_eq!(pcs(&stack), pcs(&truth));
 }
 
 #[test]

@@ -42,9 +42,9 @@ impl TempDir {
     pub(crate) fn compile(&self, name: &str, source: &str, flags: &[&str]) -> PathBuf {
         let source = self.write(&format!("{name}.c"), source.as_bytes());
         let path = self.path(name);
-        let mut arguments: Vec<&str> = vec![source.to_str().unwrap(), "-o", path.to_str().unwrap()];
-        arguments.extend(flags);
-        run("gcc", &arguments);
+        // The language comes before the file, and libraries behind it.
+        let (before, after): (Vec<&str>, Vec<&str>) = flags.iter().partition(|flag| flag.starts_with("-x"));
+        run("gcc", &[&before[..], &[text(&source), "-o", text(&path)], &after].concat());
         path
     }
 }

@@ -49,8 +49,15 @@ impl StackReport {
 /// Writes text with styles to stdout, which leaves them out where they are not wanted (no terminal,
 /// `NO_COLOR`).
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut output = anstream::stdout().lock();
-    output.write_all(text.as_bytes())?;
+    let output = io::stdout();
+    let colourful = anstream::AutoStream::choice(&output) != anstream::ColorChoice::Never;
+    let mut output = output.lock();
+    // As a whole: a stream that takes styles out piece by piece makes a system call for each.
+    if colourful {
+        output.write_all(text.as_bytes())?;
+    } else {
+        output.write_all(anstream::adapter::strip_str(text).to_string().as_bytes())?;
+    }
     output.flush()
 }
 

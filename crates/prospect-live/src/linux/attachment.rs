@@ -27,6 +27,10 @@ use super::{
 /// How long a thread that the kernel does not let stop (state `D`) is waited for.
 const GRACE: Duration = Duration::from_millis(10);
 
+/// How long threads that have not stopped yet are looked at again and again: on another processor they need a few
+/// microseconds. After that they may need ours.
+const IMPATIENCE: Duration = Duration::from_micros(40);
+
 /// The longest sleep between two looks at threads that have not stopped yet.
 const LONGEST_SLEEP: Duration = Duration::from_micros(500);
 
@@ -79,6 +83,8 @@ impl Attachment {
         loop {
             let mut new = match only {
                 Some(thread) => vec![thread],
+                // All that there are stand, so that there are no others: one system call says it.
+                None if attachment.all_stand(&tasks) => break,
                 None => tasks.task_ids()?,
             };
             new.retain(|thread| known.insert(*thread));
@@ -101,6 +107,13 @@ impl Attachment {
             });
         }
         Ok(attachment)
+    }
+
+    /// Whether as many threads stand as there are.
+    fn all_stand(&self, tasks: &TaskDirectory) -> bool {
+        let stands = |held: &&HeldThread| matches!(held.hold, Hold::Stopped(_)) && held.registers.is_some();
+        let count = self.threads.iter().filter(stands).count() as u64;
+        count > 0 && tasks.expected_count().is_ok_and(|expected| expected == count)
     }
 
     /// Seizes `new` threads and waits until they stand.
@@ -160,21 +173,19 @@ impl Attachment {
             let _ = ptrace::interrupt(self.threads[*index].thread.id);
         }
         let began = Instant::now();
-        let mut sleep = Duration::from_micros(10);
-        let mut idle_rounds = 0;
+        let (mut last_progress, mut sleep) = (began, Duration::from_micros(20));
         while !waiting.is_empty() {
             let before = waiting.len();
             waiting.retain(|index| !look_at(&mut self.threads[*index]));
+            let now = Instant::now();
             if waiting.len() < before {
-                idle_rounds = 0;
+                last_progress = now;
                 continue;
             }
-            idle_rounds += 1;
-            if idle_rounds < 100 {
+            if now < last_progress + IMPATIENCE {
                 ptrace::yield_processor();
                 continue;
             }
-            let now = Instant::now();
             let (in_grace, in_time) = (now < began + GRACE, now < self.deadline);
             if !in_grace || !in_time {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], tasks, in_time));

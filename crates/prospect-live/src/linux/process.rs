@@ -17,6 +17,10 @@ use super::{
     tracer,
 };
 
+/// What a thread's stack is expected to take, and the least that is expected of all together.
+const TYPICAL_STACK_BYTES: usize = 8 << 10;
+const LEAST_ROOM_BYTES: usize = 256 << 10;
+
 /// A process of this machine. Opening one reads files of `/proc` and touches nothing.
 #[derive(Debug)]
 pub struct LiveProcess {
@@ -123,9 +127,13 @@ impl LiveProcess {
         self.refuse_itself()?;
         let memory = LiveMemory::new(self.info.id);
         let deadline = Instant::now() + timeout;
+        // Written, so that its pages are there. Most threads use less of their stack than this.
+        let threads = TaskDirectory::open(self.info.id)?.expected_count()?;
+        let room = usize::try_from(threads).unwrap_or(usize::MAX).saturating_mul(TYPICAL_STACK_BYTES);
+        let room = vec![1; room.max(LEAST_ROOM_BYTES).min(plan.stack_bytes)];
         let (parts, pause) = tracer::stopped_while(self.info.id, deadline, |stop| {
             let registers = stop.threads.iter().filter_map(|one| one.registers.as_ref());
-            let copy = capture_stacks(plan, registers, &stop.mappings, &memory);
+            let copy = capture_stacks(plan, registers, &stop.mappings, &memory, room);
             (stop, copy)
         })?;
         let (stop, copy) = parts;
@@ -144,7 +152,7 @@ impl LiveProcess {
         let threads: Vec<FrozenThread> =
             ids.into_iter().filter_map(|id| Some(seen_running(tasks.thread_in_detail(id).ok()?))).collect();
         let registers: Vec<&Registers> = threads.iter().filter_map(|one| one.registers.as_ref()).collect();
-        let copy = capture_stacks(plan, registers.into_iter(), &mappings, &self.memory);
+        let copy = capture_stacks(plan, registers.into_iter(), &mappings, &self.memory, Vec::new());
         Ok(self.frozen(threads, copy, mappings))
     }
 

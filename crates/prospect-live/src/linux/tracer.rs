@@ -16,7 +16,8 @@ use prospect_process::{FrozenThread, Mappings, ProcessId, ThreadId};
 use super::{
     LiveError,
     attachment::Attachment,
-    procfs,
+    procfs::RepeatedMap,
+    ptrace,
 };
 
 /// What a stop found.
@@ -105,9 +106,10 @@ fn stop(
     only: Option<ThreadId>,
     deadline: Instant,
 ) -> Result<(Attachment, Stop), LiveError> {
+    ptrace::hurry();
+    let map = RepeatedMap::new(process);
     let mut attachment = Attachment::stop(process, only, deadline)?;
-    // A kernel thread has none, and one that was killed meanwhile has none any more.
-    let mappings = procfs::mappings(process).unwrap_or_default();
+    let mappings = map.now(process);
     let threads = attachment.take_threads();
     Ok((attachment, Stop { threads, mappings }))
 }

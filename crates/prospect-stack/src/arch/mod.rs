@@ -9,8 +9,6 @@ mod x86_64;
 
 use prospect_process::{Addr, Arch, Memory, RegisterId};
 
-use crate::StepContext;
-
 /// What steppers need to know of the code of an architecture.
 pub(crate) struct CodePatterns {
     /// The code that a signal handler returns to.
@@ -117,17 +115,6 @@ impl CodePatterns {
             })
         })
     }
-}
-
-/// Whether a call ends at `at`, or a signal trampoline begins there; as far as that is known of the
-/// architecture.
-pub(crate) fn can_return_to(at: Addr, context: &StepContext<'_>) -> bool {
-    let Some(patterns) = patterns(context.arch) else { return context.can_return_to(at) };
-    let code = || CodeAround::read(at, context.memory);
-    let returns = |code: CodeAround| {
-        (patterns.call)(code.before(), code.at()).is_some() || patterns.trampoline(&code, false).is_some()
-    };
-    context.can_return_to(at) && returns(code())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use prospect_process::{Addr, ArchInfo, Module, RegisterId, Registers};
 use prospect_symbols::{CfaRule, ModuleBinary, RegisterRule, UnwindInfoError, UnwindRow};
 
+use super::preserved;
 use crate::{Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, pc_cache::PcCache};
 
 /// Steps by call frame information (DWARF 5, section 6.4): `.eh_frame` or `.debug_frame` of the module
@@ -80,12 +81,7 @@ fn apply(row: &UnwindRow, registers: &Registers, context: &StepContext<'_>) -> R
         _ => {}
     }
     let cfa = canonical_frame_address(&row.cfa, registers, context)?;
-    let mut caller = Registers::unknown(context.arch);
-    for id in info.preserved() {
-        if let Some(value) = registers.get(id) {
-            caller.set(id, value);
-        }
-    }
+    let mut caller = preserved(registers);
     caller.set(info.sp, cfa.0);
     for (id, rule) in &row.rules {
         match value(rule, *id, cfa, registers, context) {

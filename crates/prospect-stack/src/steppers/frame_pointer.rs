@@ -5,7 +5,11 @@ use prospect_process::{Addr, Registers};
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, FrameState},
-    pc_cache::PcCache,
+};
+
+use super::{
+    callers::{Callers, Return},
+    preserved,
 };
 
 /// Steps by the frame pointer: (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
@@ -16,8 +20,7 @@ use crate::{
 /// then its register holds anything.
 #[derive(Debug, Default)]
 pub struct FramePointerStepper {
-    /// Whether a return to this address is possible.
-    returns: PcCache<bool>,
+    callers: Callers,
 }
 
 impl FrameStepper for FramePointerStepper {
@@ -40,8 +43,8 @@ impl FrameStepper for FramePointerStepper {
         let word = u64::from(info.word_bytes);
         let (mut registers, saved_fp, return_address) = match state {
             // Nothing has been changed yet, or all has been restored.
-            FrameState::Entered => (frame.registers, None, sp),
-            FrameState::Pushed => (frame.registers, Some(sp), sp.wrapping_add(word)),
+            FrameState::Entered => (preserved(&frame.registers), None, sp),
+            FrameState::Pushed => (preserved(&frame.registers), Some(sp), sp.wrapping_add(word)),
             FrameState::Set => {
                 let Some(fp) = fp else { return Ok(Step::NotMine("the frame pointer is not known")) };
                 // The first function of a thread or program is entered with 0, and saves it. Where it was not
@@ -55,24 +58,45 @@ impl FrameStepper for FramePointerStepper {
                 (Registers::unknown(context.arch), Some(fp), fp.wrapping_add(word))
             }
         };
-        // What calls may change is unknown in the caller, whatever the state.
-        for (index, row) in info.registers.iter().enumerate() {
-            if !row.preserved {
-                registers.forget(prospect_process::RegisterId(index as u8));
-            }
-        }
         if let Some(at) = saved_fp {
             registers.set(info.fp, context.memory.read_word(context.arch, at)?);
         }
         let to = Addr(context.memory.read_word(context.arch, return_address)?);
-        if to != Addr(0) && !*self.returns.get(to, context, || arch::can_return_to(to, context)) {
-            return Ok(Step::NotMine("no call ends where the frame pointer has the return address"));
+        if let Some(why) = self.unlikely(to, state, frame, context) {
+            return Ok(Step::NotMine(why));
         }
         let cfa = return_address.wrapping_add(word);
         registers.set(info.pc, to.0);
         registers.set(info.sp, cfa.0);
         let trust = if state == FrameState::Set { Trust::FramePointer } else { Trust::Analysed };
         Ok(Step::Caller(Caller { registers, cfa: Some(cfa), trust, entered: Entered::ByCall }))
+    }
+}
+
+impl FramePointerStepper {
+    /// Why `to` cannot be the return address; `None` where it can.
+    fn unlikely(
+        &mut self,
+        to: Addr,
+        state: FrameState,
+        frame: &Frame,
+        context: &StepContext<'_>,
+    ) -> Option<&'static str> {
+        let is_set = state == FrameState::Set;
+        if to == Addr(0) {
+            // The mark of the outermost frame; but only at the end of a chain, for zeros are everywhere.
+            let is_chain = frame.trust == Trust::FramePointer;
+            return (is_set && !is_chain).then_some("the frame pointer leads to no return address");
+        }
+        match self.callers.return_to(to, context) {
+            None => Some("no call ends where the frame pointer has the return address"),
+            Some(Return::Call(call))
+                if is_set && self.callers.leads_elsewhere(call, to, frame.for_lookup(), context) =>
+            {
+                Some("the frame pointer is that of another function")
+            }
+            Some(_) => None,
+        }
     }
 }
 

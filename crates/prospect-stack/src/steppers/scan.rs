@@ -2,28 +2,22 @@
 
 use prospect_process::{Addr, Registers};
 
-use crate::{
-    Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
-    arch::{self, Call, CodeAround, CodePatterns},
-    pc_cache::PcCache,
-};
+use crate::{Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, arch};
+
+use super::callers::{Callers, Return};
 
 /// The most words of one frame that are looked at.
 const MOST_WORDS: u64 = 512;
-/// A function is not believed to be larger, in bytes.
-const LARGEST_FUNCTION: u64 = 64 << 10;
-/// The most jumps that are followed from where a call leads.
-const MOST_JUMPS: usize = 3;
 
 /// Steps to the first word above sp that is the return address of a call which may have led to this frame.
 ///
 /// Of a call whose target is known, the frame's pc must lie shortly behind the target (or behind where the
 /// procedure linkage table leads from there). A call through a register is believed: such a word may be
-/// one that an earlier call left behind, so that a scanned frame is a guess.
+/// one that an earlier call left behind, so that a scanned frame is a guess. The start of a signal trampoline
+/// is believed as well.
 #[derive(Debug, Default)]
 pub struct ScanStepper {
-    /// What call ends at an address, if any.
-    calls: PcCache<Option<Call>>,
+    callers: Callers,
 }
 
 impl FrameStepper for ScanStepper {
@@ -33,9 +27,9 @@ impl FrameStepper for ScanStepper {
 
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
         let info = context.arch.info();
-        let Some(patterns) = arch::patterns(context.arch) else {
+        if arch::patterns(context.arch).is_none() {
             return Ok(Step::NotMine("it is not known how this architecture calls"));
-        };
+        }
         if !context.is_executable(frame.for_lookup()) {
             return Ok(Step::NotMine("the frame's own code cannot be run"));
         }
@@ -46,15 +40,14 @@ impl FrameStepper for ScanStepper {
             // The end of the stack, or of what was copied of it.
             let Ok(value) = context.memory.read_word(context.arch, slot) else { break };
             let to = Addr(value);
-            if !context.can_return_to(to) {
-                continue;
-            }
-            let call = *self.calls.get(to, context, || {
-                let code = CodeAround::read(to, context.memory);
-                (patterns.call)(code.before(), code.at())
-            });
-            if call.is_some_and(|call| may_lead_to(call, to, frame.for_lookup(), patterns, context)) {
-                return Ok(Step::Caller(caller(frame, slot, to, context)));
+            let is_caller = match self.callers.return_to(to, context) {
+                Some(Return::Call(call)) => self.callers.may_lead_to(call, to, frame.for_lookup(), context),
+                // Whatever the signal, its handler returns to there.
+                Some(Return::Trampoline) => true,
+                _ => false,
+            };
+            if is_caller {
+                return Ok(Step::Caller(self.caller(frame, slot, to, context)));
             }
         }
         Ok(match frame.registers.fp() {
@@ -65,57 +58,36 @@ impl FrameStepper for ScanStepper {
     }
 }
 
-/// Whether the call that ends at `end` may have entered the function that `pc` lies in.
-fn may_lead_to(call: Call, end: Addr, pc: Addr, patterns: &CodePatterns, context: &StepContext<'_>) -> bool {
-    let (mut call, mut from) = (call, end);
-    for _ in 0..=MOST_JUMPS {
-        let through = |at: Addr| context.memory.read_word(context.arch, at).ok().map(Addr);
-        let mask = context.arch.info().word_mask();
-        let target = match call {
-            Call::Relative(offset) => Some(Addr(from.0.wrapping_add_signed(offset) & mask)),
-            Call::ThroughRelative(offset) => through(Addr(from.0.wrapping_add_signed(offset) & mask)),
-            Call::Through(at) => through(Addr(at)),
-            Call::Unknown => return true,
-        };
-        let Some(target) = target else { return false };
-        if pc.0.checked_sub(target.0).is_some_and(|distance| distance < LARGEST_FUNCTION) {
-            return true;
+impl ScanStepper {
+    /// The caller that returns to `to`, which was read from `slot`.
+    fn caller(&mut self, frame: &Frame, slot: Addr, to: Addr, context: &StepContext<'_>) -> Caller {
+        let info = context.arch.info();
+        let word = u64::from(info.word_bytes);
+        let cfa = slot.wrapping_add(word);
+        let mut registers = Registers::unknown(context.arch);
+        registers.set(info.pc, to.0);
+        registers.set(info.sp, cfa.0);
+        // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee pushed
+        // first, or still in its register, and it is believed where it leads to another return address.
+        let pushed_at = Some(Addr(slot.0.wrapping_sub(word))).filter(|at| Some(*at) >= frame.registers.sp());
+        let pushed = pushed_at.and_then(|at| context.memory.read_word(context.arch, at).ok());
+        let candidates = [pushed.map(Addr), frame.registers.fp()];
+        if let Some(fp) = candidates.into_iter().flatten().find(|fp| self.is_frame_pointer(*fp, cfa, context))
+        {
+            registers.set(info.fp, fp.0);
         }
-        match (patterns.jump)(CodeAround::read(target, context.memory).at()) {
-            Some(jump) => (call, from) = (jump, target),
-            None => return false,
-        }
+        Caller { registers, cfa: Some(cfa), trust: Trust::Scanned, entered: Entered::ByCall }
     }
-    false
-}
 
-/// The caller that returns to `to`, which was read from `slot`.
-fn caller(frame: &Frame, slot: Addr, to: Addr, context: &StepContext<'_>) -> Caller {
-    let info = context.arch.info();
-    let word = u64::from(info.word_bytes);
-    let cfa = slot.wrapping_add(word);
-    let mut registers = Registers::unknown(context.arch);
-    registers.set(info.pc, to.0);
-    registers.set(info.sp, cfa.0);
-    // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee pushed
-    // first, or still in its register, and it is believed where it leads to another return address.
-    let pushed_at = Some(Addr(slot.0.wrapping_sub(word))).filter(|at| Some(*at) >= frame.registers.sp());
-    let pushed = pushed_at.and_then(|at| context.memory.read_word(context.arch, at).ok());
-    let candidates = [pushed.map(Addr), frame.registers.fp()];
-    if let Some(fp) = candidates.into_iter().flatten().find(|fp| is_frame_pointer(*fp, cfa, context)) {
-        registers.set(info.fp, fp.0);
+    fn is_frame_pointer(&mut self, fp: Addr, sp: Addr, context: &StepContext<'_>) -> bool {
+        let word = u64::from(context.arch.info().word_bytes);
+        let in_stack = context.mappings.at(sp).is_some_and(|mapping| mapping.range.contains(&fp));
+        let returns_to = || context.memory.read_word(context.arch, fp.wrapping_add(word)).ok().map(Addr);
+        fp >= sp
+            && fp.0.is_multiple_of(word)
+            && in_stack
+            && returns_to().is_some_and(|to| self.callers.return_to(to, context).is_some())
     }
-    Caller { registers, cfa: Some(cfa), trust: Trust::Scanned, entered: Entered::ByCall }
-}
-
-fn is_frame_pointer(fp: Addr, sp: Addr, context: &StepContext<'_>) -> bool {
-    let word = u64::from(context.arch.info().word_bytes);
-    let in_stack = context.mappings.at(sp).is_some_and(|mapping| mapping.range.contains(&fp));
-    let returns_to = || context.memory.read_word(context.arch, fp.wrapping_add(word)).ok().map(Addr);
-    fp >= sp
-        && fp.0.is_multiple_of(word)
-        && in_stack
-        && returns_to().is_some_and(|to| arch::can_return_to(to, context))
 }
 
 #[cfg(test)]

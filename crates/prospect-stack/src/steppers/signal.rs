@@ -1,7 +1,8 @@
 //! Signal trampolines.
 
-use prospect_process::{ArchInfo, Registers};
+use prospect_process::{Addr, Registers};
 
+use super::preserved;
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, Trampoline},
@@ -55,13 +56,13 @@ impl FrameStepper for SignalStepper {
         let length = saved.iter().map(|(_, offset, width)| usize::from(*offset) + usize::from(*width)).max();
         let bytes = &mut bytes[..length.unwrap_or(0)];
         context.memory.read(sp.wrapping_add(u64::from(found.above_sp)), bytes)?;
-        let registers = restore(&frame.registers, found.trampoline, bytes, info);
+        let registers = restore(&frame.registers, found.trampoline, bytes);
         let cfa = registers.sp();
         Ok(Step::Caller(Caller { registers, cfa, trust: Trust::SignalFrame, entered: Entered::BySignal }))
     }
 }
 
-fn find(pc: prospect_process::Addr, context: &StepContext<'_>) -> Option<Found> {
+fn find(pc: Addr, context: &StepContext<'_>) -> Option<Found> {
     if !context.is_executable(pc) {
         return None;
     }
@@ -73,13 +74,8 @@ fn find(pc: prospect_process::Addr, context: &StepContext<'_>) -> Option<Found> 
 
 /// The registers that the kernel saved, and those preserved ones that it does not save (the bases of
 /// segments).
-fn restore(callee: &Registers, trampoline: &Trampoline, bytes: &[u8], info: &ArchInfo) -> Registers {
-    let mut registers = Registers::unknown(callee.arch());
-    for id in info.preserved() {
-        if let Some(value) = callee.get(id) {
-            registers.set(id, value);
-        }
-    }
+fn restore(callee: &Registers, trampoline: &Trampoline, bytes: &[u8]) -> Registers {
+    let mut registers = preserved(callee);
     for (id, offset, width) in trampoline.saved {
         let (offset, width) = (usize::from(*offset), usize::from(*width));
         let mut word = [0; 8];

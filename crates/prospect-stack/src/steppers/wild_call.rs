@@ -2,6 +2,10 @@
 
 use prospect_process::Addr;
 
+use super::{
+    callers::{Callers, Return},
+    preserved,
+};
 use crate::{Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, arch};
 
 /// Steps from a pc at which nothing can run (a call through a null or wild pointer) to the caller, whose
@@ -11,8 +15,9 @@ use crate::{Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext
 /// address only by chance. So it is one only if a call ends there, and the frame is trusted as one that
 /// was scanned.
 #[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct WildCallStepper {}
+pub struct WildCallStepper {
+    callers: Callers,
+}
 
 impl FrameStepper for WildCallStepper {
     fn name(&self) -> &'static str {
@@ -32,11 +37,11 @@ impl FrameStepper for WildCallStepper {
         }
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
         let to = Addr(context.memory.read_word(context.arch, sp)?);
-        if !arch::can_return_to(to, context) {
+        if !matches!(self.callers.return_to(to, context), Some(Return::Call(_))) {
             return Ok(Step::NotMine("pc is where no code can run, and sp points to no return address"));
         }
-        // (pc, sp) = (*sp, sp + word), and the rest is as the caller left it.
-        let mut registers = frame.registers;
+        // (pc, sp) = (*sp, sp + word), and nothing else has been changed.
+        let mut registers = preserved(&frame.registers);
         registers.set(info.pc, to.0);
         let cfa = sp.wrapping_add(u64::from(info.word_bytes));
         registers.set(info.sp, cfa.0);

@@ -228,8 +228,8 @@ impl Random {
         match value >> 61 {
             0 => value,
             1 => (value & 0xf).wrapping_sub(8),
-            2 | 3 => TEXT + (value % BYTES & !3),
-            4 => [ALTERNATE, STACK][value as usize & 1] + (value % BYTES & !7),
+            2 | 3 => TEXT + ((value % BYTES) & !3),
+            4 => [ALTERNATE, STACK][value as usize & 1] + ((value % BYTES) & !7),
             _ => near.wrapping_add(value % 0x80) & !7,
         }
     }
@@ -273,7 +273,7 @@ fn random_memory_neither_panics_nor_goes_round_in_circles() {
             let sp = frame.registers.sp().unwrap_or_default().0;
             let mut random = Random((frame.code.addr().0 ^ sp) << 20 | 1);
             let mut registers = frame.registers;
-            let mostly = sp.wrapping_add(8 + (random.next() % 0x60 & !7));
+            let mostly = sp.wrapping_add(8 + ((random.next() % 0x60) & !7));
             registers.set(info.sp, if random.next() & 7 > 0 { mostly } else { random.address(sp) });
             registers.set(info.fp, random.address(sp.wrapping_add(8)));
             registers.set(info.pc, TEXT + random.next() % BYTES);

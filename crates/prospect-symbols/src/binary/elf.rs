@@ -169,10 +169,11 @@ fn add_segment<H: FileHeader<Endian = Endianness>>(
         headers.eh_frame_header = Some(range);
     } else if kind == elf::PT_DYNAMIC {
         headers.dynamic = Some(range);
-    } else if kind == elf::PT_NOTE && headers.build_id.is_none() {
-        if let Ok(Some(notes)) = segment.notes(endian, data) {
-            headers.build_id = build_id_among::<H>(notes, endian);
-        }
+    } else if kind == elf::PT_NOTE
+        && headers.build_id.is_none()
+        && let Ok(Some(notes)) = segment.notes(endian, data)
+    {
+        headers.build_id = build_id_among::<H>(notes, endian);
     }
 }
 
@@ -196,13 +197,16 @@ fn build_id_among<H: FileHeader<Endian = Endianness>>(
     None
 }
 
+/// Where a section's bytes are; how they are packed, and into how many they unpack.
+type SectionBytes = (Range<usize>, Option<(Compression, usize)>);
+
 /// Where a section's bytes are, and how they are packed. `None` for one without bytes in the file.
 fn section_bytes<H: FileHeader<Endian = Endianness>>(
     section: &H::SectionHeader,
     name: &[u8],
     endian: Endianness,
     data: &[u8],
-) -> Option<(Range<usize>, Option<(Compression, usize)>)> {
+) -> Option<SectionBytes> {
     let (offset, size) = section.file_range(endian)?;
     if let Ok(Some((header, offset, size))) = section.compression(endian, data) {
         let compression = match header.ch_type(endian) {

@@ -21,6 +21,10 @@ const PREFIX_STEP: usize = 64 << 10;
 /// How many prefixes of one section are kept before the rest is unpacked at once.
 const MOST_PREFIXES: usize = 16;
 
+/// The bytes before the compressed data of a zlib stream (RFC 1950): nothing in them matters. Without
+/// them no checksum is computed, which is of the whole only anyway.
+const ZLIB_HEADER: usize = 2;
+
 /// How a section's bytes are packed (ELF gABI, `ch_type`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Compression {
@@ -151,7 +155,7 @@ impl Inflater {
     fn inflate(&mut self, bytes: &mut Vec<u8>, wanted: usize, file: &Arc<FileBytes>, range: &Range<usize>) {
         if let Self::NotStarted(compression) = *self {
             *self = match compression {
-                Compression::Zlib => Self::Zlib(Box::new(flate2::Decompress::new(true))),
+                Compression::Zlib => Self::Zlib(Box::new(flate2::Decompress::new(false))),
                 Compression::Zstd => Self::start_zstd(file, range),
             };
         }
@@ -185,9 +189,8 @@ impl Inflater {
 fn inflate_zlib(state: &mut flate2::Decompress, packed: &[u8], bytes: &mut Vec<u8>, wanted: usize) -> bool {
     while bytes.len() < wanted {
         let before = bytes.len();
-        let Some(input) = usize::try_from(state.total_in()).ok().and_then(|read| packed.get(read..)) else {
-            return false;
-        };
+        let input = usize::try_from(state.total_in()).ok().and_then(|read| packed.get(ZLIB_HEADER + read..));
+        let Some(input) = input else { return false };
         match state.decompress_vec(input, bytes, flate2::FlushDecompress::None) {
             Ok(flate2::Status::StreamEnd) | Err(_) => return false,
             Ok(_) if bytes.len() == before => return false,

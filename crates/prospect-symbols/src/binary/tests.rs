@@ -37,11 +37,14 @@ fn memory_tells_the_same_rows_and_dynamic_symbols_as_the_file() {
         assert_eq!(memory.build_id(), file.build_id());
         assert_eq!(memory.arch(), file.arch());
         let addresses = middle_of_functions(&nm(&path, &["-D"]));
+        let mut covered = 0;
         for at in &addresses {
             let (ours, other) = (memory.unwind_row(*at).unwrap(), file.unwind_row(*at).unwrap());
             assert_eq!(format!("{ours:?}"), format!("{other:?}"), "{at:?}");
-            assert!(ours.is_some(), "{at:?}");
+            covered += usize::from(ours.is_some());
         }
+        // A few functions in assembly have no call frame information.
+        assert!(covered > addresses.len() * 9 / 10, "{covered} of {}", addresses.len());
         let name = |found: &FunctionSymbol<'_>| String::from_utf8_lossy(found.name).into_owned();
         let names = |binary: &Binary| {
             let found = binary.functions(TableKind::Dynamic, &addresses[..1000]).unwrap();
@@ -68,7 +71,9 @@ fn a_relocated_dynamic_section_is_understood() {
             }
             let used = (self.2.0 - self.1.0) as usize;
             for entry in buffer[..read.min(used)].chunks_exact_mut(16) {
-                if matches!(entry[0], 4..=6) && entry[1..8] == [0; 7] || entry[..4] == [0xf5, 0xfe, 0xff, 0x6f] {
+                if matches!(entry[0], 4..=6) && entry[1..8] == [0; 7]
+                    || entry[..4] == [0xf5, 0xfe, 0xff, 0x6f]
+                {
                     let value = u64::from_le_bytes(entry[8..].try_into().unwrap()) + self.3;
                     entry[8..].copy_from_slice(&value.to_le_bytes());
                 }
@@ -77,8 +82,7 @@ fn a_relocated_dynamic_section_is_understood() {
         }
     }
     let dynamic = file.headers().dynamic.clone().unwrap();
-    let memory =
-        Relocated(process.memory(), dynamic.start.to_addr(bias), dynamic.end.to_addr(bias), bias);
+    let memory = Relocated(process.memory(), dynamic.start.to_addr(bias), dynamic.end.to_addr(bias), bias);
     let binary = Binary::from_memory(module, &memory).unwrap();
     let count = |binary: &Binary| binary.section(".dynsym").unwrap().len();
     assert_eq!(count(&binary), count(&file));

@@ -170,8 +170,7 @@ pub(super) fn mini_debug_info(binary: &Binary, trail: &mut Vec<SearchStep>) -> O
         Ok(_) => Binary::from_bytes(path.clone(), Arc::new(FileBytes::Owned(bytes))),
         Err(error) => Err(BinaryError::Malformed(error.to_string())),
     };
-    let outcome =
-        unpacked.as_ref().map_or_else(SearchOutcome::of_error, |_| SearchOutcome::Found);
+    let outcome = unpacked.as_ref().map_or_else(SearchOutcome::of_error, |_| SearchOutcome::Found);
     trail.push(SearchStep { what: Sought::MiniDebugInfo, path, outcome });
     unpacked.ok().map(Arc::new)
 }

@@ -50,7 +50,14 @@ pub struct Binaries {
     options: Arc<SearchOptions>,
     /// By path; of one path there may be several builds. A slot is filled without holding the lock, so
     /// that two modules can be opened at the same time.
-    modules: Mutex<HashMap<Vec<u8>, Vec<(Identity, Slot)>>>,
+    modules: Mutex<HashMap<Vec<u8>, Vec<Known>>>,
+}
+
+/// One module of a path, and the slot that is filled when it is opened.
+#[derive(Debug)]
+struct Known {
+    identity: Identity,
+    slot: Slot,
 }
 
 type Slot = Arc<OnceLock<Arc<ModuleBinary>>>;
@@ -67,9 +74,7 @@ enum Identity {
 impl Identity {
     fn is_of(&self, module: &Module, info: &ProcessInfo) -> bool {
         match (self, &module.build_id) {
-            (Self::Build(id, executable), Some(other)) => {
-                id == other && *executable == module.is_executable
-            }
+            (Self::Build(id, executable), Some(other)) => id == other && *executable == module.is_executable,
             (Self::Load(process, start, bias, file), None) => {
                 *process == info.id
                     && *start == module.range.start
@@ -106,7 +111,7 @@ impl Binaries {
     #[must_use]
     pub fn opened(&self) -> Vec<Arc<ModuleBinary>> {
         let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        modules.values().flatten().filter_map(|(_, slot)| slot.get().cloned()).collect()
+        modules.values().flatten().filter_map(|known| known.slot.get().cloned()).collect()
     }
 
     /// Whether names are wanted at all.
@@ -116,13 +121,13 @@ impl Binaries {
 
     fn slot(&self, module: &Module, info: &ProcessInfo) -> Slot {
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = modules.get(&module.path) {
-            if let Some((_, slot)) = known.iter().find(|(identity, _)| identity.is_of(module, info)) {
-                return slot.clone();
-            }
+        let same_path = modules.get(&module.path).map_or(&[][..], Vec::as_slice);
+        if let Some(known) = same_path.iter().find(|known| known.identity.is_of(module, info)) {
+            return known.slot.clone();
         }
-        let slot = Slot::default();
-        modules.entry(module.path.clone()).or_default().push((Identity::new(module, info), slot.clone()));
+        let known = Known { identity: Identity::new(module, info), slot: Slot::default() };
+        let slot = known.slot.clone();
+        modules.entry(module.path.clone()).or_default().push(known);
         slot
     }
 }

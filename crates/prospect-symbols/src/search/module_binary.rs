@@ -12,10 +12,7 @@ use super::{
     debug_file::{DebugFileSearch, mini_debug_info},
     own_file,
 };
-use crate::{
-    Binary, UnwindInfoError, UnwindRow,
-    symbol::dwarf::{DebugInfo, SplitDwarfSearch},
-};
+use crate::{Binary, UnwindInfoError, UnwindRow, symbol::dwarf::DebugInfo};
 
 /// What there is of one module: its binary, and its debug file where there is one.
 #[derive(Debug)]
@@ -94,15 +91,18 @@ impl ModuleBinary {
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.done().filter_map(SearchStep::problem).collect();
         if self.binary.is_none() {
-            problems.extend(self.own_trail.iter().filter(|step| step.what == Sought::Memory).map(|step| {
-                format!("nothing usable of {} on disk or in memory", step.path.display())
-            }));
+            problems.extend(
+                self.own_trail
+                    .iter()
+                    .filter(|step| step.what == Sought::Memory)
+                    .map(|step| format!("nothing usable of {} on disk or in memory", step.path.display())),
+            );
         }
         problems
     }
 
     /// The steps of the searches that were made.
-    fn done(&self) -> impl Iterator<Item = &SearchStep> {
+    pub(super) fn done(&self) -> impl Iterator<Item = &SearchStep> {
         let later = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
         self.own_trail.iter().chain(later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail))
     }

@@ -99,15 +99,20 @@ impl SearchStep {
         match &self.outcome {
             SearchOutcome::Found | SearchOutcome::FoundUnverified | SearchOutcome::Missing => None,
             SearchOutcome::WrongBuild { wanted, found } => {
-                let (wanted_in, found_in) =
-                    if self.what == Sought::Binary { ("memory", "on disk") } else { ("the binary", "in the file") };
+                let (wanted_in, found_in) = if self.what == Sought::Binary {
+                    ("memory", "on disk")
+                } else {
+                    ("the binary", "in the file")
+                };
                 let found = found.as_ref().map_or("none".to_owned(), ToString::to_string);
                 Some(format!("{of}{path} is another build ({wanted} in {wanted_in}, {found} {found_in})"))
             }
             SearchOutcome::WrongLayout => {
                 Some(format!("{of}{path} is not what the process has loaded: its segments differ"))
             }
-            SearchOutcome::WrongCrc => Some(format!("{of}{path} has another checksum than its debug link says")),
+            SearchOutcome::WrongCrc => {
+                Some(format!("{of}{path} has another checksum than its debug link says"))
+            }
             SearchOutcome::Malformed(why) => Some(format!("{of}{path} cannot be used: {why}")),
             // Other places follow: `map_files` is closed to most users.
             SearchOutcome::Unreadable(_) => None,

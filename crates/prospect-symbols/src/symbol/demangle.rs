@@ -87,7 +87,10 @@ mod tests {
             ("_ZN3foo3barEv", "foo::bar()"),
             ("_ZN3foo3barIiEEvT_", "foo::bar<int>(int)"),
             ("_ZN12_GLOBAL__N_13runEiPKc", "(anonymous namespace)::run(int, char const*)"),
-            ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back(int const&)"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backERKi",
+                "std::vector<int, std::allocator<int> >::push_back(int const&)",
+            ),
             ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
             ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE.llvm.123", "core::fmt::Formatter::pad"),
             ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),

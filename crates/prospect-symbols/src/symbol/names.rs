@@ -26,7 +26,8 @@ pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
 fn from_debug_info(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
     let mut found: Vec<Vec<Vec<SourceFrame>>> =
         groups.iter().map(|group| vec![Vec::new(); group.addresses.len()]).collect();
-    let with_debug_info = |(index, group): (usize, &'_ Group)| Some((index, group.binary.debug_info()?.clone()));
+    let with_debug_info =
+        |(index, group): (usize, &'_ Group)| Some((index, group.binary.debug_info()?.clone()));
     let (which, files): (Vec<usize>, Vec<Arc<DebugInfo>>) =
         groups.iter().enumerate().filter_map(with_debug_info).unzip();
     let requests: Vec<(&DebugInfo, Vec<LinkAddr>)> =

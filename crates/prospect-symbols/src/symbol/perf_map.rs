@@ -90,15 +90,13 @@ mod tests {
 
     #[test]
     fn the_last_line_for_an_address_counts() {
-        let map = b"1000 100 first\n\nbroken\nzz 10 x\n0x2000 0x10 a name with spaces \n1080 10 second\n1100 8";
+        let map =
+            b"1000 100 first\n\nbroken\nzz 10 x\n0x2000 0x10 a name with spaces \n1080 10 second\n1100 8";
         let addresses = [0xfff, 0x1000, 0x107f, 0x1080, 0x108f, 0x1090, 0x1100, 0x200f].map(Addr);
         let found = names(&map[..], &addresses);
         let found: Vec<_> = found.iter().map(Option::as_deref).collect();
         let (first, second) = (Some("first"), Some("second"));
-        assert_eq!(
-            found,
-            [None, first, first, second, second, first, None, Some("a name with spaces")]
-        );
+        assert_eq!(found, [None, first, first, second, second, first, None, Some("a name with spaces")]);
     }
 
     #[test]

@@ -18,9 +18,7 @@ const ENTRY_BYTES: u64 = 16;
 /// The name of the entry that an address lies in.
 pub(super) fn name(headers: &ElfHeaders, at: LinkAddr) -> Option<String> {
     let holds = |one: &&NamedSection| {
-        SECTIONS.contains(&&*one.name)
-            && at >= one.address
-            && at.0 - one.address.0 < one.section.len() as u64
+        SECTIONS.contains(&&*one.name) && at >= one.address && at.0 - one.address.0 < one.section.len() as u64
     };
     let section = headers.sections.iter().find(holds)?;
     let slot = slot(headers, section, at)?;
@@ -45,8 +43,9 @@ fn slot(headers: &ElfHeaders, section: &NamedSection, at: LinkAddr) -> Option<u6
         (Arch::I386, 0x25) => Some(u32::from_le_bytes(*operand).into()),
         // jmp *operand(%ebx), and ebx is the address of the global offset table
         (Arch::I386, 0xa3) => {
-            let table = headers.sections.iter().find(|one| *one.name == *b".got.plt")?;
-            let table = table.address.0 as u32;
+            let named = |name: &[u8]| headers.sections.iter().find(|one| *one.name == *name);
+            // Linked with `-z now`, a file has but one table.
+            let table = named(b".got.plt").or_else(|| named(b".got"))?.address.0 as u32;
             Some(table.wrapping_add_signed(i32::from_le_bytes(*operand)).into())
         }
         _ => None,

@@ -36,10 +36,8 @@ struct Expected {
 }
 
 fn readelf(path: &Path) -> Vec<Expected> {
-    let output = run(
-        "readelf",
-        &["--debug-dump=frames-interp", "--debug-dump=no-follow-links", "--wide", text(path)],
-    );
+    let output =
+        run("readelf", &["--debug-dump=frames-interp", "--debug-dump=no-follow-links", "--wide", text(path)]);
     let number = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
     let mut rows: Vec<Expected> = Vec::new();
     let (mut names, mut end) = (Vec::new(), None);
@@ -186,7 +184,7 @@ fn the_signal_trampoline_of_the_c_library_says_what_it_is() {
     let fde = run("readelf", &["--debug-dump=frames", "--debug-dump=no-follow-links", text(&path)]);
     // The only entry whose common entry has augmentation "zRS".
     let cie = fde.split("\n\n").find(|one| one.contains("\"zRS\"")).unwrap();
-    let cie = cie.trim_start().split_whitespace().next().unwrap();
+    let cie = cie.split_whitespace().next().unwrap();
     let line = fde.lines().find(|line| line.contains(&format!("FDE cie={cie} "))).unwrap();
     let (start, _) = line.split_once(" pc=").unwrap().1.split_once("..").unwrap();
     let start = u64::from_str_radix(start, 16).unwrap();

@@ -12,8 +12,15 @@ const CHUNK_BYTES: usize = 32 << 10;
 /// Reads a whole file, but no more than `limit` bytes of it: what a target can make arbitrarily long
 /// must not fill our memory.
 pub(super) fn read_all(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
+    let length = read_into(path, limit, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// [`read_all`] to the start of a buffer that grows where it must. Returns the length of the file.
+pub(super) fn read_into(path: &Path, limit: usize, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let mut file = File::open(path)?;
     let mut length = 0;
     while length < limit {
         if bytes.len() - length < CHUNK_BYTES / 2 {
@@ -27,8 +34,7 @@ pub(super) fn read_all(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(length);
-    Ok(bytes)
+    Ok(length)
 }
 
 /// Reads the start of a file with one system call: right for the files that the kernel writes as one record

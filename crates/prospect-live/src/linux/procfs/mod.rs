@@ -32,6 +32,7 @@ pub use find::{find_by_name, process_ids};
 pub use info::{host_arch, memory_view, process_info};
 pub use links::{LinkTarget, executable, root, same_files, working_directory};
 pub use maps::mappings;
+pub(crate) use maps::RepeatedMap;
 pub use stat::{Stat, process_stat};
 pub use status::{Status, process_status, thread_status};
 pub use syscall::SyscallState;

@@ -84,7 +84,10 @@ fn a_return_address_that_no_call_left_is_not_believed() {
     let stack = scene.walk(steppers(), &start);
     assert_eq!(stack.frames.len(), 1);
     assert!(stack.end.to_string().contains("no call ends"), "{}", stack.end);
-    // A return address of 0 is the mark of the outermost frame.
+    // A return address of 0 is the mark of the outermost frame where a chain ends, and not elsewhere.
     scene.word(STACK + 0x48, 0);
-    assert_eq!(scene.walk(steppers(), &start).end, StackEnd::Outermost);
+    assert_eq!(scene.walk(steppers(), &start).end.as_str(), "no-stepper");
+    scene.word(STACK + 0x48, TEXT + 0x100).word(STACK + 0x80, STACK + 0xc0).word(STACK + 0x88, 0);
+    let stack = scene.walk(steppers(), &start);
+    assert_eq!((stack.frames.len(), stack.end), (2, StackEnd::Outermost));
 }

@@ -92,3 +92,12 @@ fn an_empty_stack_with_a_frame_pointer_of_0_is_the_outermost() {
     assert_eq!(scene.walk(steppers(), &start(Arch::X86_64, 0)).end, StackEnd::Outermost);
     assert_eq!(scene.walk(steppers(), &start(Arch::X86_64, 7)).end.as_str(), "no-stepper");
 }
+
+#[test]
+fn a_signal_handler_is_left_by_its_trampoline() {
+    let mut scene = Scene::new(Arch::X86_64);
+    scene.bytes(TEXT + 0x200, &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]);
+    scene.bytes(TEXT + 0x2fe, &[0xff, 0xd3]);
+    scene.word(STACK + 0x118, TEXT + 0x200).word(STACK + 0x120, TEXT + 0x300);
+    assert_eq!(pcs(&scene.walk(steppers(), &start(Arch::X86_64, 1)))[1], TEXT + 0x200);
+}

@@ -3,6 +3,7 @@ use prospect_process::{Addr, Arch};
 use super::*;
 use crate::{
     StepperGroup,
+    steppers::SignalStepper,
     testing::{STACK, Scene, TEXT, get, pcs, registers},
 };
 
@@ -48,4 +49,16 @@ fn a_word_that_no_call_left_is_no_return_address() {
     }
     let elsewhere = registers(Arch::X86_64, &[("rip", TEXT), ("rsp", STACK + 0x40)]);
     assert_eq!(scene(Arch::X86_64).walk(steppers(), &elsewhere).frames.len(), 1);
+}
+
+#[test]
+fn the_signal_handler_of_a_call_through_null_is_left_too() {
+    let mut scene = scene(Arch::X86_64);
+    let signal_frame = STACK - 0x1000_0000 + 0x100;
+    scene.bytes(TEXT + 0x200, &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]);
+    scene.word(signal_frame + 40 + 128, 0).word(signal_frame + 40 + 120, STACK + 0x40);
+    let start = registers(Arch::X86_64, &[("rip", TEXT + 0x200), ("rsp", signal_frame)]);
+    let group = StepperGroup::new().then(SignalStepper::default()).then(WildCallStepper::default());
+    let stack = scene.walk(group, &start);
+    assert_eq!(pcs(&stack), [TEXT + 0x200, 0, TEXT + 0x100]);
 }

@@ -14,6 +14,7 @@ mod abbreviations;
 mod file;
 mod fuel;
 mod functions;
+mod line_machine;
 mod lines;
 mod names;
 mod parallel;

@@ -1,6 +1,6 @@
 //! Unpacks several compressed sections at the same time.
 
-use super::{Search, parallel, sections::Part};
+use super::{Search, parallel, sections::Part, unit_index};
 
 /// Below this there is nothing to gain.
 const WORTH_IT: usize = 128 << 10;
@@ -17,11 +17,12 @@ pub(super) fn run(searches: &[Search<'_>]) {
         if !sections.info.is_packed() || sections.info.len() < WORTH_IT {
             continue;
         }
+        let end = unit_index::next_start(&sections, last).unwrap_or(last + 1);
         // Units' line tables come in the same order as the units.
         let proportion = last as f64 / sections.info.len() as f64;
         let line_end = (sections.line.len() as f64 * proportion) as usize;
         let parts = [
-            (sections.info, last + 1),
+            (sections.info, end),
             (sections.line, line_end),
             (sections.abbrev, sections.abbrev.len() / 2),
             (sections.str, sections.str.len()),

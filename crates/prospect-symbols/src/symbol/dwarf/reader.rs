@@ -110,9 +110,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed LEB128 number.
+    #[inline]
     pub(super) fn signed_leb(&mut self) -> Option<i64> {
-        let mut value = 0_i64;
-        let mut shift = 0;
+        let first = self.u8()?;
+        if first < 0x80 {
+            // Bit 6 is the sign.
+            return Some(((first << 1).cast_signed() >> 1).into());
+        }
+        self.long_signed_leb(first)
+    }
+
+    fn long_signed_leb(&mut self, first: u8) -> Option<i64> {
+        let mut value = i64::from(first & 0x7f);
+        let mut shift = 7;
         loop {
             let byte = self.u8()?;
             if shift < 64 {
@@ -132,5 +142,71 @@ impl<'a> Reader<'a> {
         let length = rest.iter().position(|&byte| byte == 0)?;
         self.at += length + 1;
         Some(&rest[..length])
+    }
+
+    /// Where the next `pattern` begins.
+    pub(super) fn find(&self, pattern: &[u8; 3]) -> Option<usize> {
+        let rest = self.bytes.get(self.at..)?;
+        let mut at = 0;
+        // What the third byte is says how far the pattern cannot be away.
+        while let Some(&last) = rest.get(at + 2) {
+            if last == pattern[2] && rest[at] == pattern[0] && rest[at + 1] == pattern[1] {
+                return Some(self.at + at);
+            }
+            at += if last == pattern[0] {
+                2
+            } else if last == pattern[1] || last == pattern[2] {
+                1
+            } else {
+                3
+            };
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(bytes: &[u8]) -> Reader<'_> {
+        Reader::new(bytes, 0, RunTimeEndian::Little)
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_standard() {
+        // DWARF 5, section 7.6, figures 13 and 14.
+        for (bytes, value) in [(&[2][..], 2), (&[127], 127), (&[0x80, 1], 128), (&[0xb9, 0x64], 12857)] {
+            assert_eq!(reader(bytes).leb(), Some(value));
+        }
+        let signed: [(&[u8], i64); 5] =
+            [(&[2], 2), (&[0x7e], -2), (&[0xff, 0], 127), (&[0x80, 0x7f], -128), (&[0xff, 0x7e], -129)];
+        for (bytes, value) in signed {
+            assert_eq!(reader(bytes).signed_leb(), Some(value));
+        }
+        assert_eq!(reader(&[1, 2, 3]).uint(3), Some(0x03_0201));
+        assert_eq!(Reader::new(&[1, 2, 3], 0, RunTimeEndian::Big).uint(3), Some(0x01_0203));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_read() {
+        assert_eq!((reader(&[0x80]).leb(), reader(&[0x80]).signed_leb()), (None, None));
+        assert_eq!((reader(&[1, 2, 3]).uint(4), reader(b"abc").text()), (None, None));
+        let mut endless = reader(&[0xff; 40]);
+        assert_eq!((endless.leb(), endless.is_at_end()), (None, true));
+    }
+
+    #[test]
+    fn a_pattern_is_found_where_it_first_is() {
+        let pattern = [0, 1, 1];
+        for padding in 0..40 {
+            let mut bytes = [[0, 1, 0, 1, 2, 0, 1, 9]; 6].concat();
+            bytes.truncate(padding);
+            bytes.extend(pattern);
+            bytes.extend(pattern);
+            let first = bytes.windows(3).position(|window| window == pattern);
+            assert_eq!(reader(&bytes).find(&pattern), first);
+        }
+        assert_eq!(reader(&[0, 1, 0, 1]).find(&pattern), None);
     }
 }

@@ -34,6 +34,17 @@ pub(super) fn from_aranges(sections: &Sections<'_>, pcs: &[u64], fuel: &mut Fuel
     candidates
 }
 
+/// Where the first unit behind `start` begins that has aranges: before it, the one at `start` ends.
+pub(super) fn next_start(sections: &Sections<'_>, start: usize) -> Option<usize> {
+    let bytes = sections.aranges.all();
+    let mut reader = Reader::new(bytes, 0, sections.endian);
+    let sets = std::iter::from_fn(|| {
+        let at = reader.at();
+        Set::read(&mut reader, bytes, at)
+    });
+    sets.filter_map(|set| set.unit).filter(|&unit| unit > start).min()
+}
+
 /// The tuples of one unit.
 struct Set<'a> {
     unit: Option<usize>,

@@ -9,7 +9,7 @@ use super::{
 use crate::binary::ElfHeaders;
 
 /// In a sane table few symbols overlap. One in which each covers everything must not take for ever.
-const MOST_COMPARISONS: usize = 16 << 20;
+const MOST_COMPARISONS: usize = 4 << 20;
 
 /// What was found for one address, or for the gap below it.
 #[derive(Clone, Copy, Default)]

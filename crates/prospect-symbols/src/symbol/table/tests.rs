@@ -98,8 +98,23 @@ fn the_symbol_that_is_meant_is_chosen() {
             let binary = assemble(&directory, flags);
             let start = nm(binary.path(), &[]).into_iter().find(|one| one.2 == "sized").unwrap().0;
             let names = [
-                "sized", "sized", "sized", "sized", "-", "-", "bare", "bare", "bare", "second_bare",
-                "second_bare", "alias", "alias", "outer", "nested", "outer", "last",
+                "sized",
+                "sized",
+                "sized",
+                "sized",
+                "inner_label",
+                "inner_label",
+                "bare",
+                "bare",
+                "bare",
+                "second_bare",
+                "second_bare",
+                "alias",
+                "alias",
+                "outer",
+                "nested",
+                "outer",
+                "last",
             ];
             let addresses: Vec<u64> = (start - 1..=start + names.len() as u64).collect();
             let find = if by_index { find_by_index } else { find };
@@ -145,7 +160,7 @@ fn the_functions_of_the_c_library_are_those_of_nm() {
 fn symbols_that_cover_everything_do_not_take_for_ever() {
     let directory = TempDir::new();
     let binary = assemble(&directory, &["-static", "-no-pie"]);
-    let count = 200_000u64;
+    let count = 20_000u64;
     let mut symbols = Vec::new();
     for number in 0..count {
         symbols.extend(1u32.to_le_bytes());
@@ -165,8 +180,14 @@ fn symbols_that_cover_everything_do_not_take_for_ever() {
     }
     let table = SymbolTable::default();
     let addresses: Vec<LinkAddr> = (0..4000).map(|at| LinkAddr(at + count)).collect();
-    for _ in 0..MOST_SCANS + 1 {
-        let found = table.find(&headers, TableKind::Full, &addresses).unwrap();
+    let find = |addresses: &[LinkAddr]| {
+        let found = table.find(&headers, TableKind::Full, addresses).unwrap();
         assert_eq!(found[0].unwrap().name, b"f");
+    };
+    find(&addresses);
+    for _ in 0..MOST_SCANS {
+        find(&addresses[..1]);
     }
+    assert!(table.index.get().is_some());
+    find(&addresses);
 }

@@ -1,0 +1,13 @@
+//! Fuzz targets: functions that take any bytes, and must neither panic, nor hang, nor use much memory.
+//!
+//! `cargo xtask fuzz` runs them with a mutator of our own on stable Rust; `cargo +nightly fuzz run NAME
+//! --features libfuzzer` runs the same functions under libFuzzer.
+
+mod image;
+mod mutate;
+mod subject;
+mod targets;
+mod unwind;
+
+pub use mutate::{Random, mutate};
+pub use targets::{TARGETS, Target, binary, image, procfs, unwind};

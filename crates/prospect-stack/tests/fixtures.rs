@@ -1,5 +1,5 @@
-//! Real programs, asleep in a system call: the kernel says their pc and sp (`/proc/PID/syscall`), and the rest
-//! is found from there.
+//! Real programs, asleep in a system call: the kernel says their pc and sp (`/proc/PID/syscall`), and the
+//! rest is found from there.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -51,7 +51,8 @@ pub fn fixture(name: &str) -> Result<Fixture, Missing> {
 /// The directory of the sources.
 #[must_use]
 pub fn fixtures_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    home.ancestors().nth(2).unwrap_or(home).join("fixtures")
 }
 
 impl Fixture {

@@ -27,4 +27,8 @@ pub use prospect_process as process;
 pub use prospect_stack as stack;
 pub use prospect_symbols as symbols;
 pub use session::Session;
-pub use stacks::{Call, ModulePosition, NamedFrame, ThreadStack};
+pub use stacks::{Call, ModulePosition, NamedFrame, Names, ThreadStack};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -15,7 +15,7 @@ use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
 
 use crate::{
     Mode,
-    stacks::{ModulePosition, NamedFrame, ThreadStack},
+    stacks::{ModulePosition, NamedFrame, Names, ThreadStack},
 };
 
 /// Fewer threads than this are walked by one.
@@ -51,6 +51,12 @@ impl Session {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// For how long the process was held; `None` while it is, or when it never was.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause
     }
 
     /// The files of its modules.
@@ -98,9 +104,48 @@ impl Session {
     /// The stacks of the threads that are `wanted`, with names, in the order of the threads.
     #[must_use]
     pub fn stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
+        let mut stacks = self.unnamed_stacks(wanted);
+        let names = self.names(&stacks);
+        stacks.iter_mut().for_each(|stack| stack.take_names(&names));
+        stacks
+    }
+
+    /// The stacks of the threads that are `wanted`, without names: the quick half of [`stacks`](Self::stacks).
+    #[must_use]
+    pub fn unnamed_stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
-        let stacks = self.walk_all(&threads);
-        self.name_all(&threads, stacks)
+        let positions = Positions::new(self.process());
+        let stack = |(thread, stack): (&&Thread, Option<Stack>)| {
+            let (frames, end) = stack.map_or((Vec::new(), None), |stack| (stack.frames, Some(stack.end)));
+            let frame = |frame: Frame| NamedFrame {
+                module: positions.of(frame.for_lookup(), frame.code.addr()),
+                names: Arc::default(),
+                frame,
+            };
+            ThreadStack {
+                thread: (*thread).clone(),
+                registers: self.process().registers(thread.id),
+                frames: frames.into_iter().map(frame).collect(),
+                end,
+            }
+        };
+        threads.iter().zip(self.walk_all(&threads)).map(stack).collect()
+    }
+
+    /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.
+    #[must_use]
+    pub fn names(&self, stacks: &[ThreadStack]) -> Names {
+        let frames = stacks.iter().flat_map(|stack| &stack.frames);
+        self.names_of(frames.map(|frame| frame.frame.for_lookup()).collect())
+    }
+
+    /// The names of these addresses, each *within* the instruction that it is about.
+    #[must_use]
+    pub fn names_of(&self, mut addresses: Vec<Addr>) -> Names {
+        addresses.sort_unstable();
+        addresses.dedup();
+        let resolved = Symbolizer::new(self.process(), &self.binaries).resolve(&addresses);
+        addresses.into_iter().zip(resolved.into_iter().map(Arc::new)).collect()
     }
 
     fn walk_all(&self, threads: &[&Thread]) -> Vec<Option<Stack>> {
@@ -127,35 +172,6 @@ impl Session {
             }
             stacks
         })
-    }
-
-    fn name_all(&self, threads: &[&Thread], stacks: Vec<Option<Stack>>) -> Vec<ThreadStack> {
-        let mut addresses: Vec<Addr> =
-            stacks.iter().flatten().flat_map(|stack| &stack.frames).map(Frame::for_lookup).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let resolved = Symbolizer::new(self.process(), &self.binaries).resolve(&addresses);
-        let names: HashMap<Addr, Arc<ResolvedAddress>> =
-            addresses.into_iter().zip(resolved.into_iter().map(Arc::new)).collect();
-        let positions = Positions::new(self.process());
-        let frame = |frame: Frame| NamedFrame {
-            module: positions.of(frame.for_lookup(), frame.code.addr()),
-            names: names.get(&frame.for_lookup()).cloned().unwrap_or_default(),
-            frame,
-        };
-        threads
-            .iter()
-            .zip(stacks)
-            .map(|(thread, stack)| {
-                let (frames, end) = stack.map_or((Vec::new(), None), |stack| (stack.frames, Some(stack.end)));
-                ThreadStack {
-                    thread: (*thread).clone(),
-                    registers: self.process().registers(thread.id),
-                    frames: frames.into_iter().map(frame).collect(),
-                    end,
-                }
-            })
-            .collect()
     }
 }
 

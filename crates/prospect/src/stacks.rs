@@ -1,10 +1,13 @@
 //! Stacks with names: owned values that outlive the session.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use prospect_process::{LinkAddr, Registers, Thread};
+use prospect_process::{Addr, LinkAddr, Registers, Thread};
 use prospect_stack::{Frame, StackEnd};
 use prospect_symbols::ResolvedAddress;
+
+/// The functions and lines of addresses.
+pub type Names = HashMap<Addr, Arc<ResolvedAddress>>;
 
 /// One thread and its stack.
 #[derive(Clone, Debug)]
@@ -63,6 +66,15 @@ impl ThreadStack {
     /// Its calls, inlined ones too, the innermost one first.
     pub fn calls(&self) -> impl Iterator<Item = Call<'_>> {
         self.frames.iter().flat_map(NamedFrame::calls)
+    }
+
+    /// Gives its frames the names of their addresses, where there are any.
+    pub fn take_names(&mut self, names: &Names) {
+        for frame in &mut self.frames {
+            if let Some(found) = names.get(&frame.frame.for_lookup()) {
+                frame.names = found.clone();
+            }
+        }
     }
 
     /// Whether all of its frames were found.

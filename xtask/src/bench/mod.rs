@@ -1,5 +1,200 @@
-pub(crate) fn run(_: &Arguments) -> anyhow::Result<()> {
+//! `cargo xtask bench`: this tool, its peers and bare C programs on the same targets in one run.
+//!
+//! The tools take turns, so that a disturbance of the machine hits all of them. Wall time, processor time and
+//! memory are taken on a quiet target; how long the target stands still is measured by a thread inside it, in a
+//! second round. All figures are medians; what counts are the ratios of one run.
+
+mod measure;
+mod peers;
+mod targets;
+
+use std::process::Command;
+
+use anyhow::Result;
+use prospect_testing::{Fixture, Running, fixture};
+
+use crate::workspace;
+use measure::{Gap, Meter, Sample, median};
+use peers::{Job, Peer};
+
+/// What to measure, and how often.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Few repetitions, and not the rows whose targets take minutes to build
+    #[arg(long)]
+    quick: bool,
+    /// Repetitions of each tool
+    #[arg(long, default_value_t = 11)]
+    reps: usize,
+    /// Only rows with this in their name
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// One row: what it is called, its target, what is asked.
+struct Row {
+    name: &'static str,
+    about: &'static str,
+    fixture: Option<(&'static str, &'static [&'static str])>,
+    job: Job,
+    is_slow: bool,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "a.T1",
+        about: "200 frames without frame pointers",
+        fixture: Some(("bench-deep", &["200"])),
+        job: Job::Stacks,
+        is_slow: false,
+    },
+    Row {
+        name: "a.T2",
+        about: "200 threads of 30 frames",
+        fixture: Some(("bench-threads", &["200", "30"])),
+        job: Job::Stacks,
+        is_slow: false,
+    },
+    Row {
+        name: "a.T2k",
+        about: "2,000 threads of 30 frames",
+        fixture: Some(("bench-threads", &["2000", "30"])),
+        job: Job::Stacks,
+        is_slow: true,
+    },
+    Row {
+        name: "a.T3r",
+        about: "a Rust debug build",
+        fixture: Some(("bench-rust", &[])),
+        job: Job::Stacks,
+        is_slow: false,
+    },
+    Row {
+        name: "a.T3",
+        about: "C++ with more than 100 MB of DWARF",
+        fixture: None,
+        job: Job::Stacks,
+        is_slow: true,
+    },
+    Row {
+        name: "g.T2",
+        about: "stop 200 threads and let them go",
+        fixture: Some(("bench-threads", &["200", "30"])),
+        job: Job::Attach,
+        is_slow: false,
+    },
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let prospect = workspace::build_prospect()?;
+    let meter = Meter::new()?;
+    let reps = if arguments.quick { arguments.reps.min(5) } else { arguments.reps };
+    for row in ROWS {
+        let is_wanted = arguments.only.as_ref().is_none_or(|only| row.name.contains(only.as_str()));
+        if !is_wanted || (row.is_slow && arguments.quick) {
+            continue;
+        }
+        println!("\n{}  {}", row.name, row.about);
+        measure_row(row, &meter, peers::peers(row.job, &prospect)?, reps)?;
+    }
     Ok(())
 }
-#[derive(clap::Args)]
-pub(crate) struct Arguments {}
+
+/// The medians of one tool.
+struct Figures {
+    name: &'static str,
+    sample: Sample,
+    stop_ms: Option<f64>,
+}
+
+fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Result<()> {
+    let fixture = row.fixture.map(|(name, args)| Ok::<_, anyhow::Error>((get(name)?, args))).transpose()?;
+    let start = || -> Result<Running> {
+        Ok(match &fixture {
+            Some((fixture, args)) => fixture.start(args),
+            None => Running::start(&mut Command::new(targets::big_cxx()?)),
+        })
+    };
+    let quiet = start()?;
+    let mut samples: Vec<Vec<Sample>> = peers.iter().map(|_| Vec::new()).collect();
+    for round in 0..=reps {
+        for (peer, samples) in peers.iter().zip(&mut samples) {
+            match meter.run(&peer.argv(quiet.pid())) {
+                // The first round warms up.
+                Ok(sample) if round > 0 => samples.push(sample),
+                Ok(_) => {}
+                Err(error) => println!("  {}: {error:#}", peer.name),
+            }
+        }
+    }
+    drop(quiet);
+    let stops = match &fixture {
+        Some((fixture, args)) if fixture.recipe().source.ends_with(".c") => {
+            Some(measure_stops(fixture, args, meter, &peers, reps)?)
+        }
+        _ => None,
+    };
+    let figures = peers.iter().zip(samples).enumerate().map(|(index, (peer, samples))| Figures {
+        name: peer.name,
+        sample: Sample {
+            wall_ms: median(samples.iter().map(|sample| sample.wall_ms)),
+            cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
+            rss_mb: median(samples.iter().map(|sample| sample.rss_mb)),
+        },
+        stop_ms: stops.as_ref().map(|stops| median(stops[index].iter().copied())),
+    });
+    print(&figures.collect::<Vec<_>>());
+    Ok(())
+}
+
+/// The longest stop of each run of each tool.
+fn measure_stops(
+    fixture: &Fixture,
+    args: &[&str],
+    meter: &Meter,
+    peers: &[Peer],
+    reps: usize,
+) -> Result<Vec<Vec<f64>>> {
+    let (gap, target) = Gap::start(fixture, args)?;
+    let mut stops: Vec<Vec<f64>> = peers.iter().map(|_| Vec::new()).collect();
+    for _ in 0..reps {
+        for (peer, stops) in peers.iter().zip(&mut stops) {
+            gap.reset()?;
+            if meter.run(&peer.argv(target.pid())).is_ok() {
+                stops.push(gap.longest_ms()?);
+            }
+        }
+    }
+    Ok(stops)
+}
+
+fn get(name: &str) -> Result<Fixture> {
+    fixture(name).map_err(|missing| anyhow::anyhow!("{missing}"))
+}
+
+fn print(figures: &[Figures]) {
+    let ours = figures.iter().find(|figures| figures.name == "prospect");
+    let ratio = |theirs: f64, ours: Option<f64>| match ours {
+        Some(ours) if ours > 0.0 && theirs > 0.0 => format!("{:.2}", theirs / ours),
+        _ => "-".to_owned(),
+    };
+    println!(
+        "  {:<22} {:>9} {:>9} {:>8} {:>9}   {:>7} {:>7} {:>7}",
+        "", "wall ms", "cpu ms", "rss MB", "stop ms", "wall", "cpu", "stop"
+    );
+    for one in figures {
+        let stop = one.stop_ms.map_or("-".to_owned(), |stop| format!("{stop:.3}"));
+        println!(
+            "  {:<22} {:>9.2} {:>9.2} {:>8.1} {:>9}   {:>7} {:>7} {:>7}",
+            one.name,
+            one.sample.wall_ms,
+            one.sample.cpu_ms,
+            one.sample.rss_mb,
+            stop,
+            ratio(one.sample.wall_ms, ours.map(|ours| ours.sample.wall_ms)),
+            ratio(one.sample.cpu_ms, ours.map(|ours| ours.sample.cpu_ms)),
+            ratio(one.stop_ms.unwrap_or(0.0), ours.and_then(|ours| ours.stop_ms)),
+        );
+    }
+    println!("  (the last three: times ours)");
+}

@@ -44,7 +44,7 @@ pub(super) fn same_function(theirs: Option<&str>, ours: Option<&str>) -> bool {
 fn last_component(name: &str) -> String {
     let name = name.replace("operator()", "operator_call").replace("operator<<", "operator_left");
     let name = name.replace("operator->", "operator_arrow").replace("operator<", "operator_less");
-    let name = name.replace("(anonymous namespace)", "anonymous");
+    let name = name.replace("(anonymous namespace)", "anonymous").replace("{{vtable.shim}}", "");
     let name = without_groups(&without_groups(&name, '<', '>'), '(', ')');
     let name = name.split(" [clone").next().unwrap_or_default().trim();
     let name = name.trim_end_matches(" const").trim_end();

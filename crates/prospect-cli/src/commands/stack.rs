@@ -1,9 +1,14 @@
 //! `prospect stack`: every thread of a process.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use prospect::{
-    Mode, OpenOptions,
+    Mode, Names, OpenOptions,
     process::{ProcessId, ThreadId},
 };
 
@@ -27,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_stop: bool,
 
-    /// How long to wait for threads to stop.
+    /// How long all of it may take; threads are waited for at most half of it.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
 
@@ -83,27 +88,103 @@ pub(crate) fn run(args: &Args) -> Result {
     result
 }
 
+/// Looks at a process, and gives up when the time is over: the kernel can make us wait where nothing wakes
+/// us (a memory map whose lock is held, a file on a server that is gone). What there is by then is shown.
 fn look(args: &Args, process: ProcessId) -> Result {
-    let session = args.options().open(process)?;
-    let wanted: Vec<ThreadId> = args.thread.iter().copied().map(ThreadId).collect();
-    for thread in &wanted {
-        if !session.process().threads().iter().any(|one| one.id == *thread) {
-            return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
+    let deadline = Instant::now() + args.timeout;
+    let (sender, steps) = mpsc::channel();
+    let work = args.work(process);
+    thread::Builder::new().name("look".into()).spawn(move || work.run(&sender)).map_err(Failure::failed)?;
+    let mut report: Option<StackReport> = None;
+    loop {
+        match steps.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Step::Failed(failure)) => return Err(failure),
+            Ok(Step::Walked(walked)) => report = Some(walked),
+            Ok(Step::Named { names, warnings, pause }) => {
+                let Some(report) = &mut report else { continue };
+                report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
+                report.warnings = warnings;
+                report.pause = report.pause.or(pause);
+                break;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::failed(format_args!("looking at process {process} failed: this is a defect")));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let late = format!("not finished after {} s (--timeout)", args.timeout.as_secs_f64());
+                let Some(report) = &mut report else {
+                    let why = "its memory map or memory could not be read in time";
+                    return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
+                };
+                report.late = true;
+                report.warnings.push(format!("names are missing: {late}"));
+                break;
+            }
         }
     }
-    let threads = session.stacks(|thread| wanted.is_empty() || wanted.contains(&thread.id));
-    let mode = session.mode();
-    let warnings = session.warnings();
-    let target = session.process().info().clone();
-    // Only now is a process that was held let go, and the time known that it was.
-    let pause = session.close();
-    let report = StackReport { target, mode, pause, threads, warnings };
+    let Some(report) = report else { return Ok(Outcome::Partial) };
     let layout = Layout { addresses: args.addresses, registers: args.registers, merge: args.merge };
     if args.json { report::stack_json(&report, layout) } else { report::stack_text(&report, layout) }?;
     Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
 }
 
+/// What is done on a thread of its own, which may never come back.
+struct Work {
+    process: ProcessId,
+    options: OpenOptions,
+    wanted: Vec<ThreadId>,
+}
+
+/// What it sends.
+enum Step {
+    Failed(Failure),
+    /// All but the names.
+    Walked(StackReport),
+    Named { names: Names, warnings: Vec<String>, pause: Option<Duration> },
+}
+
+impl Work {
+    fn run(self, steps: &mpsc::Sender<Step>) {
+        // Nobody listens any more once the time is over.
+        if let Err(failure) = self.try_run(steps) {
+            let _ = steps.send(Step::Failed(failure));
+        }
+    }
+
+    fn try_run(self, steps: &mpsc::Sender<Step>) -> Result<()> {
+        let Self { process, options, wanted } = self;
+        let session = options.open(process)?;
+        for thread in &wanted {
+            if !session.process().threads().iter().any(|one| one.id == *thread) {
+                return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
+            }
+        }
+        let threads = session.unnamed_stacks(|thread| wanted.is_empty() || wanted.contains(&thread.id));
+        let frames = threads.iter().flat_map(|stack| &stack.frames);
+        let addresses = frames.map(|frame| frame.frame.for_lookup()).collect();
+        let _ = steps.send(Step::Walked(StackReport {
+            target: session.process().info().clone(),
+            mode: session.mode(),
+            pause: session.pause(),
+            threads,
+            warnings: session.warnings(),
+            late: false,
+        }));
+        let names = session.names_of(addresses);
+        let warnings = session.warnings();
+        // Only now is a process that was held let go, and the time known that it was.
+        let pause = session.close();
+        let _ = steps.send(Step::Named { names, warnings, pause });
+        Ok(())
+    }
+}
+
 impl Args {
+    fn work(&self, process: ProcessId) -> Work {
+        let wanted = self.thread.iter().copied().map(ThreadId).collect();
+        Work { process, options: self.options(), wanted }
+    }
+
     fn options(&self) -> OpenOptions {
         let mode = match (self.hold, self.no_stop) {
             (true, _) => Mode::Hold,
@@ -112,7 +193,8 @@ impl Args {
         };
         let mut options = OpenOptions::new()
             .mode(mode)
-            .timeout(self.timeout)
+            // The rest is for walking and naming.
+            .timeout(self.timeout / 2)
             .frame_limit(self.limit)
             .names(!self.no_names);
         if let Some(path) = &self.exe {

@@ -29,6 +29,8 @@ pub(crate) struct StackReport {
     pub(crate) threads: Vec<ThreadStack>,
     /// What a reader should know before believing the names.
     pub(crate) warnings: Vec<String>,
+    /// Whether time ran out before the names were there.
+    pub(crate) late: bool,
 }
 
 /// What of a report is shown.
@@ -42,7 +44,7 @@ pub(crate) struct Layout {
 impl StackReport {
     /// Whether every thread has a whole stack.
     pub(crate) fn is_complete(&self) -> bool {
-        self.threads.iter().all(ThreadStack::is_complete)
+        !self.late && self.threads.iter().all(ThreadStack::is_complete)
     }
 }
 

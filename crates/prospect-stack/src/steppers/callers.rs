@@ -36,10 +36,11 @@ pub(super) enum Return {
 impl Callers {
     /// What is at `to` that can be returned to.
     pub(super) fn return_to(&mut self, to: Addr, context: &StepContext<'_>) -> Option<Return> {
+        // Asked of any word on a stack: most are no addresses of code, and are not worth remembering.
+        if !context.can_return_to(to) {
+            return None;
+        }
         *self.returns.get(to, context, || {
-            if !context.can_return_to(to) {
-                return None;
-            }
             let Some(patterns) = arch::patterns(context.arch) else { return Some(Return::Unknown) };
             let code = CodeAround::read(to, context.memory);
             let trampoline = || patterns.trampoline(&code, false).map(|_| Return::Trampoline);

@@ -37,9 +37,12 @@ impl FrameStepper for ScanStepper {
         let word = u64::from(info.word_bytes);
         let first = sp.0.wrapping_add(word - 1) & !(word - 1);
         for slot in (0..MOST_WORDS).map(|index| Addr(first.wrapping_add(index * word))) {
-            // The end of the stack, or of what was copied of it.
-            let Ok(value) = context.memory.read_word(context.arch, slot) else { break };
-            let to = Addr(value);
+            let to = match context.memory.read_word(context.arch, slot) {
+                Ok(value) => Addr(value),
+                // There is more of this stack, but it was not copied.
+                Err(error) if context.mappings.at(slot).is_some() => return Err(error.into()),
+                Err(_) => break,
+            };
             let is_caller = match self.callers.return_to(to, context) {
                 Some(Return::Call(call)) => self.callers.may_lead_to(call, to, frame.for_lookup(), context),
                 // Whatever the signal, its handler returns to there.
@@ -67,8 +70,9 @@ impl ScanStepper {
         let mut registers = Registers::unknown(context.arch);
         registers.set(info.pc, to.0);
         registers.set(info.sp, cfa.0);
-        // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee pushed
-        // first, or still in its register, and it is believed where it leads to another return address.
+        // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee
+        // pushed first, or still in its register, and it is believed where it leads to another return
+        // address.
         let pushed_at = Some(Addr(slot.0.wrapping_sub(word))).filter(|at| Some(*at) >= frame.registers.sp());
         let pushed = pushed_at.and_then(|at| context.memory.read_word(context.arch, at).ok());
         let candidates = [pushed.map(Addr), frame.registers.fp()];

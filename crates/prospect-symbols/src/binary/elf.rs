@@ -91,18 +91,13 @@ impl ElfHeaders {
         ranges.find(|range| range.contains(&at)).map(|range| range.end)
     }
 
-    /// Adds the sections that the loaded parts themselves tell of, where the section table has none of
-    /// that name.
+    /// Adds the sections that the loaded parts themselves tell of.
     pub(crate) fn add_loaded_sections(&mut self, found: Vec<loaded::LoadedSection>, file: &Arc<FileBytes>) {
-        for one in found {
-            if !self.sections.iter().any(|known| *known.name == *one.name.as_bytes()) {
-                self.sections.push(NamedSection {
-                    name: one.name.as_bytes().into(),
-                    address: one.address,
-                    section: Section::new(file.clone(), one.place, None),
-                });
-            }
-        }
+        self.sections.extend(found.into_iter().map(|one| NamedSection {
+            name: one.name.as_bytes().into(),
+            address: one.address,
+            section: Section::new(file.clone(), one.place, None),
+        }));
     }
 }
 
@@ -141,7 +136,8 @@ fn parse<H: FileHeader<Endian = Endianness>>(file: &Arc<FileBytes>) -> Result<El
             }
         }
     }
-    if !headers.sections.iter().any(|one| *one.name == *b".eh_frame" || *one.name == *b".dynsym") {
+    // A debug file has a section table, but not what its segments say: only where no table is, they count.
+    if headers.sections.is_empty() && headers.code.is_empty() {
         let found = loaded::find_sections(&headers, 0, &mut LoadedFile::new(data, &headers.segments));
         headers.add_loaded_sections(found, file);
     }

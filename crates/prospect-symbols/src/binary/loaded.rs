@@ -13,6 +13,9 @@ const LARGEST_COPY: u64 = 64 << 20;
 /// Bytes that are asked for at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// A chain of symbols with the same hash has a few links of 4 bytes.
+const LONGEST_CHAIN: u64 = 4096;
+
 /// A dynamic section has some 30 entries.
 const MOST_DYNAMIC_ENTRIES: u64 = 1024;
 
@@ -220,7 +223,7 @@ fn count_by_gnu_hash(headers: &ElfHeaders, at: LinkAddr, loaded: &mut dyn Loaded
     }
     let chain = chain_start.checked_add((last - first).checked_mul(4)?)?;
     // The last link of a chain is odd.
-    let place = loaded.place(LinkAddr(chain)..LinkAddr(chain.saturating_add(CHUNK_BYTES as u64)))?;
+    let place = loaded.place(LinkAddr(chain)..LinkAddr(chain.saturating_add(LONGEST_CHAIN)))?;
     let links = loaded.bytes(place).chunks_exact(4).position(|link| numbers.unsigned(link) & 1 == 1)?;
     last.checked_add(links as u64)?.checked_add(1)
 }

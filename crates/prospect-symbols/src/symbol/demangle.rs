@@ -124,4 +124,36 @@ mod tests {
         let long = vec![b'x'; 10 << 20];
         assert_eq!(demangle(&long).len(), LONGEST_DEMANGLED);
     }
+
+    #[test]
+    fn names_that_were_changed_at_random_do_no_harm() {
+        let mut random = crate::testing::Random(3);
+        let names = [
+            "_ZNSt6vectorIiSaIiEE9push_backERKi",
+            "_ZZN5outerIJidPKcEEEvDpT_ENKUlT_E_clIiEEDaS2_",
+            "_ZNSt8_Rb_treeISsSt4pairIKSsSsESt10_Select1stIS2_ESt4lessISsESaIS2_EE9_M_insertEPSt18_Rb_tree_node_baseS9_RKS2_",
+            "_ZN4core3ops8function6FnOnce40call_once$u7b$$u7b$vtable.shim$u7d$$u7d$17h0123456789abcdefE",
+            "_RINvNtC3std3mem8align_ofNtNtC3std3mem12DiscriminantE",
+            "_RNCINvXs_C7mycrateNtB5_4TypeNtB5_5Trait3runpE0B5_",
+        ];
+        let pieces =
+            ["S_", "S0_", "T_", "I", "E", "N", "X", "J", "B0_", "B1_", "Rp", "L_", "Dp", "K", "9", "1a"];
+        for _ in 0..20_000 {
+            let mut name = names[random.below(names.len())].to_owned();
+            for _ in 0..1 + random.below(6) {
+                let at = 2 + random.below(name.len() - 2);
+                if !name.is_char_boundary(at) {
+                    continue;
+                }
+                match random.below(3) {
+                    0 => drop(name.remove(at)),
+                    1 => name.insert_str(at, pieces[random.below(pieces.len())]),
+                    _ => name.insert_str(at, &pieces[random.below(pieces.len())].repeat(30)),
+                }
+            }
+            let start = std::time::Instant::now();
+            demangle(name.as_bytes());
+            assert!(start.elapsed().as_secs() < 5, "{name}");
+        }
+    }
 }

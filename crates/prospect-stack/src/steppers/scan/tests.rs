@@ -1,4 +1,4 @@
-use prospect_process::Arch;
+use prospect_process::{Arch, CapturedMemory, FrozenProcess, Process};
 
 use super::*;
 use crate::{
@@ -100,4 +100,24 @@ fn a_signal_handler_is_left_by_its_trampoline() {
     scene.bytes(TEXT + 0x2fe, &[0xff, 0xd3]);
     scene.word(STACK + 0x118, TEXT + 0x200).word(STACK + 0x120, TEXT + 0x300);
     assert_eq!(pcs(&scene.walk(steppers(), &start(Arch::X86_64, 1)))[1], TEXT + 0x200);
+}
+
+#[test]
+fn a_stack_that_was_not_copied_to_its_end_is_no_outermost_frame() {
+    let scene = Scene::new(Arch::X86_64);
+    let mut process = scene.process();
+    let copied = process.captured().captured(Addr(STACK)).unwrap()[..0x180].to_vec();
+    process = FrozenProcess::new(
+        process.info().clone(),
+        Vec::new(),
+        CapturedMemory::new(copied, [(Addr(STACK), 0x180, 0)]),
+        process.mappings().clone(),
+    );
+    let binaries = crate::testing::no_binaries();
+    let context = StepContext::new(&process, &binaries);
+    let stack = crate::Walker::with_steppers(steppers()).walk(&start(Arch::X86_64, 0), &context);
+    let StackEnd::Error { error: StepError::Memory(error), .. } = stack.end else {
+        panic!("{:?}", stack.end)
+    };
+    assert_eq!(error.at, Addr(STACK + 0x180));
 }

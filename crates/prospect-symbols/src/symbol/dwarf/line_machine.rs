@@ -57,20 +57,18 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
         self.rows
     }
 
-    /// Runs to the end of a sequence, or passes over some that hold no wanted address.
+    /// Runs to the end of a sequence.
     pub(super) fn sequence(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let start = *reader;
-        let mut meets = Meets { pcs: self.pcs, next: None, last: 0 };
-        if self.run::<true>(reader, |row| meets.row(row.address))? == Run::Stopped {
+        if self.meets_wanted(reader)? {
             *reader = start;
             let mut last: Option<Row> = None;
             let mut found = Vec::new();
-            self.run::<false>(reader, |row| {
+            self.run(reader, |row| {
                 if let Some(last) = last {
                     found.extend(within(self.pcs, last.address, row.address).map(|pc| (pc, last)));
                 }
                 last = Some(row);
-                true
             })?;
             for (pc, row) in found {
                 if self.rows[pc].is_none() {
@@ -82,14 +80,81 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
         Some(())
     }
 
-    /// Runs to the end of a sequence, or to where `emit`, called for every row, says to stop. With
-    /// `LEAP`, what holds no wanted address is left out.
-    #[inline(always)]
-    fn run<const LEAP: bool>(
-        &self,
-        reader: &mut Reader<'_>,
-        mut emit: impl FnMut(Row) -> bool,
-    ) -> Option<Run> {
+    /// Goes to the end of a sequence, or to where its address has passed a wanted one. It may then
+    /// still have no row for it.
+    fn meets_wanted(&self, reader: &mut Reader<'_>) -> Option<bool> {
+        let opcode_base = self.header.opcode_base();
+        let lengths = self.header.standard_opcode_lengths().slice();
+        let mut advance = Advance::new(self.header);
+        let mut address = 0_u64;
+        let mut next = self.next_wanted(address);
+        loop {
+            let opcode = reader.u8()?;
+            if let Some(special) = opcode.checked_sub(opcode_base) {
+                let (operations, _) = *self.special.get(usize::from(special))?;
+                address = address.wrapping_add(advance.by(operations.into()));
+            } else {
+                match DwLns(opcode) {
+                    DwLns(0) => match self.extended(reader)? {
+                        Extended::EndOfSequence => return Some(false),
+                        Extended::Address(new) => {
+                            advance.operation = 0;
+                            // One that went on, without a new start, has a row that reaches here.
+                            if new < address || address == 0 {
+                                next = self.next_wanted(new);
+                            }
+                            address = new;
+                            if is_dropped(new, self.header.address_size()) {
+                                next = u64::MAX;
+                            }
+                        }
+                        Extended::Other => continue,
+                    },
+                    dw::DW_LNS_advance_pc => {
+                        address = address.wrapping_add(advance.by(reader.leb()?));
+                    }
+                    dw::DW_LNS_const_add_pc => {
+                        let (operations, _) = *self.special.last()?;
+                        address = address.wrapping_add(advance.by(operations.into()));
+                    }
+                    dw::DW_LNS_fixed_advance_pc => {
+                        address = address.wrapping_add(reader.uint(2)?);
+                        advance.operation = 0;
+                    }
+                    _ => {
+                        for _ in 0..*lengths.get(usize::from(opcode) - 1)? {
+                            reader.skip_leb()?;
+                        }
+                        continue;
+                    }
+                }
+            }
+            if address > next {
+                return Some(true);
+            }
+        }
+    }
+
+    fn next_wanted(&self, address: u64) -> u64 {
+        let next = self.pcs.partition_point(|&pc| pc < address);
+        self.pcs.get(next).copied().unwrap_or(u64::MAX)
+    }
+
+    /// Reads what follows an opcode of 0.
+    fn extended(&self, reader: &mut Reader<'_>) -> Option<Extended> {
+        let length = usize::try_from(reader.leb()?).ok()?;
+        let behind = reader.at().checked_add(length)?;
+        let found = match if length == 0 { DwLne(0) } else { DwLne(reader.u8()?) } {
+            dw::DW_LNE_end_sequence => Extended::EndOfSequence,
+            dw::DW_LNE_set_address => Extended::Address(reader.uint(u8::try_from(length - 1).ok()?)?),
+            _ => Extended::Other,
+        };
+        reader.seek(behind);
+        Some(found)
+    }
+
+    /// Runs to the end of a sequence, and calls `emit` for every row.
+    fn run(&self, reader: &mut Reader<'_>, mut emit: impl FnMut(Row)) -> Option<()> {
         let header = self.header;
         let opcode_base = header.opcode_base();
         let mut now = Row { address: 0, file: 1, line: 1, column: 0 };
@@ -102,38 +167,29 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
                 let (operations, lines) = *self.special.get(usize::from(special))?;
                 now.address = now.address.wrapping_add(advance.by(operations.into()));
                 now.line = now.line.wrapping_add_signed(lines.into());
-                if !dropped && !emit(now) {
-                    return Some(Run::Stopped);
+                if !dropped {
+                    emit(now);
                 }
                 continue;
             }
             match DwLns(opcode) {
-                DwLns(0) => {
-                    let length = usize::try_from(reader.leb()?).ok()?;
-                    let behind = reader.at().checked_add(length)?;
-                    match if length == 0 { DwLne(0) } else { DwLne(reader.u8()?) } {
-                        dw::DW_LNE_end_sequence => {
-                            reader.seek(behind);
-                            let stopped = !dropped && !emit(now);
-                            return Some(if stopped { Run::Stopped } else { Run::Ended });
+                DwLns(0) => match self.extended(reader)? {
+                    Extended::EndOfSequence => {
+                        if !dropped {
+                            emit(now);
                         }
-                        dw::DW_LNE_set_address => {
-                            now.address = reader.uint(u8::try_from(length - 1).ok()?)?;
-                            dropped = is_dropped(now.address, header.address_size());
-                            advance.operation = 0;
-                            let unwanted = dropped || self.pcs.last().is_none_or(|&pc| pc < now.address);
-                            reader.seek(behind);
-                            if LEAP && unwanted && leap(reader).is_some() {
-                                return Some(Run::Ended);
-                            }
-                        }
-                        _ => {}
+                        return Some(());
                     }
-                    reader.seek(behind);
-                }
+                    Extended::Address(address) => {
+                        now.address = address;
+                        dropped = is_dropped(address, header.address_size());
+                        advance.operation = 0;
+                    }
+                    Extended::Other => {}
+                },
                 dw::DW_LNS_copy => {
-                    if !dropped && !emit(now) {
-                        return Some(Run::Stopped);
+                    if !dropped {
+                        emit(now);
                     }
                 }
                 dw::DW_LNS_advance_pc => {
@@ -169,58 +225,11 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
     }
 }
 
-/// Goes to the end of a sequence without decoding it.
-///
-/// Operands could look like that end by chance. Then the rest of the sequence is taken for one of its
-/// own, that begins at address 0: no wanted address is in it either.
-#[inline(never)]
-fn leap(reader: &mut Reader<'_>) -> Option<()> {
-    const END: [u8; 3] = [0, 1, dw::DW_LNE_end_sequence.0];
-    let at = reader.find(&END)?;
-    reader.seek(at + END.len());
-    Some(())
-}
-
-/// How a run ended.
-#[derive(PartialEq, Eq)]
-enum Run {
-    /// At the end of the sequence.
-    Ended,
-    /// Where it was told to.
-    Stopped,
-}
-
-/// Watches a sequence's addresses for wanted ones.
-struct Meets<'p> {
-    pcs: &'p [u64],
-    /// The lowest wanted address from the sequence's start on.
-    next: Option<u64>,
-    last: u64,
-}
-
-impl Meets<'_> {
-    /// Whether no row so far holds for a wanted address: each does from its address to the next one's.
-    #[inline(always)]
-    fn row(&mut self, address: u64) -> bool {
-        match self.next {
-            // In valid sequences addresses only grow.
-            Some(next) if address >= self.last => {
-                self.last = address;
-                address <= next
-            }
-            _ => {
-                self.start(address);
-                true
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn start(&mut self, address: u64) {
-        let next = self.pcs.partition_point(|&pc| pc < address);
-        self.next = Some(self.pcs.get(next).copied().unwrap_or(u64::MAX));
-        self.last = address;
-    }
+/// What an extended opcode does, as far as it matters.
+enum Extended {
+    EndOfSequence,
+    Address(u64),
+    Other,
 }
 
 /// How operations become bytes: on very long instruction words, several share an address.

@@ -143,26 +143,6 @@ impl<'a> Reader<'a> {
         self.at += length + 1;
         Some(&rest[..length])
     }
-
-    /// Where the next `pattern` begins.
-    pub(super) fn find(&self, pattern: &[u8; 3]) -> Option<usize> {
-        let rest = self.bytes.get(self.at..)?;
-        let mut at = 0;
-        // What the third byte is says how far the pattern cannot be away.
-        while let Some(&last) = rest.get(at + 2) {
-            if last == pattern[2] && rest[at] == pattern[0] && rest[at + 1] == pattern[1] {
-                return Some(self.at + at);
-            }
-            at += if last == pattern[0] {
-                2
-            } else if last == pattern[1] || last == pattern[2] {
-                1
-            } else {
-                3
-            };
-        }
-        None
-    }
 }
 
 #[cfg(test)]
@@ -194,19 +174,5 @@ mod tests {
         assert_eq!((reader(&[1, 2, 3]).uint(4), reader(b"abc").text()), (None, None));
         let mut endless = reader(&[0xff; 40]);
         assert_eq!((endless.leb(), endless.is_at_end()), (None, true));
-    }
-
-    #[test]
-    fn a_pattern_is_found_where_it_first_is() {
-        let pattern = [0, 1, 1];
-        for padding in 0..40 {
-            let mut bytes = [[0, 1, 0, 1, 2, 0, 1, 9]; 6].concat();
-            bytes.truncate(padding);
-            bytes.extend(pattern);
-            bytes.extend(pattern);
-            let first = bytes.windows(3).position(|window| window == pattern);
-            assert_eq!(reader(&bytes).find(&pattern), first);
-        }
-        assert_eq!(reader(&[0, 1, 0, 1]).find(&pattern), None);
     }
 }

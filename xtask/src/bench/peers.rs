@@ -1,0 +1,91 @@
+//! The tools that are measured beside each other, as command lines.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use prospect_testing::{fixture, tool};
+
+use crate::workspace;
+
+/// A tool: its name, and its command line with `PID` for the target.
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    argv: Vec<String>,
+}
+
+impl Peer {
+    fn new(name: &'static str, argv: &[&str]) -> Self {
+        Self { name, argv: argv.iter().map(|word| (*word).to_owned()).collect() }
+    }
+
+    /// The command line for one target.
+    pub(super) fn argv(&self, pid: u32) -> Vec<String> {
+        self.argv.iter().map(|word| word.replace("PID", &pid.to_string())).collect()
+    }
+}
+
+/// What a row asks of the tools.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// All stacks with names, lines and inlined calls.
+    Stacks,
+    /// Stop all threads and let them go.
+    Attach,
+}
+
+/// The tools for a job that are there. The bare C program is first, we are second.
+pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
+    let prospect = prospect.to_string_lossy();
+    let limit = fixture("bench-limit").map_err(|missing| anyhow::anyhow!("{missing}"))?.path();
+    let limit = limit.to_string_lossy();
+    let mut peers = Vec::new();
+    match job {
+        Job::Stacks => {
+            peers.push(Peer::new("limit", &[&limit, "PID", "4096"]));
+            peers.push(Peer::new("prospect", &[&prospect, "stack", "PID"]));
+            peers.push(Peer::new("prospect --no-names", &[&prospect, "stack", "--no-names", "PID"]));
+        }
+        Job::Attach => {
+            peers.push(Peer::new("limit", &[&limit, "PID", "0"]));
+            let args = [&prospect, "stack", "--no-names", "--limit", "1", "--merge", "PID"];
+            peers.push(Peer::new("prospect", &args));
+        }
+    }
+    if let Some(driver) = remoteprocess() {
+        peers.push(Peer::new("remoteprocess", &[&driver.to_string_lossy(), "PID"]));
+    }
+    if job == Job::Stacks && tool("eu-stack").is_ok() {
+        peers.push(Peer::new("eu-stack -s -i", &["eu-stack", "-n", "0", "-s", "-i", "-p", "PID"]));
+    }
+    if tool("gdb").is_ok() {
+        let what = if job == Job::Stacks { "thread apply all bt" } else { "detach" };
+        peers.push(Peer::new("gdb", &["gdb", "-nx", "-batch", "-p", "PID", "-ex", what]));
+    }
+    Ok(peers)
+}
+
+/// A program around the remoteprocess crate; `None` when it cannot be built here.
+fn remoteprocess() -> Option<PathBuf> {
+    let target = workspace::scratch_directory("bench-peers").ok()?;
+    let program = target.join("release/bench-remoteprocess");
+    if !program.exists() {
+        let manifest = prospect_testing::fixtures_directory().join("bench/remoteprocess/Cargo.toml");
+        let copy = target.join("remoteprocess");
+        // Built from a copy, so that its lock file does not come into the tree.
+        std::fs::create_dir_all(copy.join("src")).ok()?;
+        for file in ["Cargo.toml", "src/main.rs"] {
+            std::fs::copy(manifest.with_file_name(file), copy.join(file)).ok()?;
+        }
+        let built = workspace::cargo()
+            .args(["build", "--release", "--quiet", "--manifest-path"])
+            .arg(copy.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target)
+            .status();
+        if !built.is_ok_and(|status| status.success()) {
+            println!("remoteprocess cannot be built here: not measured");
+            return None;
+        }
+    }
+    Some(program)
+}

@@ -4,6 +4,7 @@ mod commands;
 mod exit;
 mod report;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -28,10 +29,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Stack(args) => commands::stack::run(&args),
+        Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Demo => commands::demo::serve(),
     };
-    exit::code(result)
+    ExitCode::from(exit::number(result))
 }

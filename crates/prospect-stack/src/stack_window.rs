@@ -30,13 +30,17 @@ impl StackBuffer {
     /// read already.
     pub(crate) fn follow(&mut self, registers: &Registers, memory: &dyn Memory) {
         let Some(sp) = registers.sp() else { return };
+        if memory.at_hand(sp).is_some() {
+            self.bytes.clear();
+            self.start = below(sp, registers);
+            return;
+        }
         let ahead = (self.bytes.len() as u64).checked_sub(sp.0.wrapping_sub(self.start.0));
         let enough = ahead.is_some_and(|bytes| bytes >= ROOM_BYTES || (self.is_end && bytes > 0));
         if enough && sp >= self.start {
             return;
         }
-        // The red zone below sp is part of the frame, and a frame pointer can be a little behind.
-        let start = Addr(sp.0.saturating_sub(u64::from(registers.arch().info().red_zone_bytes)));
+        let start = below(sp, registers);
         let size = self.next_bytes.clamp(FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES);
         self.next_bytes = size * 4;
         self.start = start;
@@ -48,8 +52,15 @@ impl StackBuffer {
 
     /// `memory`, with this block of it at hand.
     pub(crate) fn over<'a>(&'a self, memory: &'a dyn Memory) -> StackWindow<'a> {
-        StackWindow { bytes: &self.bytes, start: self.start, memory }
+        let bytes = if self.bytes.is_empty() { memory.at_hand(self.start).unwrap_or_default() } else { &self.bytes };
+        StackWindow { bytes, start: self.start, memory }
     }
+}
+
+/// Where a block begins: the red zone below sp is part of the frame, and a frame pointer can be a little
+/// behind.
+fn below(sp: Addr, registers: &Registers) -> Addr {
+    Addr(sp.0.saturating_sub(u64::from(registers.arch().info().red_zone_bytes)))
 }
 
 /// A process's memory with one block of it at hand, so that a step makes no system call where the

@@ -1,4 +1,14 @@
 //! What the binaries say: unwind rows, functions, lines, inlined calls, and where to find them.
+//!
+//! - [`Binaries`] finds the file of a module, does not believe it before its build-id was compared with
+//!   the one in the process's memory, and keeps it open for everyone. What memory holds is the fallback.
+//! - [`ModuleBinary::unwind_row`] says how to get from a frame to its caller (`.eh_frame`,
+//!   `.debug_frame`). It reads what one lookup needs, and no debug file unless the binary says nothing.
+//! - [`Symbolizer`] names addresses, many at once: from DWARF, symbol tables, `.gnu_debugdata`, linkage
+//!   tables, and the maps of just-in-time compilers.
+//!
+//! Files and memory are not trusted: whatever they hold, reading them ends, and in bounded memory. What
+//! is broken counts as missing, or as an error where the caller must know.
 
 mod binary;
 mod search;

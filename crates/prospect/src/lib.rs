@@ -27,7 +27,7 @@ pub use prospect_process as process;
 pub use prospect_stack as stack;
 pub use prospect_symbols as symbols;
 pub use session::Session;
-pub use stacks::{Call, ModulePosition, NamedFrame, Names, ThreadStack};
+pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

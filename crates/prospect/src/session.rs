@@ -15,7 +15,7 @@ use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
 
 use crate::{
     Mode,
-    stacks::{ModulePosition, NamedFrame, Names, ThreadStack},
+    stacks::{FrameName, ModulePosition, Names, ThreadStack},
 };
 
 /// Fewer threads than this are walked by one.
@@ -116,17 +116,15 @@ impl Session {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
         let positions = Positions::new(self.process());
         let stack = |(thread, stack): (&&Thread, Option<Stack>)| {
-            let (frames, end) = stack.map_or((Vec::new(), None), |stack| (stack.frames, Some(stack.end)));
-            let frame = |frame: Frame| NamedFrame {
+            let name = |frame: &Frame| FrameName {
                 module: positions.of(frame.for_lookup(), frame.code.addr()),
-                names: Arc::default(),
-                frame,
+                resolved: Arc::default(),
             };
             ThreadStack {
                 thread: (*thread).clone(),
                 registers: self.process().registers(thread.id),
-                frames: frames.into_iter().map(frame).collect(),
-                end,
+                names: stack.iter().flat_map(|stack| &stack.frames).map(name).collect(),
+                stack,
             }
         };
         threads.iter().zip(self.walk_all(&threads)).map(stack).collect()
@@ -135,8 +133,7 @@ impl Session {
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.
     #[must_use]
     pub fn names(&self, stacks: &[ThreadStack]) -> Names {
-        let frames = stacks.iter().flat_map(|stack| &stack.frames);
-        self.names_of(frames.map(|frame| frame.frame.for_lookup()).collect())
+        self.names_of(stacks.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup).collect())
     }
 
     /// The names of these addresses, each *within* the instruction that it is about.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use prospect_process::{Addr, LinkAddr, Registers, Thread};
-use prospect_stack::{Frame, StackEnd};
+use prospect_stack::{Frame, Stack, StackEnd};
 use prospect_symbols::ResolvedAddress;
 
 /// The functions and lines of addresses.
@@ -16,22 +16,20 @@ pub struct ThreadStack {
     pub thread: Thread,
     /// Its registers, where they are known.
     pub registers: Option<Registers>,
-    /// Its frames, the innermost one first.
-    pub frames: Vec<NamedFrame>,
-    /// Why there are no more of them; `None` when it was not walked, for the reason in
+    /// Its frames, and why there are no more of them; `None` when it was not walked, for the reason in
     /// [`Thread::not_stopped`].
-    pub end: Option<StackEnd>,
+    pub stack: Option<Stack>,
+    /// What is known of each frame's address, in the order of the frames.
+    pub names: Vec<FrameName>,
 }
 
-/// A frame and what is known of its address.
+/// What is known of a frame's address.
 #[derive(Clone, Debug)]
-pub struct NamedFrame {
-    /// The frame.
-    pub frame: Frame,
+pub struct FrameName {
     /// Where its code is.
     pub module: Option<ModulePosition>,
     /// Its function, and before it those that were inlined there.
-    pub names: Arc<ResolvedAddress>,
+    pub resolved: Arc<ResolvedAddress>,
 }
 
 /// A place in a module.
@@ -63,16 +61,29 @@ pub struct Call<'a> {
 }
 
 impl ThreadStack {
+    /// Its frames, the innermost one first.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        self.stack.as_ref().map_or(&[], |stack| &stack.frames)
+    }
+
+    /// Why there are no more frames; `None` when the thread was not walked.
+    #[must_use]
+    pub fn end(&self) -> Option<&StackEnd> {
+        self.stack.as_ref().map(|stack| &stack.end)
+    }
+
     /// Its calls, inlined ones too, the innermost one first.
     pub fn calls(&self) -> impl Iterator<Item = Call<'_>> {
-        self.frames.iter().flat_map(NamedFrame::calls)
+        self.frames().iter().zip(&self.names).flat_map(|(frame, name)| name.calls(frame))
     }
 
     /// Gives its frames the names of their addresses, where there are any.
     pub fn take_names(&mut self, names: &Names) {
-        for frame in &mut self.frames {
-            if let Some(found) = names.get(&frame.frame.for_lookup()) {
-                frame.names = found.clone();
+        let frames = self.stack.iter().flat_map(|stack| &stack.frames);
+        for (frame, name) in frames.zip(&mut self.names) {
+            if let Some(found) = names.get(&frame.for_lookup()) {
+                name.resolved = found.clone();
             }
         }
     }
@@ -80,21 +91,21 @@ impl ThreadStack {
     /// Whether all of its frames were found.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.thread.not_stopped.is_none() && self.end.as_ref().is_some_and(StackEnd::is_complete)
+        self.thread.not_stopped.is_none() && self.end().is_some_and(StackEnd::is_complete)
     }
 }
 
-impl NamedFrame {
-    /// The calls of this frame; one without a name where nothing is known.
-    pub fn calls(&self) -> impl Iterator<Item = Call<'_>> {
-        let nameless = self.names.frames.is_empty().then_some(None);
-        nameless.into_iter().chain(self.names.frames.iter().map(Some)).map(move |source| Call {
+impl FrameName {
+    /// The calls of `frame`, which this names; one without a name where nothing is known.
+    fn calls<'a>(&'a self, frame: &'a Frame) -> impl Iterator<Item = Call<'a>> {
+        let nameless = self.resolved.frames.is_empty().then_some(None);
+        nameless.into_iter().chain(self.resolved.frames.iter().map(Some)).map(move |source| Call {
             function: source.and_then(|source| source.function.as_deref()),
             file: source.and_then(|source| source.file.as_deref()),
             line: source.and_then(|source| source.line),
             column: source.and_then(|source| source.column),
             inlined: source.is_some_and(|source| source.inlined),
-            frame: &self.frame,
+            frame,
             module: self.module.as_ref(),
         })
     }

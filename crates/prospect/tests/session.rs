@@ -10,7 +10,7 @@ use prospect_testing::{Running, fixture, require, states};
 fn functions(session: &Session) -> Vec<String> {
     let stacks = session.stacks(|_| true);
     let [stack] = stacks.as_slice() else { panic!("{} threads", stacks.len()) };
-    assert_eq!(stack.end, Some(StackEnd::Outermost));
+    assert_eq!(stack.end(), Some(&StackEnd::Outermost));
     stack.calls().filter_map(|call| call.function.map(ToOwned::to_owned)).collect()
 }
 

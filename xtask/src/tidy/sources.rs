@@ -23,7 +23,7 @@ const TARGET_OS: &[&str] = &["crates/prospect-live/src/lib.rs"];
 /// The only files that know the processor that they are compiled for.
 const TARGET_ARCH: &[&str] =
     &["crates/prospect-live/src/linux/arch/mod.rs", "crates/prospect-live/src/linux/arch.rs"];
-/// Paths of somebody's machine have no place in sources or documents. Split, so as not to find themselves.
+/// Paths of somebody's machine have no place in the tree. Split, so as not to find themselves.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
 /// Whether a path that begins with `machine` stands in `line`, not as the tail of another path.
@@ -72,12 +72,14 @@ fn check_file(name: &str, text: &str) -> Vec<Fault> {
             faults.push(format!("{name}: `{part}` says nothing about what is in it"));
         }
     }
-    for machine in MACHINE_PATHS {
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    // Tests make up paths of all kinds.
+    for machine in MACHINE_PATHS.iter().filter(|_| !is_rust || !name.contains("tests")) {
         if let Some(line) = text.lines().position(|line| has_machine_path(line, machine)) {
             faults.push(format!("{name}:{}: a path of one machine ({machine})", line + 1));
         }
     }
-    if path.extension().is_none_or(|extension| extension != "rs") {
+    if !is_rust {
         return faults;
     }
     let lines = text.lines().count();
@@ -86,10 +88,8 @@ fn check_file(name: &str, text: &str) -> Vec<Fault> {
     }
     let is_library = name.starts_with("crates/") && name.contains("/src/");
     if is_library {
-        faults.extend(only_in(name, text, "unsafe", UNSAFE, |line| {
-            let code = code_of(line);
-            code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
-        }));
+        // The compiler refuses `unsafe` wherever this lint is not lifted.
+        faults.extend(only_in(name, text, "unsafe", UNSAFE, |line| code_of(line).contains("unsafe_code")));
         let is_cfg = |line: &str, of: &str| code_of(line).contains("cfg") && code_of(line).contains(of);
         faults.extend(only_in(name, text, "cfg(target_os)", TARGET_OS, |line| is_cfg(line, "target_os")));
         faults
@@ -126,12 +126,9 @@ mod tests {
         let long = "\n".repeat(900);
         assert_eq!(check_file("crates/prospect-stack/src/walker.rs", &long).len(), 1);
         assert_eq!(check_file("crates/prospect-stack/src/utils.rs", "").len(), 1);
-        assert_eq!(check_file("crates/prospect-stack/src/walker.rs", "unsafe { go() }").len(), 1);
-        assert_eq!(
-            check_file("crates/prospect-stack/src/walker.rs", "// unsafe\nlet unsafe_code = 1;").len(),
-            0
-        );
-        assert_eq!(check_file("crates/prospect-live/src/linux/ptrace.rs", "unsafe { go() }").len(), 0);
+        assert_eq!(check_file("crates/prospect-stack/src/walker.rs", "#![allow(unsafe_code)]").len(), 1);
+        assert_eq!(check_file("crates/prospect-stack/src/walker.rs", "// unsafe_code").len(), 0);
+        assert_eq!(check_file("crates/prospect-live/src/linux/ptrace.rs", "#![allow(unsafe_code)]").len(), 0);
         assert_eq!(check_file("crates/prospect-cli/src/main.rs", "#[cfg(target_os = \"linux\")]").len(), 1);
         assert_eq!(check_file("docs/x.md", concat!("see /ho", "me/me/x")).len(), 1);
         assert_eq!(check_file("docs/x.md", concat!("see /proc/PID/ro", "ot/x")).len(), 0);

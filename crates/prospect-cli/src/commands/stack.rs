@@ -2,20 +2,21 @@
 
 use std::{
     path::PathBuf,
-    sync::mpsc::{self, RecvTimeoutError},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use prospect::{
-    Mode, Names, OpenOptions,
+    Mode, Names, OpenOptions, ThreadStack,
     process::{ProcessId, ThreadId},
+    stack::Frame,
 };
 
 use crate::{
     exit::{Failure, Outcome, Result, worse},
     report::{self, Layout, StackReport},
-    target::{TargetArgs, seconds},
+    target::{TargetArgs, Targets, seconds},
+    watch::Watch,
 };
 
 /// Show the stacks of all threads.
@@ -77,114 +78,116 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result {
+pub(crate) fn run(args: Args) -> Result {
     args.check_files()?;
     let targets = args.target.find()?;
-    let mut result = Ok(Outcome::Complete);
-    for process in &targets.processes {
-        result = worse(result, look(args, *process));
-    }
-    targets.end();
-    result
+    let processes = targets.processes.clone();
+    let look = Look { args, targets: Mutex::new(Some(targets)), result: Mutex::new(Ok(Outcome::Complete)) };
+    Arc::new(look).all(&processes)
 }
 
-/// Looks at a process, and gives up when the time is over: the kernel can make us wait where nothing wakes
-/// us (a memory map whose lock is held, a file on a server that is gone). What there is by then is shown.
-fn look(args: &Args, process: ProcessId) -> Result {
-    let deadline = Instant::now() + args.timeout;
-    let (sender, steps) = mpsc::channel();
-    let work = args.work(process);
-    thread::Builder::new().name("look".into()).spawn(move || work.run(&sender)).map_err(Failure::failed)?;
-    let mut report: Option<StackReport> = None;
-    loop {
-        match steps.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Step::Failed(failure)) => return Err(failure),
-            Ok(Step::Walked(walked)) => report = Some(walked),
-            Ok(Step::Named { names, warnings, pause }) => {
-                let Some(report) = &mut report else { continue };
-                report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
-                report.warnings = warnings;
-                report.pause = report.pause.or(pause);
-                break;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::failed(format_args!("looking at process {process} failed: this is a defect")));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                let late = format!("not finished after {} s (--timeout)", args.timeout.as_secs_f64());
-                let Some(report) = &mut report else {
-                    let why = "its memory map or memory could not be read in time";
-                    return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
-                };
-                report.late = true;
-                report.warnings.push(format!("names are missing: {late}"));
-                break;
-            }
+/// The work of one command: shared, since another thread carries it on when it gets stuck.
+struct Look {
+    args: Args,
+    targets: Mutex<Option<Targets>>,
+    result: Mutex<Result>,
+}
+
+impl Look {
+    /// Looks at these processes, ends what was started for that, and says how all of it went.
+    fn all(self: &Arc<Self>, processes: &[ProcessId]) -> Result {
+        for (index, process) in processes.iter().enumerate() {
+            let result = self.one(*process, &processes[index + 1..]);
+            self.add(result);
         }
-    }
-    let Some(report) = report else { return Ok(Outcome::Partial) };
-    let layout = Layout { addresses: args.addresses, registers: args.registers, merge: args.merge };
-    if args.json { report::stack_json(&report, layout) } else { report::stack_text(&report, layout) }?;
-    Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
-}
-
-/// What is done on a thread of its own, which may never come back.
-struct Work {
-    process: ProcessId,
-    options: OpenOptions,
-    wanted: Vec<ThreadId>,
-}
-
-/// What it sends.
-enum Step {
-    Failed(Failure),
-    /// All but the names.
-    Walked(StackReport),
-    Named { names: Names, warnings: Vec<String>, pause: Option<Duration> },
-}
-
-impl Work {
-    fn run(self, steps: &mpsc::Sender<Step>) {
-        // Nobody listens any more once the time is over.
-        if let Err(failure) = self.try_run(steps) {
-            let _ = steps.send(Step::Failed(failure));
+        if let Some(targets) = lock(&self.targets).take() {
+            targets.end();
         }
+        std::mem::replace(&mut *lock(&self.result), Ok(Outcome::Complete))
     }
 
-    fn try_run(self, steps: &mpsc::Sender<Step>) -> Result<()> {
-        let Self { process, options, wanted } = self;
-        let session = options.open(process)?;
+    fn add(&self, result: Result) {
+        let mut all = lock(&self.result);
+        let before = std::mem::replace(&mut *all, Ok(Outcome::Complete));
+        *all = worse(before, result);
+    }
+
+    /// Looks at one process. When the time is over, what there is of it is printed, and `others` are looked
+    /// at, by another thread.
+    fn one(self: &Arc<Self>, process: ProcessId, others: &[ProcessId]) -> Result {
+        let (look, others) = (self.clone(), others.to_vec());
+        let late = move |walked| {
+            look.add(look.late(process, walked));
+            look.all(&others)
+        };
+        let watch = Watch::start(Instant::now() + self.args.timeout, late).map_err(Failure::failed)?;
+        let named = self.look(process, &watch);
+        let walked = watch.finish();
+        let (Named { names, warnings, pause }, Some(mut report)) = (named?, walked) else {
+            return Ok(Outcome::Partial);
+        };
+        report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
+        report.warnings = warnings;
+        report.pause = report.pause.or(pause);
+        self.print(&report)
+    }
+
+    /// Notes the stacks as soon as they are walked, and returns their names.
+    fn look(&self, process: ProcessId, watch: &Watch<StackReport>) -> Result<Named> {
+        let session = self.args.options().open(process)?;
+        let wanted: Vec<ThreadId> = self.args.thread.iter().copied().map(ThreadId).collect();
         for thread in &wanted {
             if !session.process().threads().iter().any(|one| one.id == *thread) {
                 return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
             }
         }
         let threads = session.unnamed_stacks(|thread| wanted.is_empty() || wanted.contains(&thread.id));
-        let frames = threads.iter().flat_map(|stack| &stack.frames);
-        let addresses = frames.map(|frame| frame.frame.for_lookup()).collect();
-        let _ = steps.send(Step::Walked(StackReport {
+        let addresses = threads.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup).collect();
+        watch.note(StackReport {
             target: session.process().info().clone(),
             mode: session.mode(),
             pause: session.pause(),
             threads,
             warnings: session.warnings(),
             late: false,
-        }));
+        });
         let names = session.names_of(addresses);
         let warnings = session.warnings();
         // Only now is a process that was held let go, and the time known that it was.
-        let pause = session.close();
-        let _ = steps.send(Step::Named { names, warnings, pause });
-        Ok(())
+        Ok(Named { names, warnings, pause: session.close() })
+    }
+
+    fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
+        let late = format!("not finished after {} s (--timeout)", self.args.timeout.as_secs_f64());
+        let Some(mut report) = walked else {
+            let why = "its memory map or memory could not be read in time";
+            return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
+        };
+        report.late = true;
+        report.warnings.push(format!("names are missing: {late}"));
+        self.print(&report)
+    }
+
+    fn print(&self, report: &StackReport) -> Result {
+        let Args { addresses, registers, merge, json, .. } = self.args;
+        let layout = Layout { addresses, registers, merge };
+        if json { report::stack_json(report, layout) } else { report::stack_text(report, layout) }?;
+        Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
     }
 }
 
-impl Args {
-    fn work(&self, process: ProcessId) -> Work {
-        let wanted = self.thread.iter().copied().map(ThreadId).collect();
-        Work { process, options: self.options(), wanted }
-    }
+/// What comes after the walk.
+struct Named {
+    names: Names,
+    warnings: Vec<String>,
+    pause: Option<Duration>,
+}
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Args {
     fn options(&self) -> OpenOptions {
         let mode = match (self.hold, self.no_stop) {
             (true, _) => Mode::Hold,

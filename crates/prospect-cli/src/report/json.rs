@@ -146,7 +146,7 @@ impl<'a> Group<'a> {
 
 impl<'a> Stack<'a> {
     fn new(thread: &'a ThreadStack, layout: Layout) -> Self {
-        let end = thread.end.as_ref();
+        let end = thread.end();
         Self {
             not_stopped: thread.thread.not_stopped.as_ref().map(ToString::to_string),
             wait_channel: thread.thread.wait_channel.as_deref(),

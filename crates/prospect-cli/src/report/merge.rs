@@ -10,9 +10,9 @@ pub(crate) fn groups(threads: &[ThreadStack]) -> Vec<Vec<&ThreadStack>> {
     let mut index: HashMap<Key, usize> = HashMap::new();
     let mut groups: Vec<Vec<&ThreadStack>> = Vec::new();
     for thread in threads {
-        let pcs: Vec<Addr> = thread.frames.iter().map(|frame| frame.frame.code.addr()).collect();
+        let pcs: Vec<Addr> = thread.frames().iter().map(|frame| frame.code.addr()).collect();
         let reason = thread.thread.not_stopped.as_ref().map(ToString::to_string);
-        let end = thread.end.as_ref().map(ToString::to_string);
+        let end = thread.end().map(ToString::to_string);
         let at = *index.entry((pcs, end, reason)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1

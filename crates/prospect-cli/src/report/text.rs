@@ -98,7 +98,7 @@ fn stack(text: &mut String, thread: &ThreadStack, layout: Layout) {
         table.row(cells);
     }
     table.write(text, WIDEST);
-    if let Some(end) = thread.end.as_ref().filter(|end| !end.is_complete()) {
+    if let Some(end) = thread.end().filter(|end| !end.is_complete()) {
         styled(text, WARNING, &format!("  the walk ended here: {}", printable(&end.to_string())));
         text.push('\n');
     }

@@ -80,6 +80,10 @@ impl CapturedMemory {
 }
 
 impl Memory for CapturedMemory {
+    fn at_hand(&self, at: Addr) -> Option<&[u8]> {
+        self.captured(at)
+    }
+
     fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
         if let Some(bytes) = self.captured(at) {
             let length = bytes.len().min(buffer.len());

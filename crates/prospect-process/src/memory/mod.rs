@@ -71,6 +71,12 @@ pub trait Memory: Sync {
         Ok(())
     }
 
+    /// The bytes from `at` on that can be looked at without a read, as many as there are in one piece. `None`
+    /// where a read is needed.
+    fn at_hand(&self, _at: Addr) -> Option<&[u8]> {
+        None
+    }
+
     /// Does several reads at once: a live process takes them all in one system call.
     fn read_many(&self, requests: &mut [ReadRequest<'_>]) {
         for request in requests {

@@ -18,6 +18,12 @@ use super::{
 };
 use crate::unwind_info::PointerFormat;
 
+/// Executables have some 40 sections, with short names, and two or three notes. What a broken file says
+/// beyond this is not looked at.
+const MOST_SECTIONS: usize = 65_536;
+const LONGEST_NAME: usize = 256;
+const MOST_NOTES: usize = 64;
+
 /// A section and what its header says.
 #[derive(Debug)]
 pub(crate) struct NamedSection {
@@ -113,29 +119,10 @@ fn parse<H: FileHeader<Endian = Endianness>>(file: &Arc<FileBytes>) -> Result<El
     );
     // A file may have sections without segments (a debug file's are empty) or segments without
     // sections (a stripped one): neither is an error, and a broken table is as good as none.
-    for segment in header.program_headers(endian, data).unwrap_or_default() {
+    for segment in header.program_headers(endian, data).unwrap_or_default().iter().take(MOST_SECTIONS) {
         add_segment::<H>(&mut headers, segment, endian, data);
     }
-    if let Ok(table) = header.sections(endian, data) {
-        for section in table.iter() {
-            let Ok(name) = table.section_name(endian, section) else { continue };
-            if section.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0 {
-                let start: u64 = section.sh_addr(endian).into();
-                let size: u64 = section.sh_size(endian).into();
-                headers.code.push(LinkAddr(start)..LinkAddr(start.saturating_add(size)));
-            }
-            if headers.build_id.is_none() {
-                headers.build_id = build_id_in_section::<H>(section, endian, data);
-            }
-            if let Some((range, packed)) = section_bytes::<H>(section, name, endian, data) {
-                headers.sections.push(NamedSection {
-                    name: plain_name(name),
-                    address: LinkAddr(section.sh_addr(endian).into()),
-                    section: Section::new(file.clone(), range, packed),
-                });
-            }
-        }
-    }
+    add_sections::<H>(&mut headers, header, endian, file);
     // A debug file has a section table, but not what its segments say: only where no table is, they count.
     if headers.sections.is_empty() && headers.code.is_empty() {
         let found = loaded::find_sections(&headers, 0, &mut LoadedFile::new(data, &headers.segments));
@@ -173,6 +160,46 @@ fn add_segment<H: FileHeader<Endian = Endianness>>(
     }
 }
 
+fn add_sections<H: FileHeader<Endian = Endianness>>(
+    headers: &mut ElfHeaders,
+    header: &H,
+    endian: Endianness,
+    file: &Arc<FileBytes>,
+) -> Option<()> {
+    let data: &[u8] = file;
+    let table = header.section_headers(endian, data).ok()?;
+    let names = table.get(usize::try_from(header.shstrndx(endian, data).ok()?).ok()?)?;
+    let names = names.data(endian, data).ok()?;
+    let mut notes = 0;
+    for section in table.iter().take(MOST_SECTIONS) {
+        let Some(name) = section_name(names, section.sh_name(endian)) else { continue };
+        if section.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0 {
+            let start: u64 = section.sh_addr(endian).into();
+            let size: u64 = section.sh_size(endian).into();
+            headers.code.push(LinkAddr(start)..LinkAddr(start.saturating_add(size)));
+        }
+        if headers.build_id.is_none() && section.sh_type(endian) == elf::SHT_NOTE && notes < MOST_NOTES {
+            notes += 1;
+            headers.build_id = build_id_in_section::<H>(section, endian, data);
+        }
+        if let Some((range, packed)) = section_bytes::<H>(section, name, endian, data) {
+            headers.sections.push(NamedSection {
+                name: plain_name(name),
+                address: LinkAddr(section.sh_addr(endian).into()),
+                section: Section::new(file.clone(), range, packed),
+            });
+        }
+    }
+    Some(())
+}
+
+/// The name at an offset. Not longer ones than anyone gives: a broken table has many, and very long.
+fn section_name(names: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = names.get(usize::try_from(offset).ok()?..)?;
+    let end = rest.iter().take(LONGEST_NAME).position(|byte| *byte == 0)?;
+    Some(&rest[..end])
+}
+
 fn build_id_in_section<H: FileHeader<Endian = Endianness>>(
     section: &H::SectionHeader,
     endian: Endianness,
@@ -185,7 +212,8 @@ fn build_id_among<H: FileHeader<Endian = Endianness>>(
     mut notes: object::read::elf::NoteIterator<'_, H>,
     endian: Endianness,
 ) -> Option<BuildId> {
-    while let Ok(Some(note)) = notes.next() {
+    for _ in 0..MOST_NOTES {
+        let note = notes.next().ok()??;
         if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
             return Some(BuildId(note.desc().to_vec()));
         }

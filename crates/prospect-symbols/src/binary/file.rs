@@ -42,9 +42,8 @@ impl FileBytes {
             #[expect(unsafe_code, reason = "a mapping of a file, private and unchanged")]
             // SAFETY: nothing was written to this private mapping, so that dropping its pages loses
             // nothing: the next access reads the file. A failure only means that memory stays in use.
-            let _ = unsafe {
-                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
-            };
+            let _ =
+                unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
         }
     }
 }

@@ -117,7 +117,8 @@ impl Packed {
     fn grow(&self, end: usize, file: &Arc<FileBytes>, range: &Range<usize>) -> &[u8] {
         let mut inflater: MutexGuard<'_, _> = self.inflater.lock().unwrap_or_else(PoisonError::into_inner);
         let made = self.prefixes.iter().take_while(|one| one.get().is_some()).count();
-        let longest = made.checked_sub(1).and_then(|last| self.prefixes[last].get()).map_or(&[][..], |one| one);
+        let longest =
+            made.checked_sub(1).and_then(|last| self.prefixes[last].get()).map_or(&[][..], |one| one);
         let Some(slot) = self.prefixes.get(made) else { return longest };
         if longest.len() >= end || matches!(*inflater, Inflater::Ended) {
             return longest;

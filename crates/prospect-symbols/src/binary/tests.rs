@@ -190,3 +190,32 @@ fn a_module_whose_memory_was_changed_at_random_is_read_without_harm() {
         let _ = binary.functions(TableKind::Dynamic, &addresses);
     }
 }
+
+#[test]
+fn a_file_of_many_sections_with_endless_names_is_read_in_no_time() {
+    let (count, header_bytes) = (60_000u64, 64);
+    let names_at = header_bytes + count * 64;
+    let mut bytes = vec![0; header_bytes as usize];
+    bytes[..8].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(16, &3u16.to_le_bytes());
+    put(18, &62u16.to_le_bytes());
+    put(20, &1u32.to_le_bytes());
+    put(40, &header_bytes.to_le_bytes());
+    put(52, &64u16.to_le_bytes());
+    put(58, &64u16.to_le_bytes());
+    put(60, &(count as u16).to_le_bytes());
+    for _ in 0..count {
+        // Each is a note, and the string table too.
+        let mut section = [0u8; 64];
+        section[4..8].copy_from_slice(&7u32.to_le_bytes());
+        section[24..32].copy_from_slice(&names_at.to_le_bytes());
+        section[32..40].copy_from_slice(&(8u64 << 20).to_le_bytes());
+        bytes.extend(section);
+    }
+    bytes.extend(std::iter::repeat_n(b'a', 8 << 20));
+    let start = std::time::Instant::now();
+    let binary = Binary::from_bytes("hostile".into(), Arc::new(FileBytes::Owned(bytes))).unwrap();
+    assert!(binary.headers().sections.is_empty());
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}

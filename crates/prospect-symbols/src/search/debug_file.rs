@@ -15,7 +15,7 @@ use super::{
 use crate::{Binary, BinaryError, binary::FileBytes, symbol::dwarf::SplitDwarfSearch};
 
 /// A `.gnu_debugdata` section that unpacks to more than this is not believed: it holds symbols only.
-const LARGEST_MINI_DEBUG_INFO: u64 = 256 << 20;
+const LARGEST_MINI_DEBUG_INFO: u64 = 64 << 20;
 /// The dictionary of an xz stream, in KiB: the largest preset's is 64 MiB.
 const MOST_XZ_MEMORY: u32 = 80 << 10;
 

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{Binary, ModuleBinary};
 
+/// Of one module, no more addresses are looked up in its linkage table: each costs a search.
+const MOST_LINKAGE_ENTRIES: usize = 256;
+
 /// The frames of every address of every group.
 pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
     let mut resolved = from_debug_info(groups);
@@ -88,7 +91,7 @@ fn add_symbol_names(group: &Group, found: &mut [Vec<SourceFrame>]) {
         });
     }
     if let Some(binary) = &group.binary.binary {
-        for (index, at) in unnamed {
+        for (index, at) in unnamed.into_iter().take(MOST_LINKAGE_ENTRIES) {
             if let Some(name) = plt::name(binary.headers(), at) {
                 set(index, name);
             }

@@ -14,6 +14,9 @@ const LARGEST: u64 = 256 << 20;
 /// The rest of a longer line is dropped.
 const LONGEST_LINE: u64 = 16 << 10;
 
+/// In a sane file few lines name the same address again.
+const MOST_MATCHES: usize = 1 << 20;
+
 /// The names of `addresses` (sorted), one answer for each. The file is read once and not kept: it may
 /// be large, and grows while the process runs.
 pub(super) fn find(info: &ProcessInfo, addresses: &[Addr]) -> Vec<Option<String>> {
@@ -50,11 +53,12 @@ fn own_id(in_proc: &Path) -> Option<u32> {
 /// counts: code is thrown away and its memory used again.
 fn names(mut lines: impl BufRead, addresses: &[Addr]) -> Vec<Option<String>> {
     let mut found = vec![None; addresses.len()];
-    let mut line = Vec::new();
-    while let Ok(true) = next_line(&mut lines, &mut line) {
+    let (mut line, mut matches) = (Vec::new(), 0);
+    while matches < MOST_MATCHES && next_line(&mut lines, &mut line).unwrap_or(false) {
         let Some((start, end, name)) = parse(&line) else { continue };
         let first = addresses.partition_point(|at| at.0 < start);
         let covered = addresses[first..].iter().take_while(|at| at.0 < end).count();
+        matches += covered;
         for place in &mut found[first..first + covered] {
             *place = Some(String::from_utf8_lossy(name).into_owned());
         }

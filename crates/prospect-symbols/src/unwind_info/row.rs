@@ -68,6 +68,9 @@ impl gimli::UnwindContextStorage<usize> for RowStorage {
 /// Where gimli computes rows.
 pub(super) type RowContext = gimli::UnwindContext<usize, RowStorage>;
 
+/// Computing a row means to read all instructions before it. No function needs so many.
+const LONGEST_ENTRY: usize = 1 << 20;
+
 /// The row of `fde` that `pc` lies in. `None` when its rows leave `pc` out.
 pub(super) fn row_at<'a, S>(
     section: &S,
@@ -80,6 +83,9 @@ pub(super) fn row_at<'a, S>(
 where
     S: UnwindSection<Bytes<'a>>,
 {
+    if fde.entry_len().max(fde.cie().entry_len()) > LONGEST_ENTRY {
+        return Err(UnwindInfoError::Malformed("an entry is too long".into()));
+    }
     let mut rows = fde.rows(section, bases, context).map_err(malformed)?;
     while let Some(row) = rows.next_row().map_err(malformed)? {
         if row.contains(pc) {

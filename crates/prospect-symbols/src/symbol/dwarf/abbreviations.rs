@@ -200,9 +200,9 @@ impl Abbreviations {
         self.entries.get(at)
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// A measure of how much memory it takes.
+    pub(super) fn size(&self) -> usize {
+        self.entries.len() + self.specifications.len()
     }
 
     /// The attributes that an entry of this shape has.

@@ -19,8 +19,8 @@ use crate::Binary;
 /// How much of a packed `.debug_abbrev` is unpacked at first beyond where a table begins.
 const TABLE_STEP: usize = 16 << 10;
 
-/// Tables with more abbreviations in all than this are not kept: so many are not shared any more.
-const MOST_KEPT: usize = 100_000;
+/// Tables with more abbreviations and attributes in all than this are not kept.
+const MOST_KEPT: usize = 1_000_000;
 
 type TableKey = (usize, u8, u16, Format);
 
@@ -36,7 +36,7 @@ pub(super) struct DwarfFile {
 #[derive(Default)]
 struct Tables {
     by_place: HashMap<TableKey, Arc<Abbreviations>>,
-    abbreviations: usize,
+    size: usize,
 }
 
 #[derive(Default)]
@@ -73,8 +73,7 @@ impl DwarfFile {
         let mut end = offset.saturating_add(TABLE_STEP);
         let table = loop {
             let bytes = section.up_to(end);
-            let table =
-                Abbreviations::parse(bytes, offset, header.endian, header.encoding, None, fuel);
+            let table = Abbreviations::parse(bytes, offset, header.endian, header.encoding, None, fuel);
             if !table.cut || bytes.len() >= section.len() || end >= section.len() {
                 break Arc::new(table);
             }
@@ -82,8 +81,8 @@ impl DwarfFile {
         };
         if let Some(key) = key {
             let mut tables = lock(&self.tables);
-            if tables.abbreviations + table.len() <= MOST_KEPT {
-                tables.abbreviations += table.len();
+            if tables.size + table.size() <= MOST_KEPT {
+                tables.size += table.size();
                 tables.by_place.insert(key, table.clone());
             }
         }

@@ -12,7 +12,14 @@ use super::{
     unit::Unit,
 };
 
-/// A header that says it is longer than this with all its files is not read.
+/// A header that is longer than this, with all its files, is not read: it would unpack to many times
+/// as much.
+const LONGEST_HEADER: usize = 1 << 20;
+
+/// What comes first in a header: its length, a version, two sizes, the length of the rest.
+const BEFORE_HEADER_LENGTH: usize = 12 + 2 + 2 + 8;
+
+/// A part of a path is cut off behind this.
 const LONGEST_PATH: usize = 16 << 10;
 
 /// A unit's line number program.
@@ -28,10 +35,17 @@ pub(super) struct LineProgram<'a> {
 impl<'a> LineProgram<'a> {
     pub(super) fn open(unit: &Unit<'a>) -> Option<Self> {
         let (sections, offset) = (unit.sections, unit.line_program?);
-        let start = sections.line.up_to(offset.checked_add(12)?);
+        let start = sections.line.up_to(offset.checked_add(BEFORE_HEADER_LENGTH)?);
         let mut reader = Reader::new(start.get(offset..)?, 0, sections.endian);
-        let (length, _) = reader.initial_length()?;
+        let (length, format) = reader.initial_length()?;
         let end = offset.checked_add(reader.at())?.checked_add(length)?;
+        if reader.uint(2)? >= 5 {
+            // The sizes of addresses and segments.
+            reader.skip(2);
+        }
+        if reader.offset(format)? > LONGEST_HEADER {
+            return None;
+        }
         let comp_dir = unit.comp_dir();
         let bytes = sections.line.up_to(end);
         let line = DebugLine::from(sections.slice(bytes.get(..end.min(bytes.len()))?));

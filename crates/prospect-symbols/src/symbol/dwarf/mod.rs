@@ -36,8 +36,8 @@ use prospect_process::LinkAddr;
 
 use file::DwarfFile;
 use fuel::Tank;
-use split::SplitFiles;
 pub(crate) use split::SplitDwarfSearch;
+use split::SplitFiles;
 use unit::UnitHeader;
 use unit_index::{Candidate, MOST_UNITS};
 
@@ -205,8 +205,7 @@ fn scan_roots(searches: &mut [Search<'_>]) {
         let open = (0..search.pcs.len()).filter(|&pc| search.frames[pc].is_empty());
         let (indices, pcs): (Vec<usize>, Vec<u64>) = open.map(|pc| (pc, search.pcs[pc])).unzip();
         let file = &search.debug.main;
-        let mut found =
-            unit_index::from_roots(file, &file.sections(), starts, &pcs, &mut search.tank.fuel());
+        let mut found = unit_index::from_roots(file, &file.sections(), starts, &pcs, &mut search.tank.fuel());
         found.iter_mut().for_each(|(pc, _)| *pc = indices[*pc]);
         found
     });

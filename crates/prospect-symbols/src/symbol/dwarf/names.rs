@@ -5,12 +5,7 @@ use std::{collections::HashMap, rc::Rc};
 use gimli::constants as dw;
 
 use super::{
-    abbreviations::Taken,
-    file::DwarfFile,
-    fuel::Fuel,
-    sections::Sections,
-    unit::Unit,
-    value::Value,
+    abbreviations::Taken, file::DwarfFile, fuel::Fuel, sections::Sections, unit::Unit, value::Value,
 };
 
 /// An inlined call refers to an abstract function, that to a declaration: longer chains are broken.

@@ -1,8 +1,6 @@
 //! Which of the wanted addresses an entry's code covers.
 
-use gimli::{
-    DebugAddrBase, DebugRngListsBase, DebugRngListsIndex, RangeListsOffset,
-};
+use gimli::{DebugAddrBase, DebugRngListsBase, DebugRngListsIndex, RangeListsOffset};
 
 use super::{abbreviations::Taken, fuel::Fuel, unit::Unit, value::Value};
 

@@ -24,7 +24,12 @@ struct Place {
 }
 
 /// The frames of each of `pcs` (sorted), as far as the unit that begins at `start` covers them.
-pub(super) fn frames(debug: &DebugInfo, start: usize, pcs: &[u64], fuel: &mut Fuel<'_>) -> Vec<Vec<DwarfFrame>> {
+pub(super) fn frames(
+    debug: &DebugInfo,
+    start: usize,
+    pcs: &[u64],
+    fuel: &mut Fuel<'_>,
+) -> Vec<Vec<DwarfFrame>> {
     let sections = debug.main.sections();
     let Some(unit) = Unit::open(&debug.main, sections, start, fuel) else {
         return vec![Vec::new(); pcs.len()];
@@ -37,7 +42,7 @@ pub(super) fn frames(debug: &DebugInfo, start: usize, pcs: &[u64], fuel: &mut Fu
     let unit = split_unit.map_or_else(|| skeleton.clone(), |unit| split::complete(unit, &skeleton));
     let scopes = functions::find(&unit, pcs, fuel);
     let frames = Frames::new(debug, &unit, lines.as_mut(), &scopes, fuel);
-    let answers = frames.of_all(&scopes, &rows);
+    let answers = frames.of_all(&scopes, &rows, fuel);
     // The next unit is elsewhere: what was read of this one need not stay in memory.
     sections.info.release(skeleton.header.start..skeleton.header.end);
     if let Some(lines) = lines {
@@ -65,11 +70,16 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
         Self { unit, lines, names }
     }
 
-    fn of_all(mut self, scopes: &[Scopes], rows: &[Option<Row>]) -> Vec<Vec<DwarfFrame>> {
-        scopes.iter().zip(rows).map(|(scopes, row)| self.of(scopes, *row)).collect()
+    fn of_all(
+        mut self,
+        scopes: &[Scopes],
+        rows: &[Option<Row>],
+        fuel: &mut Fuel<'_>,
+    ) -> Vec<Vec<DwarfFrame>> {
+        scopes.iter().zip(rows).map(|(scopes, row)| self.of(scopes, *row, fuel)).collect()
     }
 
-    fn of(&mut self, scopes: &Scopes, row: Option<Row>) -> Vec<DwarfFrame> {
+    fn of(&mut self, scopes: &Scopes, row: Option<Row>, fuel: &mut Fuel<'_>) -> Vec<DwarfFrame> {
         let mut place = row.map(|row| self.place(Some(row.file), row.line, row.column)).unwrap_or_default();
         if scopes.is_empty() {
             // A function that nobody described; its line may be known (assembler).
@@ -87,6 +97,11 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
             let Place { file, line, column } = std::mem::replace(&mut place, caller);
             let name = self.names.get(&at).cloned().unwrap_or_default();
             let (function, linkage_name) = (name.name, name.linkage_name);
+            // Long names times many frames: memory for nothing.
+            let length = [&function, &linkage_name, &file].into_iter().flatten().map(String::len).sum();
+            if fuel.burn(length).is_none() {
+                break;
+            }
             frames.push(DwarfFrame { function, linkage_name, file, line, column, inlined });
         }
         frames

@@ -15,6 +15,9 @@ pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 /// How much of a packed section is unpacked beyond where a string begins.
 const STRING_STEP: usize = 4096;
 
+/// A string that is longer than this is none: its end would be sought again and again.
+const LONGEST_STRING: usize = 1 << 20;
+
 /// A part of a section; without one, it is empty.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Part<'a> {
@@ -64,10 +67,11 @@ impl<'a> Part<'a> {
         let mut end = offset.checked_add(STRING_STEP)?;
         loop {
             let rest = self.up_to(end).get(offset..)?;
+            let rest = rest.get(..LONGEST_STRING).unwrap_or(rest);
             if let Some(length) = rest.iter().position(|&byte| byte == 0) {
                 return rest.get(..length);
             }
-            if end >= self.length {
+            if end >= self.length || rest.len() == LONGEST_STRING {
                 return None;
             }
             end = end.saturating_mul(2);
@@ -104,9 +108,8 @@ pub(super) struct Sections<'a> {
 impl<'a> Sections<'a> {
     /// Those of a file; of a split one those whose names end in `.dwo`.
     pub(super) fn of(binary: &'a Binary, split: bool) -> Self {
-        let part = |name: &str, split_name: &str| {
-            Part::whole(binary.section(if split { split_name } else { name }))
-        };
+        let part =
+            |name: &str, split_name: &str| Part::whole(binary.section(if split { split_name } else { name }));
         let own_only = |name: &str| Part::whole(if split { None } else { binary.section(name) });
         Self {
             endian: binary.endian(),

@@ -58,7 +58,7 @@ pub(super) struct SplitFiles {
 /// Where a split unit is.
 pub(super) enum SplitUnit<'a> {
     /// In the package.
-    Packed(&'a DwarfFile, Sections<'a>),
+    Packed(&'a DwarfFile, Box<Sections<'a>>),
     /// In a file of its own.
     File(Arc<DwarfFile>),
 }
@@ -92,9 +92,9 @@ impl SplitFiles {
     fn in_package(&self, id: u64) -> Option<SplitUnit<'_>> {
         let package = self.package.get_or_init(|| {
             let mut files = self.search.packages.iter().filter_map(|path| Binary::open(path).ok());
-            files.find(|file| file.section(".debug_cu_index").is_some()).map(|file| {
-                DwarfFile::new(Arc::new(file), true)
-            })
+            files
+                .find(|file| file.section(".debug_cu_index").is_some())
+                .map(|file| DwarfFile::new(Arc::new(file), true))
         });
         let package = package.as_ref()?;
         let whole = package.sections();
@@ -114,7 +114,7 @@ impl SplitFiles {
                 _ => {}
             }
         }
-        Some(SplitUnit::Packed(package, sections))
+        Some(SplitUnit::Packed(package, Box::new(sections)))
     }
 
     fn candidates(&self, name: &[u8], comp_dir: Option<&[u8]>) -> Vec<PathBuf> {
@@ -142,7 +142,7 @@ impl SplitUnit<'_> {
     /// Opens the unit.
     pub(super) fn open(&self, skeleton: &Unit<'_>, fuel: &mut Fuel<'_>) -> Option<Unit<'_>> {
         match self {
-            Self::Packed(file, sections) => Unit::open(file, *sections, 0, fuel),
+            Self::Packed(file, sections) => Unit::open(file, **sections, 0, fuel),
             Self::File(file) => {
                 let start = unit_start(file, skeleton.dwo_id()?, fuel)?;
                 Unit::open(file, file.sections(), start, fuel)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gimli::{DwLang, DwTag, Encoding, RunTimeEndian, constants as dw};
 
 use super::{
-    abbreviations::{Abbreviation, Abbreviations, Specification},
+    abbreviations::{Abbreviations, Specification},
     file::DwarfFile,
     fuel::Fuel,
     reader::Reader,
@@ -215,7 +215,7 @@ impl<'a> Unit<'a> {
         let mut reader = self.entries(at);
         let abbreviation = table.get(reader.leb()?)?;
         let attributes = table.specifications(abbreviation).iter();
-        Some(Entry { tag: abbreviation.tag, abbreviation, reader, attributes, encoding: self.header.encoding })
+        Some(Entry { tag: abbreviation.tag, reader, attributes, encoding: self.header.encoding })
     }
 
     pub(super) fn address(&self, value: Value<'_>) -> Option<u64> {
@@ -273,17 +273,11 @@ impl<'a> Unit<'a> {
             )
         )
     }
-
-    /// How many bytes it has.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 /// The attributes of an entry, one after another.
 pub(super) struct Entry<'a, 't> {
     pub(super) tag: DwTag,
-    pub(super) abbreviation: &'t Abbreviation,
     reader: Reader<'a>,
     attributes: std::slice::Iter<'t, Specification>,
     encoding: Encoding,

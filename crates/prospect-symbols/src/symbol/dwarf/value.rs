@@ -76,9 +76,7 @@ impl<'a> Value<'a> {
             dw::DW_FORM_string => Self::Text(reader.text()?),
             dw::DW_FORM_strp => Self::Str(reader.offset(format)?),
             dw::DW_FORM_line_strp => Self::LineStr(reader.offset(format)?),
-            dw::DW_FORM_strp_sup | dw::DW_FORM_GNU_strp_alt => {
-                Self::SupplementaryStr(reader.offset(format)?)
-            }
+            dw::DW_FORM_strp_sup | dw::DW_FORM_GNU_strp_alt => Self::SupplementaryStr(reader.offset(format)?),
             dw::DW_FORM_strx | dw::DW_FORM_GNU_str_index => Self::StrIndex(reader.leb()?),
             dw::DW_FORM_strx1 => Self::StrIndex(reader.uint(1)?),
             dw::DW_FORM_strx2 => Self::StrIndex(reader.uint(2)?),

@@ -2,7 +2,10 @@
 
 use prospect_process::LinkAddr;
 
-use super::{FunctionSymbol, raw::RawSymbols};
+use super::{
+    FunctionSymbol,
+    raw::{RawSymbol, RawSymbols},
+};
 use crate::binary::ElfHeaders;
 
 /// Symbols that overlap more deeply than this are broken or hostile.
@@ -25,7 +28,7 @@ impl SymbolIndex {
     pub(super) fn new(symbols: RawSymbols<'_>) -> Self {
         let mut entries: Vec<Entry> = symbols
             .functions()
-            .filter(|(_, symbol)| symbols.function_name(symbol).is_some())
+            .filter(|(_, symbol)| symbols.is_named(symbol))
             .map(|(number, symbol)| Entry {
                 start: symbol.start,
                 end: symbol.start.saturating_add(symbol.size),
@@ -70,15 +73,10 @@ impl SymbolIndex {
             .iter()
             .take(MOST_OVERLAPPING)
             .take_while(|entry| entry.start == start);
-        let named = same.filter(covers).filter_map(|entry| {
-            let symbol = symbols.get(entry.number)?;
-            Some((symbol, symbols.function_name(&symbol)?))
-        });
+        let same = same.filter(covers).filter_map(|entry| symbols.get(entry.number));
         // Of two equal ones the first counts, as in a scan.
-        let order = |(symbol, name): &(super::raw::RawSymbol, &[u8])| {
-            (std::cmp::Reverse(symbol.size), symbol.rank(name))
-        };
-        let best = named.reduce(|best, other| if order(&other) > order(&best) { other } else { best });
-        best.map(|(_, name)| FunctionSymbol { name, start: LinkAddr(start) })
+        let order = |symbol: &RawSymbol| (std::cmp::Reverse(symbol.size), symbols.rank(symbol));
+        let best = same.reduce(|best, other| if order(&other) > order(&best) { other } else { best });
+        best.map(|symbol| FunctionSymbol { name: symbols.function_name(&symbol), start: LinkAddr(start) })
     }
 }

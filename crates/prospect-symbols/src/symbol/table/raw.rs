@@ -105,35 +105,38 @@ impl<'a> RawSymbols<'a> {
         &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
     }
 
-    /// A function's name. `None` for what marks something else in the code.
-    pub(super) fn function_name(&self, symbol: &RawSymbol) -> Option<&'a [u8]> {
-        let name = self.string(symbol.name);
-        if name.is_empty() || is_mapping_symbol(name) {
-            return None;
-        }
-        // `memcpy@@GLIBC_2.14`: the version is no part of the name.
-        match name.iter().position(|byte| *byte == b'@') {
-            Some(at) if at > 0 => Some(&name[..at]),
-            _ => Some(name),
-        }
+    /// Whether a symbol names a function, and does not mark something else in the code. This and
+    /// [`rank`](Self::rank) look at no more than the start of the name: a table may have many long ones.
+    pub(super) fn is_named(&self, symbol: &RawSymbol) -> bool {
+        let start = self.strings.get(symbol.name as usize..).unwrap_or_default();
+        !matches!(start, [] | [0, ..]) && !is_mapping_symbol(start)
     }
-}
 
-impl RawSymbol {
-    /// How good a name for its function the symbol is, among those of one address: the greater the better.
-    pub(super) fn rank(&self, name: &[u8]) -> impl Ord + use<> {
-        let is_function = self.info & 0xf != STT_NOTYPE;
-        let binding = match self.info >> 4 {
+    /// How good a name for its function a symbol is, among those of one address: the greater the better.
+    pub(super) fn rank(&self, symbol: &RawSymbol) -> impl Ord + use<> {
+        let is_function = symbol.info & 0xf != STT_NOTYPE;
+        let binding = match symbol.info >> 4 {
             STB_LOCAL => 0,
             STB_WEAK => 1,
             _ => 2,
         };
-        let underscores = name.iter().take_while(|byte| **byte == b'_').count();
+        let name = self.strings.get(symbol.name as usize..).unwrap_or_default();
+        let underscores = name.iter().take(8).take_while(|byte| **byte == b'_').count();
         (is_function, binding, std::cmp::Reverse(underscores))
+    }
+
+    /// A function's name.
+    pub(super) fn function_name(&self, symbol: &RawSymbol) -> &'a [u8] {
+        let name = self.string(symbol.name);
+        // `memcpy@@GLIBC_2.14`: the version is no part of the name.
+        match name.iter().position(|byte| *byte == b'@') {
+            Some(at) if at > 0 => &name[..at],
+            _ => name,
+        }
     }
 }
 
 /// Assemblers mark where code and data begin: `$a`, `$d`, `$t`, `$x` (ARM, AArch64, RISC-V ELF ABIs).
-fn is_mapping_symbol(name: &[u8]) -> bool {
-    matches!(name, [b'$', b'a' | b'd' | b't' | b'x'] | [b'$', b'a' | b'd' | b't' | b'x', b'.', ..])
+fn is_mapping_symbol(start: &[u8]) -> bool {
+    matches!(start, [b'$', b'a' | b'd' | b't' | b'x', 0 | b'.', ..])
 }

@@ -13,25 +13,13 @@ const MOST_COMPARISONS: usize = 4 << 20;
 
 /// What was found for one address, or for the gap below it.
 #[derive(Clone, Copy, Default)]
-struct Found<'a> {
+struct Found {
     /// The best symbol whose size reaches over the address.
-    covering: Option<Candidate<'a>>,
+    covering: Option<RawSymbol>,
     /// The best symbol without a size, and the start of any symbol, between this address and the one
     /// before it.
-    sizeless: Option<Candidate<'a>>,
+    sizeless: Option<RawSymbol>,
     nearest_start: Option<u64>,
-}
-
-#[derive(Clone, Copy)]
-struct Candidate<'a> {
-    symbol: RawSymbol,
-    name: &'a [u8],
-}
-
-impl<'a> Candidate<'a> {
-    fn function(&self) -> FunctionSymbol<'a> {
-        FunctionSymbol { name: self.name, start: LinkAddr(self.symbol.start) }
-    }
 }
 
 pub(super) fn find<'a>(
@@ -53,54 +41,57 @@ pub(super) fn find<'a>(
         if !covers && gap.nearest_start.is_some_and(|start| start > symbol.start) {
             continue;
         }
-        let Some(name) = symbols.function_name(&symbol) else { continue };
+        if !symbols.is_named(&symbol) {
+            continue;
+        }
         gap.nearest_start = gap.nearest_start.max(Some(symbol.start));
-        let candidate = Candidate { symbol, name };
         if symbol.size == 0 {
-            replace_if_better(&mut gap.sizeless, candidate);
+            replace_if_better(symbols, &mut gap.sizeless, symbol);
             continue;
         }
         for (one, at) in found[first..].iter_mut().zip(&addresses[first..]) {
             if at.0 >= end {
                 break;
             }
-            replace_if_better(&mut one.covering, candidate);
+            replace_if_better(symbols, &mut one.covering, symbol);
             comparisons += 1;
         }
         if comparisons > MOST_COMPARISONS {
             break;
         }
     }
-    choose(&found, headers, addresses)
+    choose(symbols, &found, headers, addresses)
 }
 
 /// Of two that cover an address, the inner one is meant: it begins later, or ends earlier.
-fn replace_if_better<'a>(place: &mut Option<Candidate<'a>>, other: Candidate<'a>) {
-    let order = |one: &Candidate<'_>| {
-        (one.symbol.start, std::cmp::Reverse(one.symbol.size), one.symbol.rank(one.name))
-    };
+fn replace_if_better(symbols: RawSymbols<'_>, place: &mut Option<RawSymbol>, other: RawSymbol) {
+    let order = |one: &RawSymbol| (one.start, std::cmp::Reverse(one.size), symbols.rank(one));
     if place.as_ref().is_none_or(|best| order(&other) > order(best)) {
         *place = Some(other);
     }
 }
 
 fn choose<'a>(
-    found: &[Found<'a>],
+    symbols: RawSymbols<'a>,
+    found: &[Found],
     headers: &ElfHeaders,
     addresses: &[LinkAddr],
 ) -> Vec<Option<FunctionSymbol<'a>>> {
-    let (mut sizeless, mut nearest_start) = (None::<Candidate<'a>>, None);
+    let (mut sizeless, mut nearest_start) = (None::<RawSymbol>, None);
     let mut chosen = Vec::with_capacity(found.len());
     for (one, at) in found.iter().zip(addresses) {
         sizeless = one.sizeless.or(sizeless);
         nearest_start = one.nearest_start.or(nearest_start);
         // A symbol without a size reaches to the next symbol, or to the end of its section.
-        let reaches = |candidate: &Candidate<'_>| {
-            Some(candidate.symbol.start) == nearest_start
-                && headers.code_end(LinkAddr(candidate.symbol.start)).is_some_and(|end| *at < end)
+        let reaches = |candidate: &RawSymbol| {
+            Some(candidate.start) == nearest_start
+                && headers.code_end(LinkAddr(candidate.start)).is_some_and(|end| *at < end)
         };
         let best = one.covering.or_else(|| sizeless.filter(reaches));
-        chosen.push(best.map(|candidate| candidate.function()));
+        chosen.push(best.map(|symbol| FunctionSymbol {
+            name: symbols.function_name(&symbol),
+            start: LinkAddr(symbol.start),
+        }));
     }
     chosen
 }

@@ -85,7 +85,9 @@ fn name_and_walk(arch: Arch, file: &[u8], path: &std::path::Path, names: bool) -
             let _ = binary.unwind_row(LinkAddr(at));
         }
     }
-    let addresses: Vec<Addr> = places(file.len()).map(|at| Addr(BASE + at)).collect();
+    // Before what looks like a return address there is code, and so there may be a name.
+    let in_calls = returns(file).into_iter().take(64).map(|at| at - 1);
+    let addresses: Vec<Addr> = places(file.len()).chain(in_calls).map(|at| Addr(BASE + at)).collect();
     let resolved = Symbolizer::new(&process, &binaries).resolve(&addresses);
     let stack = Walker::new(arch).frame_limit(200).walk(&registers, &StepContext::new(&process, &binaries));
     (resolved.iter().filter(|address| !address.frames.is_empty()).count(), stack.frames.len())
@@ -140,7 +142,7 @@ mod tests {
         let deep = prospect_testing::require!(prospect_testing::fixture("deep"));
         let bytes = std::fs::read(deep.path()).unwrap();
         let (named, frames) = name_and_walk(Arch::X86_64, &bytes, &as_file(&bytes), true);
-        assert!(named > 2 && frames > 3, "{named} {frames}");
+        assert!(named > 8 && frames > 3, "{named} {frames}");
         let (_, frames) = name_and_walk(Arch::X86_64, &bytes, "/no/such/file".as_ref(), false);
         assert!(frames > 3, "{frames}");
     }

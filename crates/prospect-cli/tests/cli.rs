@@ -83,6 +83,38 @@ fn a_terminal_gets_colour_unless_no_color_is_set() {
     assert!(!on_a_terminal(true).contains('\u{1b}'));
 }
 
+/// Version 1 of the schema: no field of it may go missing, whatever its value.
+#[test]
+fn every_documented_field_is_there() {
+    let threads = require!(fixture("threads"));
+    let running = threads.start(&["1", "3"]);
+    let report = prospect().stack(running.pid(), &[]);
+    let assert_fields = |value: &Value, names: &[&str]| {
+        let object = value.as_object().unwrap();
+        for name in names {
+            assert!(object.contains_key(*name), "{name} is missing in {value}");
+        }
+    };
+    let whole = ["version", "target", "mode", "pause_ms", "complete", "warnings", "threads"];
+    assert_fields(report.value(), &whole);
+    assert_fields(&report.value()["target"], &["pid", "name", "executable", "arch"]);
+    assert_eq!(report.value()["mode"], "freeze");
+    assert_eq!(report.value()["target"]["name"], "threads");
+    for thread in report.threads() {
+        let names =
+            ["tid", "name", "state", "not_stopped", "wait_channel", "syscall", "frames", "end", "end_reason"];
+        assert_fields(thread.value(), &names);
+        for frame in thread.frames() {
+            let names = [
+                "pc", "function", "file", "line", "column", "module", "offset", "inline", "trust", "stepper",
+                "sp",
+            ];
+            assert_fields(frame.value(), &names);
+            assert!(frame.value()["pc"].as_str().is_some_and(|pc| pc.starts_with("0x")));
+        }
+    }
+}
+
 #[test]
 fn merge_shows_equal_stacks_once() {
     let threads = require!(fixture("threads"));

@@ -17,6 +17,7 @@ fn prospect() -> Tool {
 fn kill_at_every_moment(threads: &str, mode: &[&str], times: u32) {
     let fixture = require!(fixture("threads"));
     let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&[threads, "8"]));
+    heartbeat.assert_beats();
     let pid = running.arg();
     let mut args = vec!["stack", pid.as_str()];
     args.extend_from_slice(mode);
@@ -61,6 +62,8 @@ fn killed_at_every_moment_while_it_holds_the_target() {
 fn a_stopped_target_stays_stopped() {
     let fixture = require!(fixture("threads"));
     let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&["5", "8"]));
+    // A thread that is just being born has no caller yet.
+    heartbeat.assert_beats();
     assert!(send(Signal::Stop, running.pid()));
     assert!(running.wait_for_states(|states| states.chars().all(|state| state == 'T')));
     for mode in [&[][..], &["--hold"], &["--no-stop"]] {

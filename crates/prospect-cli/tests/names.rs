@@ -39,6 +39,7 @@ lines_in_every_form! {
     lines_of_split_dwarf: "deep-dwo",
     lines_of_split_dwarf_4: "deep-dwo4",
     lines_of_packaged_split_dwarf: "deep-dwp",
+    lines_of_packaged_split_dwarf_4: "deep-dwp4",
     lines_of_a_debug_link: "deep-debuglink",
     lines_of_a_static_program: "deep-static",
     lines_of_a_32_bit_program: "deep-32",

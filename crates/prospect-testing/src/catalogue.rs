@@ -34,6 +34,8 @@ pub enum Step {
     BuildIdDirectory,
     /// Split DWARF: the `.dwo` files are packed into `NAME.dwp` and removed.
     Package,
+    /// The same by the GNU tool.
+    PackageGnu,
     /// Part of the debug information moves to `alt.debug`, shared with a copy of the program (`dwz -m`).
     AltLink,
 }
@@ -110,6 +112,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("deep-dwp", "deep.c", &["-O2", "-gdwarf-5", NO_FP, "-gsplit-dwarf"])
         .by(Compiler::Clang)
         .then(Step::Package),
+    gcc("deep-dwp4", "deep.c", &["-O2", "-gdwarf-4", NO_FP, "-gsplit-dwarf"]).then(Step::PackageGnu),
     gcc("inlines-dwz", "inlines.c", &["-O2", "-g", NO_FP]).then(Step::AltLink),
     // Inlined calls and names.
     gcc("inlines", "inlines.c", &["-O2", "-g", NO_FP]),

@@ -12,6 +12,7 @@ pub(crate) fn tools(step: Step) -> &'static [&'static str] {
         }
         Step::MiniDebugInfo => &["objcopy", "nm", "xz"],
         Step::Package => &["llvm-dwp"],
+        Step::PackageGnu => &["dwp"],
         Step::AltLink => &["dwz"],
     }
 }
@@ -31,7 +32,8 @@ pub(crate) fn apply(step: Step, program: &Path) -> io::Result<()> {
             fs::write(path, bytes)
         }
         Step::BuildIdDirectory => build_id_directory(program),
-        Step::Package => package(program),
+        Step::Package => package("llvm-dwp", program),
+        Step::PackageGnu => package("dwp", program),
         Step::AltLink => {
             let directory = directory(program);
             fs::copy(program, directory.join("copy"))?;
@@ -114,7 +116,7 @@ fn mini_debug_info(program: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn package(program: &Path) -> io::Result<()> {
+fn package(tool: &str, program: &Path) -> io::Result<()> {
     let home = directory(program);
     let objects: Vec<_> = fs::read_dir(home)?
         .filter_map(Result::ok)
@@ -122,6 +124,6 @@ fn package(program: &Path) -> io::Result<()> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "dwo"))
         .collect();
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    run(Command::new("llvm-dwp").args(&objects).arg("-o").arg(home.join(format!("{name}.dwp"))), home)?;
+    run(Command::new(tool).args(&objects).arg("-o").arg(home.join(format!("{name}.dwp"))), home)?;
     objects.iter().try_for_each(fs::remove_file)
 }

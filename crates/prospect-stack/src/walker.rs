@@ -98,6 +98,11 @@ impl Walker {
             plausibility.note(frames, &caller);
             if let Some(callee) = frames.last_mut() {
                 callee.cfa = caller.cfa;
+                // Nothing called a signal trampoline: the handler returns to its start, and what lies
+                // before that is another function.
+                if caller.entered == Entered::BySignal {
+                    callee.code = CodeAddress::Exact(callee.code.addr());
+                }
             }
             if frames.len() >= self.frame_limit {
                 return StackEnd::FrameLimit;

@@ -1,2 +1,4 @@
+//! libFuzzer's way into `prospect_fuzz::binary`.
 #![no_main]
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| prospect_fuzz::binary(data));

@@ -58,12 +58,17 @@ impl Gap {
     const ADOPTED: u64 = 8;
     const LONGEST: u64 = 16;
 
-    /// Starts a target with such a thread.
-    pub(super) fn start(fixture: &Fixture, args: &[&str]) -> Result<(Self, Running)> {
+    /// Starts a target with such a thread: before its other threads, or after them.
+    pub(super) fn start(fixture: &Fixture, args: &[&str], is_last: bool) -> Result<(Self, Running)> {
         let scratch = Scratch::new("gap");
         let path: &Path = &scratch.path().join("words");
         fs::write(path, vec![0; 4096])?;
-        let running = Running::start_restless(fixture.command(args).env("GAP", path));
+        let mut command = fixture.command(args);
+        command.env("GAP", path);
+        if is_last {
+            command.env("GAP_LAST", "1");
+        }
+        let running = Running::start_restless(&mut command);
         let file = OpenOptions::new().read(true).write(true).open(path).context("the gap file")?;
         Ok((Self { file, _scratch: scratch }, running))
     }

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: this tool, its peers and bare C programs on the same targets in one run.
 //!
 //! The tools take turns, so that a disturbance of the machine hits all of them. Wall time, processor time and
-//! memory are taken on a quiet target; how long the target stands still is measured by a thread inside it, in a
-//! second round. All figures are medians; what counts are the ratios of one run.
+//! memory are taken on a quiet target; how long the target stands still is measured by a running thread inside it,
+//! in a second round (a tool that stops threads one after the other holds each for less than the whole). All figures are medians; what counts are the ratios of one run.
 
 mod measure;
 mod peers;
@@ -141,31 +141,38 @@ fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Resul
             cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
             rss_mb: median(samples.iter().map(|sample| sample.rss_mb)),
         },
-        stop_ms: stops.as_ref().map(|stops| median(stops[index].iter().copied())),
+        stop_ms: stops.as_ref().map(|stops| stops[index]),
     });
     print(&figures.collect::<Vec<_>>());
     Ok(())
 }
 
-/// The longest stop of each run of each tool.
+/// The longest stop that each tool causes: the median over its runs, seen by the target's first thread or by its
+/// last, whichever stood still for longer.
 fn measure_stops(
     fixture: &Fixture,
     args: &[&str],
     meter: &Meter,
     peers: &[Peer],
     reps: usize,
-) -> Result<Vec<Vec<f64>>> {
-    let (gap, target) = Gap::start(fixture, args)?;
-    let mut stops: Vec<Vec<f64>> = peers.iter().map(|_| Vec::new()).collect();
-    for _ in 0..reps {
-        for (peer, stops) in peers.iter().zip(&mut stops) {
-            gap.reset()?;
-            if meter.run(&peer.argv(target.pid())).is_ok() {
-                stops.push(gap.longest_ms()?);
+) -> Result<Vec<f64>> {
+    let mut longest = vec![0.0_f64; peers.len()];
+    for is_last in [false, true] {
+        let (gap, target) = Gap::start(fixture, args, is_last)?;
+        let mut stops: Vec<Vec<f64>> = peers.iter().map(|_| Vec::new()).collect();
+        for _ in 0..reps {
+            for (peer, stops) in peers.iter().zip(&mut stops) {
+                gap.reset()?;
+                if meter.run(&peer.argv(target.pid())).is_ok() {
+                    stops.push(gap.longest_ms()?);
+                }
             }
         }
+        for (longest, stops) in longest.iter_mut().zip(stops) {
+            *longest = longest.max(median(stops));
+        }
     }
-    Ok(stops)
+    Ok(longest)
 }
 
 fn get(name: &str) -> Result<Fixture> {
@@ -196,5 +203,7 @@ fn print(figures: &[Figures]) {
             ratio(one.stop_ms.unwrap_or(0.0), ours.and_then(|ours| ours.stop_ms)),
         );
     }
-    println!("  (the last three: times ours)");
+    println!(
+        "  (stop: the longest time that a running thread of the target stood still; the last three: times ours)"
+    );
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     json::{self, VERSION},
-    style::{PLACE, Table, printable},
+    style::{PLACE, PLAIN, Page, Printable, Table},
 };
 
 /// What was found out.
@@ -49,29 +49,34 @@ impl Check {
 }
 
 impl Verdict {
-    fn mark(self) -> (Style, String) {
-        let (color, mark) = match self {
-            Self::Fact => return (PLACE, "-".into()),
-            Self::Good => (AnsiColor::Green, "ok"),
-            Self::Limited => (AnsiColor::Yellow, "limited"),
-            Self::Bad => (AnsiColor::Red, "no"),
-        };
-        (color.on_default(), mark.into())
+    fn mark(self) -> (Style, &'static str) {
+        match self {
+            Self::Fact => (PLACE, "-"),
+            Self::Good => (AnsiColor::Green.on_default(), "ok"),
+            Self::Limited => (AnsiColor::Yellow.on_default(), "limited"),
+            Self::Bad => (AnsiColor::Red.on_default(), "no"),
+        }
     }
 }
 
 pub(crate) fn doctor_text(report: &DoctorReport) -> std::io::Result<()> {
     let mut table = Table::indented(0);
     for check in &report.checks {
-        let plain = Style::new();
-        table.row([check.verdict.mark(), (plain, printable(&check.subject)), (plain, printable(&check.text))]);
+        let (style, mark) = check.verdict.mark();
+        table.cell(style, mark);
+        table.cell(PLAIN, Printable(&check.subject));
+        table.cell(PLAIN, Printable(&check.text));
+        table.end_row();
         if let Some(remedy) = &check.remedy {
-            table.row([(plain, String::new()), (plain, String::new()), (PLACE, format!("try: {remedy}"))]);
+            table.cell(PLAIN, "");
+            table.cell(PLAIN, "");
+            table.cell(PLACE, format_args!("try: {remedy}"));
+            table.end_row();
         }
     }
-    let mut text = String::new();
-    table.write(&mut text, 40);
-    super::print(&text)
+    let mut page = Page::new();
+    table.write(&mut page, 40);
+    page.print()
 }
 
 pub(crate) fn doctor_json(report: &DoctorReport) -> std::io::Result<()> {

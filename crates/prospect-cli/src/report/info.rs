@@ -1,8 +1,7 @@
 //! The output of `prospect info`.
 
-use std::{fmt::Write as _, path::PathBuf, time::SystemTime};
+use std::{path::PathBuf, time::SystemTime};
 
-use anstyle::Style;
 use prospect::{
     process::{Mappings, Module, ModuleKind, ProcessId, ProcessInfo, Thread, ThreadState},
     symbols::{SearchOutcome, SearchStep, Sought},
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     json::{self, Hex, VERSION},
-    style::{FUNCTION, HEADING, PLACE, Table, WARNING, printable, styled},
+    style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
 
 /// What is known of a process; a part is `None` where it was not asked for or could not be had.
@@ -37,112 +36,118 @@ pub(crate) struct ModuleReport {
 }
 
 pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
-    let mut text = String::new();
+    let mut page = Page::new();
     let info = &report.info;
-    styled(&mut text, HEADING, &format!("process {} {}\n", info.id, printable(&info.name)));
+    page.styled(HEADING, format_args!("process {} {}", info.id, Printable(&info.name)));
+    page.end_line();
     if report.show_process {
-        process_text(&mut text, report);
+        process_text(&mut page, report);
     }
     if let Some(threads) = &report.threads {
-        styled(&mut text, HEADING, &format!("\n{} threads\n", threads.len()));
-        threads_text(&mut text, threads);
+        section(&mut page, threads.len(), "thread");
+        threads_text(&mut page, threads);
     }
     if let Some(modules) = &report.modules {
-        styled(&mut text, HEADING, &format!("\n{} modules\n", modules.len()));
-        modules.iter().for_each(|module| module_text(&mut text, module));
+        section(&mut page, modules.len(), "module");
+        modules.iter().for_each(|module| module_text(&mut page, module));
     }
     if let Some(mappings) = &report.mappings {
-        styled(&mut text, HEADING, &format!("\n{} mappings\n", mappings.as_slice().len()));
-        mappings_text(&mut text, mappings);
+        section(&mut page, mappings.as_slice().len(), "mapping");
+        mappings_text(&mut page, mappings);
     }
     for missing in &report.missing {
-        styled(&mut text, WARNING, &format!("\nmissing: {}", printable(missing)));
-        text.push('\n');
+        page.end_line();
+        page.styled(WARNING, format_args!("missing: {}", Printable(missing)));
+        page.end_line();
     }
-    super::print(&text)
+    page.print()
 }
 
-fn process_text(text: &mut String, report: &InfoReport) {
+fn section(page: &mut Page, count: usize, what: &str) {
+    page.end_line();
+    page.styled(HEADING, format_args!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+    page.end_line();
+}
+
+fn process_text(page: &mut Page, report: &InfoReport) {
     let info = &report.info;
     let mut table = Table::indented(2);
-    let mut row = |name: &str, value: String| table.row([(PLACE, name.into()), (Style::new(), value)]);
     if let Some(parent) = info.parent {
-        row("parent", parent.to_string());
+        table.entry("parent", parent);
     }
     if let Some(path) = &info.executable {
-        row("executable", quoted(path));
+        table.entry("executable", quoted(path));
     }
     let arguments: Vec<String> = info.command_line.iter().map(|argument| quoted(argument)).collect();
-    row("command line", arguments.join(" "));
+    table.entry("command line", arguments.join(" "));
     if let Some(path) = &info.working_directory {
-        row("directory", quoted(path));
+        table.entry("directory", quoted(path));
     }
     if let Some(age) = info.started.and_then(|started| SystemTime::now().duration_since(started).ok()) {
-        row("started", format!("{} ago", age_text(age.as_secs())));
+        table.entry("started", format_args!("{} ago", age_text(age.as_secs())));
     }
-    row("architecture", info.arch.info().name.into());
+    table.entry("architecture", info.arch.info().name);
     if let Some(children) = report.children.as_ref().filter(|children| !children.is_empty()) {
         let children: Vec<String> = children.iter().map(ToString::to_string).collect();
-        row("children", children.join(" "));
+        table.entry("children", children.join(" "));
     }
-    table.write(text, 40);
+    table.write(page, 40);
 }
 
-fn threads_text(text: &mut String, threads: &[Thread]) {
+fn threads_text(page: &mut Page, threads: &[Thread]) {
     let mut table = Table::indented(2);
     for thread in threads {
         let cpu = thread.cpu_time.map_or_else(String::new, |time| format!("{:.2} s", time.as_secs_f64()));
-        let waits = thread.wait_channel.clone().unwrap_or_default();
-        let plain = Style::new();
-        table.row([
-            (plain, thread.id.to_string()),
-            (FUNCTION, printable(thread.name.as_deref().unwrap_or_default())),
-            (plain, thread.state.to_string()),
-            (plain, cpu),
-            (PLACE, printable(&waits)),
-            (WARNING, thread.not_stopped.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ]);
+        table.cell(PLAIN, thread.id);
+        table.cell(FUNCTION, Printable(thread.name.as_deref().unwrap_or_default()));
+        table.cell(PLAIN, thread.state);
+        table.cell(PLAIN, cpu);
+        table.cell(PLACE, Printable(thread.wait_channel.as_deref().unwrap_or_default()));
+        let reason = thread.not_stopped.as_ref().map(ToString::to_string);
+        table.cell(WARNING, Printable(reason.as_deref().unwrap_or_default()));
+        table.end_row();
     }
-    table.write(text, 40);
+    table.write(page, 40);
 }
 
-fn module_text(text: &mut String, report: &ModuleReport) {
+fn module_text(page: &mut Page, report: &ModuleReport) {
     let module = &report.module;
-    let _ = write!(text, "  ");
-    styled(text, FUNCTION, &printable(&module.path_lossy()));
-    let deleted = if module.deleted { "  (deleted)" } else { "" };
-    let _ = writeln!(text, "{deleted}");
+    page.push("  ");
+    page.styled(FUNCTION, Printable(&module.path_lossy()));
+    page.push(if module.deleted { "  (deleted)\n" } else { "\n" });
     let mut table = Table::indented(4);
-    let mut row = |name: &str, value: String| table.row([(PLACE, name.into()), (Style::new(), value)]);
-    row("range", format!("{} - {}", module.range.start, module.range.end));
-    row("load bias", format!("{:#x}", module.bias));
-    row("build-id", module.build_id.as_ref().map_or_else(|| "none".into(), ToString::to_string));
+    table.entry("range", format_args!("{} - {}", module.range.start, module.range.end));
+    table.entry("load bias", format_args!("{:#x}", module.bias));
+    match &module.build_id {
+        Some(build_id) => table.entry("build-id", build_id),
+        None => table.entry("build-id", "none"),
+    }
     match &report.debug_path {
-        Some(path) => row("debug file", path.display().to_string()),
-        None => row("debug file", "none found".into()),
+        Some(path) => table.entry("debug file", path.display()),
+        None => table.entry("debug file", "none found"),
     }
     for step in &report.searched {
-        row("looked at", format!("{} ({}: {})", step.path.display(), sought(step.what), outcome(&step.outcome)));
+        let (what, outcome) = (sought(step.what), outcome(&step.outcome));
+        table.entry("looked at", format_args!("{} ({what}: {outcome})", step.path.display()));
     }
     for problem in &report.problems {
-        row("problem", printable(problem));
+        table.entry("problem", Printable(problem));
     }
-    table.write(text, 40);
+    table.write(page, 40);
 }
 
-fn mappings_text(text: &mut String, mappings: &Mappings) {
+fn mappings_text(page: &mut Page, mappings: &Mappings) {
     for mapping in mappings {
-        let deleted = if mapping.deleted { " (deleted)" } else { "" };
-        let _ = writeln!(
-            text,
-            "  {:016x}-{:016x} {} {:>10} {:>8x}  {}{deleted}",
+        page.push(format_args!(
+            "  {:016x}-{:016x} {} {:>10} {:>8x}  {}{}\n",
             mapping.range.start.0,
             mapping.range.end.0,
             mapping.permissions,
             size_text(mapping.bytes()),
             mapping.offset,
-            printable(&String::from_utf8_lossy(&mapping.name)),
-        );
+            Printable(&String::from_utf8_lossy(&mapping.name)),
+            if mapping.deleted { " (deleted)" } else { "" },
+        ));
     }
 }
 

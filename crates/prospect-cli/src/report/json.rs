@@ -1,7 +1,7 @@
 //! The JSON of `prospect stack`. Its schema is documented in docs/json.md: what is there only grows within
 //! a version.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write as _};
 
 use prospect::{
     Call, ThreadStack,
@@ -118,9 +118,11 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
 
 /// Prints a value as one line.
 pub(crate) fn print(value: &impl Serialize) -> std::io::Result<()> {
-    let mut text = serde_json::to_string(value)?;
-    text.push('\n');
-    super::print(&text)
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    let mut output = std::io::stdout().lock();
+    output.write_all(&text)?;
+    output.flush()
 }
 
 impl<'a> Thread<'a> {

@@ -7,10 +7,7 @@ mod merge;
 mod style;
 mod text;
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use prospect::{Mode, ThreadStack, process::ProcessInfo};
 
@@ -46,21 +43,6 @@ impl StackReport {
     pub(crate) fn is_complete(&self) -> bool {
         !self.late && self.threads.iter().all(ThreadStack::is_complete)
     }
-}
-
-/// Writes text with styles to stdout, which leaves them out where they are not wanted (no terminal,
-/// `NO_COLOR`).
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let output = io::stdout();
-    let colourful = anstream::AutoStream::choice(&output) != anstream::ColorChoice::Never;
-    let mut output = output.lock();
-    // As a whole: a stream that takes styles out piece by piece makes a system call for each.
-    if colourful {
-        output.write_all(text.as_bytes())?;
-    } else {
-        output.write_all(anstream::adapter::strip_str(text).to_string().as_bytes())?;
-    }
-    output.flush()
 }
 
 /// Milliseconds with three digits: microseconds are what a pause is measured in.

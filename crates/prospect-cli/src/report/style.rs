@@ -1,72 +1,163 @@
-//! Colours, and text in columns.
+//! Text with colours, and text in columns.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
 
 use anstyle::{AnsiColor, Style};
 
+pub(crate) const PLAIN: Style = Style::new();
 pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) const FUNCTION: Style = AnsiColor::Cyan.on_default();
 pub(crate) const PLACE: Style = Style::new().dimmed();
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
 
+/// Output that is made up as a whole before it is written. Styles are left out where they are not wanted: no
+/// terminal, or `NO_COLOR`.
+#[derive(Debug)]
+pub(crate) struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    /// An empty page for stdout.
+    pub(crate) fn new() -> Self {
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        Self { text: String::new(), colour: choice != anstream::ColorChoice::Never }
+    }
+
+    /// Appends words in a style.
+    pub(crate) fn styled(&mut self, style: Style, words: impl fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = if self.colour {
+            write!(self.text, "{style}{words}{style:#}")
+        } else {
+            write!(self.text, "{words}")
+        };
+    }
+
+    /// Appends words.
+    pub(crate) fn push(&mut self, words: impl fmt::Display) {
+        let _ = write!(self.text, "{words}");
+    }
+
+    /// Ends a line.
+    pub(crate) fn end_line(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn spaces(&mut self, count: usize) {
+        self.text.extend(std::iter::repeat_n(' ', count));
+    }
+
+    /// Writes the page to stdout.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        output.write_all(self.text.as_bytes())?;
+        output.flush()
+    }
+}
+
 /// Rows whose cells stand below each other.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    rows: Vec<Vec<(Style, String)>>,
+    /// The words of all cells.
+    words: String,
+    cells: Vec<Cell>,
+    /// Where each row ends in `cells`.
+    rows: Vec<usize>,
     indent: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    style: Style,
+    /// Where its words end; they begin where those of the cell before it do.
+    end: usize,
+    width: usize,
 }
 
 impl Table {
     /// A table that stands `indent` columns to the right.
     pub(crate) fn indented(indent: usize) -> Self {
-        Self { rows: Vec::new(), indent }
+        Self { indent, ..Self::default() }
     }
 
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (Style, String)>) {
-        self.rows.push(cells.into_iter().collect());
+    /// Adds a cell to the last row.
+    pub(crate) fn cell(&mut self, style: Style, words: impl fmt::Display) {
+        let start = self.words.len();
+        let _ = write!(self.words, "{words}");
+        let words = &self.words[start..];
+        let width = if words.is_ascii() { words.len() } else { words.chars().count() };
+        self.cells.push(Cell { style, end: self.words.len(), width });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Ends the last row.
+    pub(crate) fn end_row(&mut self) {
+        self.rows.push(self.cells.len());
+    }
+
+    /// Adds a row of two cells: the name of a thing, and the thing.
+    pub(crate) fn entry(&mut self, name: &str, value: impl fmt::Display) {
+        self.cell(PLACE, name);
+        self.cell(PLAIN, value);
+        self.end_row();
     }
 
     /// Writes the rows; no cell is made wider than `widest`, so that one long name does not push all
     /// others away.
-    pub(crate) fn write(&self, text: &mut String, widest: usize) {
+    pub(crate) fn write(&self, page: &mut Page, widest: usize) {
         let mut widths: Vec<usize> = Vec::new();
-        for row in &self.rows {
+        let mut start = 0;
+        for end in &self.rows {
+            let row = &self.cells[start..*end];
             widths.resize(widths.len().max(row.len()), 0);
-            for (width, (_, cell)) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count().min(widest));
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width.min(widest));
             }
+            start = *end;
         }
-        for row in &self.rows {
-            let _ = write!(text, "{:1$}", "", self.indent);
-            let last = row.iter().rposition(|(_, cell)| !cell.is_empty()).unwrap_or(0);
-            for (index, (style, cell)) in row.iter().enumerate().take(last + 1) {
-                styled(text, *style, cell);
+        let (mut start, mut word) = (0, 0);
+        for end in &self.rows {
+            let row = &self.cells[start..*end];
+            let last = row.iter().rposition(|cell| cell.width > 0).unwrap_or(0);
+            page.spaces(self.indent);
+            for (index, cell) in row.iter().enumerate() {
+                let words = &self.words[word..cell.end];
+                word = cell.end;
+                if !words.is_empty() {
+                    page.styled(cell.style, words);
+                }
                 if index < last {
-                    let gap = widths[index].saturating_sub(cell.chars().count()) + 2;
-                    let _ = write!(text, "{:gap$}", "");
+                    page.spaces(widths[index].saturating_sub(cell.width) + 2);
                 }
             }
-            text.push('\n');
+            page.end_line();
+            start = *end;
         }
     }
 }
 
-/// Appends `words` in a style.
-pub(crate) fn styled(text: &mut String, style: Style, words: &str) {
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{style}{words}{style:#}");
+/// Text of a target, made harmless for a terminal: control characters are shown, not obeyed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return f.write_str(self.0);
+        }
+        self.0.chars().try_for_each(|letter| {
+            if is_harmless(letter) { f.write_char(letter) } else { write!(f, "{}", letter.escape_default()) }
+        })
+    }
 }
 
-/// Text of a target, made harmless for a terminal: control characters are shown, not obeyed.
-pub(crate) fn printable(words: &str) -> String {
-    let escape = |letter: char| -> String {
-        if letter.is_control() { letter.escape_default().collect() } else { letter.into() }
-    };
-    if words.chars().any(char::is_control) { words.chars().map(escape).collect() } else { words.to_owned() }
+/// Neither a control character, nor one that turns the direction of the text around it.
+fn is_harmless(letter: char) -> bool {
+    !(letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
 #[cfg(test)]
@@ -76,18 +167,21 @@ mod tests {
     #[test]
     fn cells_stand_below_each_other_but_for_overlong_ones() {
         let mut table = Table::indented(1);
-        let plain = Style::new();
-        for words in ["a b", "long c", "extremely d"] {
-            table.row(words.split(' ').map(|word| (plain, word.to_owned())));
+        for words in ["a b", "long c", "extremely d", "ü e", "f"] {
+            words.split(' ').for_each(|word| table.cell(HEADING, word));
+            table.end_row();
         }
-        let mut text = String::new();
-        table.write(&mut text, 6);
-        let text = anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(text, " a     b\n long  c\n extremely  d\n");
+        let mut page = Page { text: String::new(), colour: false };
+        table.write(&mut page, 6);
+        assert_eq!(page.text, " a     b\n long  c\n extremely  d\n ü     e\n f\n");
+        let mut page = Page { text: String::new(), colour: true };
+        table.write(&mut page, 6);
+        assert!(page.text.starts_with(" \u{1b}[1ma\u{1b}[0m     \u{1b}[1mb\u{1b}[0m\n"), "{:?}", page.text);
     }
 
     #[test]
     fn escape_sequences_of_a_target_are_shown_and_not_obeyed() {
-        assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
+        assert_eq!(Printable("a\u{1b}[31mb\nc").to_string(), "a\\u{1b}[31mb\\nc");
+        assert_eq!(Printable("ü\u{202e}x").to_string(), "ü\\u{202e}x");
     }
 }

@@ -1,17 +1,12 @@
 //! The text of `prospect stack`, for people.
 
-use std::fmt::Write as _;
+use std::fmt;
 
-use anstyle::Style;
-use prospect::{
-    Call, Mode, ThreadStack,
-    process::Registers,
-    stack::Trust,
-};
+use prospect::{Call, Mode, ThreadStack, process::Registers, stack::Trust};
 
 use super::{
     Layout, StackReport, merge, milliseconds,
-    style::{FUNCTION, HEADING, PLACE, Table, WARNING, printable, styled},
+    style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
 
 /// A function name that is longer does not push the places of all others to the right.
@@ -19,135 +14,160 @@ const WIDEST: usize = 48;
 
 /// Prints a report.
 pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Result<()> {
-    let mut text = String::new();
-    heading(&mut text, report);
+    let mut page = Page::new();
+    heading(&mut page, report);
     for warning in &report.warnings {
-        styled(&mut text, WARNING, &format!("warning: {}", printable(warning)));
-        text.push('\n');
+        page.styled(WARNING, format_args!("warning: {}", Printable(warning)));
+        page.end_line();
     }
     if layout.merge {
         for group in merge::groups(&report.threads) {
-            text.push('\n');
             let count = group.len();
-            let label = format!("{count} thread{}", if count == 1 { "" } else { "s" });
-            styled(&mut text, HEADING, &label);
-            let names: Vec<String> = group.iter().map(|thread| thread_label(thread)).collect();
-            let _ = writeln!(text, ": {}", names.join(", "));
-            stack(&mut text, group[0], layout);
+            page.end_line();
+            page.styled(HEADING, format_args!("{count} thread{}", plural(count)));
+            for (index, thread) in group.iter().enumerate() {
+                page.push(if index == 0 { ": " } else { ", " });
+                page.push(Label(thread));
+            }
+            page.end_line();
+            stack(&mut page, group[0], layout);
         }
     } else {
         for thread in &report.threads {
-            text.push('\n');
-            styled(&mut text, HEADING, &format!("thread {}", thread_label(thread)));
-            let _ = writeln!(text, " {}", thread.thread.state);
+            page.end_line();
+            page.styled(HEADING, format_args!("thread {}", Label(thread)));
+            page.push(format_args!(" {}\n", thread.thread.state));
             if let Some(registers) = thread.registers.as_ref().filter(|_| layout.registers) {
-                register_table(&mut text, registers);
+                register_table(&mut page, registers);
             }
-            stack(&mut text, thread, layout);
+            stack(&mut page, thread, layout);
         }
     }
-    super::print(&text)
+    page.print()
 }
 
-fn heading(text: &mut String, report: &StackReport) {
+fn heading(page: &mut Page, report: &StackReport) {
     let target = &report.target;
-    styled(text, HEADING, &format!("process {} {}", target.id, printable(&target.name)));
+    page.styled(HEADING, format_args!("process {} {}", target.id, Printable(&target.name)));
     if let Some(path) = &target.executable {
-        let _ = write!(text, "  {}", printable(&String::from_utf8_lossy(path)));
+        page.push(format_args!("  {}", Printable(&String::from_utf8_lossy(path))));
     }
-    let _ = write!(text, "  {}", target.arch.info().name);
     let count = report.threads.len();
-    let _ = write!(text, "  {count} thread{}  ", if count == 1 { "" } else { "s" });
+    page.push(format_args!("  {}  {count} thread{}  ", target.arch.info().name, plural(count)));
     match (report.mode, report.pause) {
-        (Mode::NoStop, _) => styled(text, WARNING, "not stopped: each thread is seen at another moment"),
-        (_, Some(pause)) => {
-            let _ = write!(text, "stopped for {:.3} ms", milliseconds(pause));
-        }
+        (Mode::NoStop, _) => page.styled(WARNING, "not stopped: each thread is seen at another moment"),
+        (_, Some(pause)) => page.push(format_args!("stopped for {:.3} ms", milliseconds(pause))),
         (_, None) => {}
     }
-    text.push('\n');
+    page.end_line();
 }
 
-fn thread_label(thread: &ThreadStack) -> String {
-    match &thread.thread.name {
-        Some(name) => format!("{} \"{}\"", thread.thread.id, printable(name)),
-        None => thread.thread.id.to_string(),
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// A thread's number and name.
+struct Label<'a>(&'a ThreadStack);
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let thread = &self.0.thread;
+        write!(f, "{}", thread.id)?;
+        thread.name.as_ref().map_or(Ok(()), |name| write!(f, " \"{}\"", Printable(name)))
     }
 }
 
-fn stack(text: &mut String, thread: &ThreadStack, layout: Layout) {
+fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
     if let Some(reason) = &thread.thread.not_stopped {
-        styled(text, WARNING, &format!("  {reason}"));
-        text.push('\n');
+        page.styled(WARNING, format_args!("  {reason}"));
+        page.end_line();
         for (what, fact) in
             [("wait channel", &thread.thread.wait_channel), ("system call", &thread.thread.syscall)]
         {
             if let Some(fact) = fact {
-                let _ = writeln!(text, "  {what}: {}", printable(fact));
+                page.push(format_args!("  {what}: {}\n", Printable(fact)));
             }
         }
     }
     let mut table = Table::indented(2);
     for (number, call) in thread.calls().enumerate() {
-        let mut cells = vec![(Style::new(), format!("#{number}"))];
+        table.cell(PLAIN, format_args!("#{number}"));
         if layout.addresses {
             let digits = usize::from(call.frame.registers.arch().info().word_bytes) * 2;
-            cells.push((PLACE, format!("0x{:0digits$x}", call.frame.code.addr().0)));
+            table.cell(PLACE, format_args!("0x{:0digits$x}", call.frame.code.addr().0));
         }
-        cells.extend([(FUNCTION, function(&call)), (PLACE, place(&call)), (WARNING, remark(&call))]);
-        table.row(cells);
+        table.cell(FUNCTION, Function(&call));
+        table.cell(PLACE, Place(&call));
+        table.cell(WARNING, Remark(&call));
+        table.end_row();
     }
-    table.write(text, WIDEST);
+    table.write(page, WIDEST);
     if let Some(end) = thread.end().filter(|end| !end.is_complete()) {
-        styled(text, WARNING, &format!("  the walk ended here: {}", printable(&end.to_string())));
-        text.push('\n');
+        page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&end.to_string())));
+        page.end_line();
     }
 }
 
-fn function(call: &Call<'_>) -> String {
-    match (call.function, call.module) {
-        (Some(name), _) => printable(name),
-        (None, Some(module)) => format!("{}+{:#x}", printable(file_name(&module.path)), module.offset.0),
-        (None, None) => format!("{}", call.frame.code.addr()),
-    }
-}
+/// The name of a function, or what there is instead of one.
+struct Function<'a>(&'a Call<'a>);
 
-/// The source line; without one, the module.
-fn place(call: &Call<'_>) -> String {
-    let mut place = match (call.file, call.module, call.function) {
-        (Some(file), ..) => printable(file),
-        (None, Some(module), Some(_)) => {
-            return format!("{}+{:#x}", printable(file_name(&module.path)), module.offset.0);
+impl fmt::Display for Function<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.function, self.0.module) {
+            (Some(name), _) => fmt::Display::fmt(&Printable(name), f),
+            (None, Some(_)) => offset(self.0, f),
+            (None, None) => fmt::Display::fmt(&self.0.frame.code.addr(), f),
         }
-        (None, Some(module), None) => return printable(&module.path),
-        (None, None, _) => return "in no module".into(),
-    };
-    for number in [call.line, call.column].into_iter().map_while(|number| number) {
-        let _ = write!(place, ":{number}");
     }
-    place
 }
 
-fn remark(call: &Call<'_>) -> String {
-    let mut remarks = Vec::new();
-    if call.inlined {
-        remarks.push("inlined".to_owned());
+/// The source line; without one, the place in the module.
+struct Place<'a>(&'a Call<'a>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.file, self.0.module, self.0.function) {
+            (Some(file), ..) => {
+                fmt::Display::fmt(&Printable(file), f)?;
+                let numbers = [self.0.line, self.0.column].into_iter().map_while(|number| number);
+                numbers.into_iter().try_for_each(|number| write!(f, ":{number}"))
+            }
+            (None, Some(_), Some(_)) => offset(self.0, f),
+            (None, Some(module), None) => fmt::Display::fmt(&Printable(&module.path), f),
+            (None, None, _) => f.write_str("in no module"),
+        }
     }
-    if !matches!(call.frame.trust, Trust::CallFrameInfo | Trust::Given) {
-        remarks.push(format!("by {}", call.frame.trust));
-    }
-    if remarks.is_empty() { String::new() } else { format!("[{}]", remarks.join(", ")) }
 }
 
-fn register_table(text: &mut String, registers: &Registers) {
-    let digits = usize::from(registers.arch().info().word_bytes) * 2;
-    let cells: Vec<String> =
-        registers.known().map(|(info, value)| format!("{:>8} 0x{value:0digits$x}", info.name)).collect();
-    for row in cells.chunks(4) {
-        let _ = writeln!(text, "{}", row.join(" "));
-    }
+fn offset(call: &Call<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(module) = call.module else { return Ok(()) };
+    write!(f, "{}+{:#x}", Printable(file_name(&module.path)), module.offset.0)
 }
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// What a reader should know of a frame: nothing, mostly.
+struct Remark<'a>(&'a Call<'a>);
+
+impl fmt::Display for Remark<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trust = self.0.frame.trust;
+        match (self.0.inlined, matches!(trust, Trust::CallFrameInfo | Trust::Given)) {
+            (false, true) => Ok(()),
+            (true, true) => f.write_str("[inlined]"),
+            (false, false) => write!(f, "[by {trust}]"),
+            (true, false) => write!(f, "[inlined, by {trust}]"),
+        }
+    }
+}
+
+fn register_table(page: &mut Page, registers: &Registers) {
+    let digits = usize::from(registers.arch().info().word_bytes) * 2;
+    for (index, (info, value)) in registers.known().enumerate() {
+        let end = if index % 4 == 3 { "\n" } else { " " };
+        page.push(format_args!("{:>8} 0x{value:0digits$x}{end}", info.name));
+    }
+    page.end_line();
 }

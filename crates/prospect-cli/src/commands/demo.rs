@@ -86,7 +86,7 @@ fn compute(seed: u64) {
     let mut value = seed;
     loop {
         value = black_box(mix(value));
-        if value % 512 == 0 {
+        if value.is_multiple_of(512) {
             thread::sleep(Duration::from_millis(1));
         }
     }

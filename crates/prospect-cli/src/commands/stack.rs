@@ -115,6 +115,7 @@ impl Look {
     /// Looks at one process. When the time is over, what there is of it is printed, and `others` are looked
     /// at, by another thread.
     fn one(self: &Arc<Self>, process: ProcessId, others: &[ProcessId]) -> Result {
+        let others_are_none = others.is_empty();
         let (look, others) = (self.clone(), others.to_vec());
         let late = move |walked| {
             look.add(look.late(process, walked));
@@ -129,7 +130,12 @@ impl Look {
         report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
         report.warnings = warnings;
         report.pause = report.pause.or(pause);
-        self.print(&report)
+        let result = self.print(&report);
+        if others_are_none {
+            // Taking thousands of frames apart takes longer than the end of the program does.
+            std::mem::forget(report);
+        }
+        result
     }
 
     /// Notes the stacks as soon as they are walked, and returns their names.

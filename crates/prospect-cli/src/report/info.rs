@@ -123,6 +123,7 @@ fn module_text(page: &mut Page, report: &ModuleReport) {
         None => table.entry("build-id", "none"),
     }
     match &report.debug_path {
+        Some(path) if own_file(report) == Some(path) => table.entry("debug file", "the file itself"),
         Some(path) => table.entry("debug file", path.display()),
         None => table.entry("debug file", "none found"),
     }
@@ -134,6 +135,12 @@ fn module_text(page: &mut Page, report: &ModuleReport) {
         table.entry("problem", Printable(problem));
     }
     table.write(page, 40);
+}
+
+/// The file that was taken for the module's own.
+fn own_file(report: &ModuleReport) -> Option<&PathBuf> {
+    let own = |step: &&SearchStep| step.what == Sought::Binary && step.outcome.is_found();
+    report.searched.iter().find(own).map(|step| &step.path)
 }
 
 fn mappings_text(page: &mut Page, mappings: &Mappings) {

@@ -13,6 +13,8 @@ use std::{
     collections::HashSet,
     io,
     marker::PhantomData,
+    num::NonZero,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +32,9 @@ const GRACE: Duration = Duration::from_millis(10);
 /// How long threads that have not stopped yet are looked at again and again: on another processor they need a few
 /// microseconds. After that they may need ours.
 const IMPATIENCE: Duration = Duration::from_micros(40);
+
+/// The facts of so many threads take longer than starting a thread does.
+const WORTH_A_THREAD: usize = 50;
 
 /// The longest sleep between two looks at threads that have not stopped yet.
 const LONGEST_SLEEP: Duration = Duration::from_micros(500);
@@ -120,15 +125,14 @@ impl Attachment {
     fn hold(&mut self, tasks: &TaskDirectory, new: &[ThreadId], first_round: bool) -> Result<(), LiveError> {
         let start = self.threads.len();
         let mut refused = None;
-        for id in new {
-            // One that is gone by now is not a thread of this process any more.
-            let Ok(ThreadFacts { thread, .. }) = tasks.thread(*id) else { continue };
+        for ThreadFacts { thread, .. } in facts(tasks, new) {
+            let id = thread.id;
             let mut held = HeldThread { thread, registers: None, hold: Hold::Not };
             if held.thread.not_stopped.is_none() {
-                match ptrace::seize(*id) {
+                match ptrace::seize(id) {
                     Ok(()) => held.hold = Hold::Seized,
                     Err(error) => {
-                        let Ok(facts) = tasks.thread_in_detail(*id) else { continue };
+                        let Ok(facts) = tasks.thread_in_detail(id) else { continue };
                         held.thread = facts.thread;
                         if let Some(error) = why_not_seized(&mut held.thread, error) {
                             refused.get_or_insert(error);
@@ -190,7 +194,7 @@ impl Attachment {
             if !in_grace || !in_time {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], tasks, in_time));
             }
-            std::thread::sleep(sleep);
+            thread::sleep(sleep);
             sleep = (sleep * 2).min(LONGEST_SLEEP);
         }
     }
@@ -232,6 +236,23 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         self.detach_all();
     }
+}
+
+/// What is known of threads, without those that are gone by now: they are not threads of this process any more.
+/// The kernel takes microseconds for each, so that many are shared out over the processors.
+fn facts(tasks: &TaskDirectory, threads: &[ThreadId]) -> Vec<ThreadFacts> {
+    let of = |part: &[ThreadId]| part.iter().filter_map(|id| tasks.thread(*id).ok()).collect::<Vec<_>>();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(threads.len() / WORTH_A_THREAD);
+    if workers < 2 {
+        return of(threads);
+    }
+    let (own, others) = threads.split_at(threads.len().div_ceil(workers));
+    thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(own.len()).map(|part| scope.spawn(|| of(part))).collect();
+        let mut all = of(own);
+        others.into_iter().for_each(|worker| all.extend(worker.join().unwrap_or_default()));
+        all
+    })
 }
 
 /// Says in `thread` why it could not be seized, and returns the error where that is a refusal.

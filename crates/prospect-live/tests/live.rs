@@ -5,9 +5,7 @@
 use std::{process::Command, thread, time::Duration};
 
 use prospect_live::{LiveError, LiveProcess};
-use prospect_process::{
-    FreezePlan, Memory as _, NoRegisters, Process as _, ProcessId, ThreadId, ThreadState,
-};
+use prospect_process::{FreezePlan, NoRegisters, Process as _, ProcessId, ThreadId, ThreadState};
 use prospect_testing::{Heartbeat, Running, Signal, fixture, require, send, states, tasks, tracer};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -128,7 +126,7 @@ fn a_glance_stops_nothing() {
         assert!(registers.pc().is_some() && registers.sp().is_some());
         assert!(registers.known().count() == 2);
     }
-    let spin = Running::start(&mut Command::new("sh").args(["-c", "echo READY; while :; do :; done"]));
+    let spin = Running::start(Command::new("sh").args(["-c", "echo READY; while :; do :; done"]));
     let glance = open(&spin).glance(&FreezePlan::stacks()).unwrap();
     assert_eq!(glance.threads()[0].not_stopped, Some(NoRegisters::Running));
 }
@@ -148,7 +146,7 @@ fn nobody_stops_oneself_or_what_is_not_there() {
 #[test]
 fn children_are_found_with_theirs() {
     let family =
-        Running::start(&mut Command::new("sh").args(["-c", "sh -c 'echo READY; sleep 100; :' & wait; :"]));
+        Running::start(Command::new("sh").args(["-c", "sh -c 'echo READY; sleep 100; :' & wait; :"]));
     let live = open(&family);
     let all = live.descendants(100).unwrap();
     assert!(all.iter().any(|child| child.parent == ProcessId(family.pid())), "{all:?}");

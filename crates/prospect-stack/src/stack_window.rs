@@ -52,7 +52,8 @@ impl StackBuffer {
 
     /// `memory`, with this block of it at hand.
     pub(crate) fn over<'a>(&'a self, memory: &'a dyn Memory) -> StackWindow<'a> {
-        let bytes = if self.bytes.is_empty() { memory.at_hand(self.start).unwrap_or_default() } else { &self.bytes };
+        let bytes =
+            if self.bytes.is_empty() { memory.at_hand(self.start).unwrap_or_default() } else { &self.bytes };
         StackWindow { bytes, start: self.start, memory }
     }
 }

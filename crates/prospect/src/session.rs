@@ -1,12 +1,6 @@
 //! What was opened.
 
-use std::{
-    collections::HashMap,
-    num::NonZero,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZero, sync::Arc, thread, time::Duration};
 
 use prospect_live::Stopped;
 use prospect_process::{Addr, FrozenProcess, Process, Thread, ThreadId};
@@ -149,9 +143,7 @@ impl Session {
         let context = StepContext::new(self.process(), &self.binaries);
         let walk_part = |part: &[&Thread]| {
             let mut walker = Walker::new(context.arch).frame_limit(self.frame_limit);
-            let walk = |thread: &&Thread| {
-                Some(walker.walk(&self.process().registers(thread.id)?, &context))
-            };
+            let walk = |thread: &&Thread| Some(walker.walk(&self.process().registers(thread.id)?, &context));
             part.iter().map(walk).collect::<Vec<_>>()
         };
         let workers = thread::available_parallelism().map_or(1, NonZero::get);

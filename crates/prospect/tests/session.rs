@@ -27,6 +27,8 @@ fn every_mode_sees_the_same_stack() {
     let held = functions(&deep(&running, Mode::Hold));
     assert_eq!(frozen, held);
     assert_eq!(frozen.iter().filter(|name| ["f0", "f1", "f2", "f3"].contains(&name.as_str())).count(), 40);
+    // What was held is running until it waits again.
+    running.settle();
     assert_eq!(functions(&deep(&running, Mode::NoStop)), frozen);
 }
 
@@ -51,9 +53,10 @@ fn an_address_is_named() {
     let session = prospect::open(running.pid()).unwrap();
     let thread = session.process().threads()[0].id;
     let stack = session.walk(thread).unwrap();
-    let caller = stack.frames.iter().map(|frame| session.resolve(frame.for_lookup())).find(|resolved| {
-        resolved.frames.last().is_some_and(|frame| frame.function.as_deref() == Some("f0"))
-    });
+    let caller =
+        stack.frames.iter().map(|frame| session.resolve(frame.for_lookup())).find(|resolved| {
+            resolved.frames.last().is_some_and(|frame| frame.function.as_deref() == Some("f0"))
+        });
     let caller = caller.unwrap();
     let place = caller.frames.last().unwrap();
     assert!(place.file.as_deref().unwrap().ends_with("deep.c"), "{place:?}");

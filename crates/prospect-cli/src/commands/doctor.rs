@@ -99,7 +99,8 @@ fn memory_access() -> Check {
     let word = 0x5072_6f73_7065_6374_u64;
     let mut copy = [0; 8];
     let own = LiveMemory::new(ProcessId(std::process::id()));
-    let works = own.read(Addr((&raw const word).addr() as u64), &mut copy).is_ok() && copy == word.to_ne_bytes();
+    let works =
+        own.read(Addr((&raw const word).addr() as u64), &mut copy).is_ok() && copy == word.to_ne_bytes();
     let (verdict, text) =
         if works { (Verdict::Good, "works") } else { (Verdict::Bad, "does not work: no memory can be read") };
     Check::new("process_vm_readv", verdict, text)

@@ -78,7 +78,11 @@ fn look(args: &Args, id: ProcessId) -> Result {
 }
 
 /// What could be had; what could not is noted, and the rest is shown all the same.
-fn keep<T>(part: Option<std::result::Result<T, LiveError>>, name: &str, missing: &mut Vec<String>) -> Option<T> {
+fn keep<T>(
+    part: Option<std::result::Result<T, LiveError>>,
+    name: &str,
+    missing: &mut Vec<String>,
+) -> Option<T> {
     part?.map_err(|error| missing.push(format!("{name}: {error}"))).ok()
 }
 

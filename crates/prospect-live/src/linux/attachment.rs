@@ -18,7 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prospect_process::{Arch, FrozenThread, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState};
+use prospect_process::{
+    Arch, FrozenThread, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState,
+};
 
 use super::{
     LiveError,

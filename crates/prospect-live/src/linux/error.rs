@@ -51,9 +51,10 @@ struct Refusal<'a> {
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} may not be traced", self.process)?;
-        self.obstacles.iter().enumerate().try_for_each(|(index, obstacle)| {
-            write!(f, "{} {obstacle}", if index == 0 { ":" } else { ";" })
-        })
+        self.obstacles
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, obstacle)| write!(f, "{} {obstacle}", if index == 0 { ":" } else { ";" }))
     }
 }
 

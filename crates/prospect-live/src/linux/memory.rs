@@ -5,10 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use prospect_process::{
-    Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable,
-    memory::ReadRequest,
-};
+use prospect_process::{Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable, memory::ReadRequest};
 
 use super::{procfs, ptrace};
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use prospect_process::{
-    FreezePlan, FrozenProcess, FrozenThread, Mappings, NoRegisters, ProcessId, ProcessInfo, Registers, Thread, ThreadId,
-    capture_stacks,
+    FreezePlan, FrozenProcess, FrozenThread, Mappings, NoRegisters, ProcessId, ProcessInfo, Registers,
+    Thread, ThreadId, capture_stacks,
 };
 
 use super::{
@@ -162,7 +162,8 @@ impl LiveProcess {
         copy: prospect_process::CapturedMemory,
         mappings: Mappings,
     ) -> FrozenProcess {
-        let info = ProcessInfo { arch: running_arch(&threads).unwrap_or(self.info.arch), ..self.info.clone() };
+        let info =
+            ProcessInfo { arch: running_arch(&threads).unwrap_or(self.info.arch), ..self.info.clone() };
         let rest = LiveMemory::new(info.id);
         FrozenProcess::new(info, threads, copy, mappings).over(Box::new(rest))
     }

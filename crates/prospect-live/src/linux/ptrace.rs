@@ -59,10 +59,7 @@ pub(crate) fn detach(thread: ThreadId, signal: i32) -> io::Result<()> {
 
 /// Copies the general registers of a stopped thread (`NT_PRSTATUS`) and returns how many bytes they
 /// take: that says which architecture the thread runs as.
-pub(crate) fn register_set(
-    thread: ThreadId,
-    buffer: &mut [u8; REGISTER_SET_BYTES],
-) -> io::Result<usize> {
+pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTES]) -> io::Result<usize> {
     let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: `vector` describes `buffer`, which outlives the call and is written within its length.
     let result = unsafe {

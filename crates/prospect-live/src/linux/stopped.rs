@@ -11,7 +11,10 @@ use prospect_process::{
     ThreadId,
 };
 
-use super::{LiveError, LiveMemory, tracer::{Stop, Tracer}};
+use super::{
+    LiveError, LiveMemory,
+    tracer::{Stop, Tracer},
+};
 
 /// A process, or one thread of it, that stands still for as long as this or a clone of it lives.
 ///

@@ -13,12 +13,7 @@ use std::{
 
 use prospect_process::{FrozenThread, Mappings, ProcessId, ThreadId};
 
-use super::{
-    LiveError,
-    attachment::Attachment,
-    procfs::RepeatedMap,
-    ptrace,
-};
+use super::{LiveError, attachment::Attachment, procfs::RepeatedMap, ptrace};
 
 /// What a stop found.
 pub(crate) struct Stop {

@@ -1,17 +1,43 @@
 //! The bytes of a file.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     ops::{Deref, Range},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
 /// A file's bytes: mapped from it, or owned (what a compressed section or a process's memory held).
 #[derive(Debug)]
 pub(crate) enum FileBytes {
-    Mapped(memmap2::Mmap),
+    Mapped(memmap2::Mmap, FileStamp),
     Owned(Vec<u8>),
+}
+
+/// What tells a file from all others of this machine, and from itself before it was changed: the system
+/// says it, so that whoever made the file's bytes cannot make it up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct FileStamp {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) length: u64,
+    /// Seconds and nanoseconds since 1970, as for `changed`.
+    pub(crate) modified: (i64, i64),
+    /// When it was last changed in any way. Users cannot set this one.
+    pub(crate) changed: (i64, i64),
+}
+
+impl FileStamp {
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 impl FileBytes {
@@ -22,21 +48,30 @@ impl FileBytes {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
+        let metadata = file.metadata()?;
+        if metadata.len() == 0 {
             return Ok(Self::Owned(Vec::new()));
         }
         #[expect(unsafe_code, reason = "a file is mapped here and nowhere else")]
         // SAFETY: the mapping is private and only read. Bytes that another process writes meanwhile may
         // change under us: every reader checks what it reads at the time that it reads it.
         let map = unsafe { memmap2::Mmap::map(&file) }?;
-        Ok(Self::Mapped(map))
+        Ok(Self::Mapped(map, FileStamp::new(&metadata)))
+    }
+
+    /// What tells the file from others; `None` for bytes that are no file's.
+    pub(crate) fn stamp(&self) -> Option<FileStamp> {
+        match self {
+            Self::Mapped(_, stamp) => Some(*stamp),
+            Self::Owned(_) => None,
+        }
     }
 
     /// Gives the pages that lie wholly in `range` back: they are read from the file again when they
     /// are needed again.
     pub(crate) fn release(&self, range: Range<usize>) {
         const PAGE: usize = 4096;
-        let Self::Mapped(map) = self else { return };
+        let Self::Mapped(map, _) = self else { return };
         let (start, end) = (range.start.next_multiple_of(PAGE), range.end.min(map.len()) / PAGE * PAGE);
         if start < end {
             #[expect(unsafe_code, reason = "a mapping of a file, private and unchanged")]
@@ -53,7 +88,7 @@ impl Deref for FileBytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Mapped(map, _) => map,
             Self::Owned(bytes) => bytes,
         }
     }

@@ -1,8 +1,13 @@
 //! The memory of a live process.
 
 use std::{
+    fs::File,
     io,
-    sync::atomic::{AtomicU32, Ordering},
+    os::unix::fs::FileExt as _,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use prospect_process::{Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable, memory::ReadRequest};
@@ -17,13 +22,16 @@ pub struct LiveMemory {
     /// The thread through which it is read. When the first thread of a process has ended, the memory is
     /// reached through any other.
     thread: AtomicU32,
+    /// `/proc/PID/mem`, for systems that forbid the system call and not the file (a seccomp filter, a kernel without
+    /// `CONFIG_CROSS_MEMORY_ATTACH`).
+    file: OnceLock<Option<File>>,
 }
 
 impl LiveMemory {
     /// The memory of a process, which need not be stopped.
     #[must_use]
     pub fn new(process: ProcessId) -> Self {
-        Self { process, thread: AtomicU32::new(process.0) }
+        Self { process, thread: AtomicU32::new(process.0), file: OnceLock::new() }
     }
 
     fn thread(&self) -> ThreadId {
@@ -52,13 +60,31 @@ impl LiveMemory {
     }
 }
 
+impl LiveMemory {
+    fn read_call(&self, at: Addr, buffer: &mut [u8]) -> io::Result<usize> {
+        self.through_a_live_thread(|thread| ptrace::read_memory_at(thread, at.0, buffer))
+    }
+
+    /// The same through the file. The kernel reads from it what the call may not: pages that the process
+    /// itself cannot read.
+    fn read_file(&self, at: Addr, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let path = || format!("/proc/{}/mem", procfs::memory_view(self.process));
+        let file = self.file.get_or_init(|| File::open(path()).ok());
+        file.as_ref().map(|file| file.read_at(buffer, at.0))
+    }
+}
+
 impl Memory for LiveMemory {
     fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
         if buffer.is_empty() {
             return Ok(0);
         }
         let unreadable = |why| MemoryError { at, why };
-        match self.through_a_live_thread(|thread| ptrace::read_memory_at(thread, at.0, buffer)) {
+        let mut read = self.read_call(at, buffer);
+        if let Err(libc::EPERM | libc::ENOSYS | libc::EFAULT) = code(&read) {
+            read = self.read_file(at, buffer).unwrap_or(read);
+        }
+        match read {
             Ok(0) => Err(unreadable(Unreadable::Unmapped)),
             Ok(read) => Ok(read),
             Err(error) => Err(unreadable(match error.raw_os_error() {
@@ -91,6 +117,11 @@ impl Memory for LiveMemory {
             }
         }
     }
+}
+
+/// The system's number for what went wrong, as the error of a result.
+fn code(result: &io::Result<usize>) -> Result<(), i32> {
+    result.as_ref().map_or_else(|error| Err(error.raw_os_error().unwrap_or(0)), |_| Ok(()))
 }
 
 /// Says of each request how much of `read` bytes is its own: how many are complete, and how much the
@@ -143,6 +174,16 @@ mod tests {
             assert_eq!(request.done, if index % 100 == 50 { 0 } else { 64 }, "{index}");
         }
         assert!(buffers[0][..] == source[..64] && buffers[2999][..] == source[..64]);
+    }
+
+    #[test]
+    fn the_file_does_what_the_call_does() {
+        let source: Vec<u8> = (0..64).collect();
+        let mut buffer = [0; 64];
+        let at = Addr(source.as_ptr() as u64);
+        assert_eq!(own().read_file(at, &mut buffer).unwrap().unwrap(), 64);
+        assert_eq!(buffer[..], source);
+        assert!(own().read_file(Addr(8), &mut buffer).unwrap().is_err());
     }
 
     #[test]

@@ -32,37 +32,45 @@ pub(super) fn named(cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Optio
 /// to the effective user, and are closed to others' writing; and nobody but us or root could put
 /// something else in the place of `root`.
 pub(super) fn is_ours(root: &Path, sections: &Path) -> bool {
-    let own = |user: u32, path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|one| {
-            one.is_dir() && one.uid() == user && one.mode() & WRITABLE_BY_OTHERS == 0
-        })
-    };
-    let around = |user: u32, one: &Metadata| {
-        let closed = one.mode() & WRITABLE_BY_OTHERS == 0 || one.mode() & STICKY != 0;
-        one.is_dir() && (one.uid() == user || one.uid() == 0) && closed
-    };
-    let Some(user) = effective_user() else { return false };
-    own(user, sections)
-        && own(user, root)
-        && root.parent().is_some_and(|path| fs::metadata(path).is_ok_and(|one| around(user, &one)))
+    effective_user().is_some_and(|user| {
+        is_own(user, sections) && is_own(user, root) && root.parent().is_some_and(|path| is_safe(user, path))
+    })
 }
 
-/// Makes the directories that are missing, and says whether they can be trusted. Not more than the one
-/// around `root` is made beside them: a home that does not exist is not made.
+/// Makes the directories that are missing, and says whether they can be trusted. Of what is around
+/// `root`, at most its parent is made: a home that does not exist stays so. Nothing is made in what
+/// belongs to another user: what root left there would be in that user's way.
 pub(super) fn make(root: &Path, sections: &Path) -> bool {
-    if !sections.is_dir() {
-        let Some(parent) = root.parent() else { return false };
-        for path in [parent, root, sections] {
-            // It may be there already; what it then is, is looked at below. What another user's home
-            // lacks is not ours to make.
-            let user = effective_user();
-            let may = || path.parent().and_then(|one| fs::metadata(one).ok()).map(|one| one.uid()) == user;
-            if fs::symlink_metadata(path).is_err() && (path == parent || may() || is_open(path)) {
-                let _ = DirBuilder::new().mode(0o700).create(path);
-            }
-        }
+    if sections.is_dir() {
+        return is_ours(root, sections);
+    }
+    let (Some(user), Some(parent)) = (effective_user(), root.parent()) else { return false };
+    // One that is there already is not changed by this.
+    let create = |path: &Path| DirBuilder::new().mode(0o700).create(path);
+    if parent.parent().is_some_and(|path| is_safe(user, path)) {
+        let _ = create(parent);
+    }
+    if is_safe(user, parent) {
+        let _ = create(root);
+    }
+    if is_own(user, root) {
+        let _ = create(sections);
     }
     is_ours(root, sections)
+}
+
+/// Whether a directory is one where only we write.
+fn is_own(user: u32, path: &Path) -> bool {
+    let only_ours =
+        |one: Metadata| one.is_dir() && one.uid() == user && one.mode() & WRITABLE_BY_OTHERS == 0;
+    fs::symlink_metadata(path).is_ok_and(only_ours)
+}
+
+/// Whether nobody but us and root can rename or remove what we have in a directory.
+fn is_safe(user: u32, path: &Path) -> bool {
+    let closed = |one: &Metadata| one.mode() & WRITABLE_BY_OTHERS == 0 || one.mode() & STICKY != 0;
+    let safe = |one: Metadata| one.is_dir() && (one.uid() == user || one.uid() == 0) && closed(&one);
+    fs::metadata(path).is_ok_and(safe)
 }
 
 /// The user that this program acts as. A pipe belongs to whoever made it, and needs no file system and

@@ -101,6 +101,7 @@ impl From<LiveError> for Failure {
         if let LiveError::Refused { obstacles, .. } = &error {
             let remedy = |obstacle: &Obstacle| obstacle.remedy(&command_line());
             failure.help = obstacles.iter().filter_map(remedy).collect();
+            failure.help.dedup();
         }
         failure
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use prospect_process::{Addr, Registers};
+use prospect_process::Addr;
+
+use crate::FrameRegisters;
 
 /// An address of code, and what it means.
 ///
@@ -81,7 +83,7 @@ pub struct Frame {
     /// Where it is.
     pub code: CodeAddress,
     /// Its registers, as far as they are known: what they will be when its callee has returned.
-    pub registers: Registers,
+    pub registers: FrameRegisters,
     /// Its canonical frame address: on x86, what sp was before the call that entered it. `None` where
     /// no caller was found.
     pub cfa: Option<Addr>,

@@ -25,6 +25,7 @@
 mod arch;
 mod context;
 mod frame;
+mod frame_registers;
 mod group;
 mod pc_cache;
 mod plausibility;
@@ -39,6 +40,7 @@ mod testing;
 
 pub use context::StepContext;
 pub use frame::{CodeAddress, Frame, Trust};
+pub use frame_registers::FrameRegisters;
 pub use group::StepperGroup;
 pub use plausibility::Implausible;
 pub use stack::{Declined, Stack, StackEnd};

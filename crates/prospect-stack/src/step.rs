@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use prospect_process::{Addr, MemoryError, Registers};
+use prospect_process::{Addr, MemoryError};
 use prospect_symbols::{ExpressionError, UnwindInfoError};
 
-use crate::{Frame, Implausible, StepContext, Trust};
+use crate::{Frame, FrameRegisters, Implausible, StepContext, Trust};
 
 /// Finds the caller of a frame.
 ///
@@ -42,7 +42,7 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its registers, as far as they can be known. Without pc and sp it is no caller.
-    pub registers: Registers,
+    pub registers: FrameRegisters,
     /// The canonical frame address of the frame that was stepped *from*.
     pub cfa: Option<Addr>,
     /// How far to believe it.

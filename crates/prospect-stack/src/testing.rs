@@ -6,7 +6,7 @@ use prospect_process::{
 };
 use prospect_symbols::{Binaries, SearchOptions};
 
-use crate::{Frame, FrameStepper, Stack, Step, StepContext, StepError, StepperGroup, Walker};
+use crate::{Frame, FrameRegisters, FrameStepper, Stack, Step, StepContext, StepError, StepperGroup, Walker};
 
 /// Where the code is.
 pub(crate) const TEXT: u64 = 0x40_0000;
@@ -80,12 +80,7 @@ impl Scene {
 }
 
 pub(crate) fn no_binaries() -> Binaries {
-    Binaries::new(SearchOptions {
-        sysroot: None,
-        executable: None,
-        debug_directories: Vec::new(),
-        names: false,
-    })
+    Binaries::new(SearchOptions { debug_directories: Vec::new(), names: false, ..SearchOptions::default() })
 }
 
 /// Registers by name.
@@ -98,7 +93,7 @@ pub(crate) fn registers(arch: Arch, values: &[(&str, u64)]) -> Registers {
 }
 
 /// A register's value by name.
-pub(crate) fn get(registers: &Registers, name: &str) -> Option<u64> {
+pub(crate) fn get(registers: &FrameRegisters, name: &str) -> Option<u64> {
     registers.get(registers.arch().info().by_name(name).expect("a register of that name"))
 }
 

@@ -3,15 +3,18 @@
 use prospect_process::{Addr, Arch, Registers};
 
 use crate::{
-    CodeAddress, Declined, Entered, Frame, Stack, StackEnd, StepContext, StepError, StepperGroup, Trust,
-    group::GroupStep, plausibility::Plausibility, stack_window::StackBuffer,
+    CodeAddress, Declined, Entered, Frame, FrameRegisters, Stack, StackEnd, StepContext, StepError,
+    StepperGroup, Trust,
+    group::GroupStep,
+    plausibility::Plausibility,
+    stack_window::{AtHand, StackBuffer},
 };
 
 /// The most frames that a walker gives, unless it is told otherwise.
 const DEFAULT_FRAME_LIMIT: usize = 10_000;
 
-/// Room for so many frames is made at the start.
-const USUAL_FRAMES: usize = 32;
+/// A stack with more frames keeps the room that it was walked in, and is not copied to its own.
+const MANY_FRAMES: usize = 512;
 
 /// Walks stacks. It may be used for many threads and processes, one after the other; what its steppers
 /// remember of a process makes every walk after the first one fast.
@@ -22,6 +25,7 @@ pub struct Walker {
     /// Of the walk that is going on; kept for their room.
     stack: StackBuffer,
     declined: Vec<Declined>,
+    frames: Vec<Frame>,
 }
 
 impl Walker {
@@ -39,6 +43,7 @@ impl Walker {
             frame_limit: DEFAULT_FRAME_LIMIT,
             stack: StackBuffer::default(),
             declined: Vec::new(),
+            frames: Vec::new(),
         }
     }
 
@@ -61,27 +66,36 @@ impl Walker {
                 return Stack { frames: Vec::new(), end: no_start(error) };
             }
         };
-        let mut frames = Vec::with_capacity(USUAL_FRAMES.min(self.frame_limit));
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
         frames.push(Frame {
             code: CodeAddress::Exact(pc),
-            registers: *registers,
+            registers: FrameRegisters::from(registers),
             cfa: None,
             found_by: FOUND_BY_REGISTERS,
             trust: Trust::Given,
         });
         let end = self.walk_on(&mut frames, context);
-        Stack { frames, end }
+        if frames.len() > MANY_FRAMES {
+            frames.shrink_to_fit();
+            return Stack { frames, end };
+        }
+        // Room that grew is often twice of what is needed; what is used again is not paid for again.
+        let mut own = Vec::with_capacity(frames.len());
+        own.append(&mut frames);
+        self.frames = frames;
+        Stack { frames: own, end }
     }
 
     /// Walks on from the last of `frames`.
     fn walk_on(&mut self, frames: &mut Vec<Frame>, context: &StepContext<'_>) -> StackEnd {
         let mut plausibility = Plausibility::default();
+        let mut at_hand = AtHand::default();
         self.stack.clear();
         loop {
             let Some(frame) = frames.last() else { return StackEnd::Outermost };
             self.declined.clear();
-            self.stack.follow(&frame.registers, context.memory);
-            let window = self.stack.over(context.memory);
+            let window = self.stack.over(&frame.registers, context.memory, &mut at_hand);
             let context = context.with_memory(&window);
             let check = |caller: &_| plausibility.check(frame, caller, &context);
             let (caller, found_by) = match self.steppers.step(frame, &context, check, &mut self.declined) {

@@ -69,7 +69,7 @@ fn look_at(running: &Running, arch: Arch) -> (FrozenProcess, Registers) {
 
 fn binaries() -> Binaries {
     let debug_directories = Vec::new();
-    Binaries::new(SearchOptions { sysroot: None, executable: None, debug_directories, names: false })
+    Binaries::new(SearchOptions { debug_directories, names: false, ..SearchOptions::default() })
 }
 
 /// The stack of a fixture's main thread, with the names that `addr2line` knows for the program's own frames,

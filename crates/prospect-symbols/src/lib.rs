@@ -4,6 +4,8 @@
 //!   the one in the process's memory, and keeps it open for everyone. What memory holds is the fallback.
 //! - [`ModuleBinary::unwind_row`] says how to get from a frame to its caller (`.eh_frame`,
 //!   `.debug_frame`). It reads what one lookup needs, and no debug file unless the binary says nothing.
+//! - What was unpacked of packed sections is kept on disk for later runs, where the caller wants it
+//!   ([`SearchOptions::cache`], [`Binaries::store`]).
 //! - [`Symbolizer`] names addresses, many at once: from DWARF, symbol tables, `.gnu_debugdata`, linkage
 //!   tables, and the maps of just-in-time compilers.
 //!
@@ -11,6 +13,8 @@
 //! is broken counts as missing, or as an error where the caller must know.
 
 mod binary;
+mod cache;
+mod parallel;
 mod search;
 mod symbol;
 #[cfg(test)]
@@ -18,6 +22,7 @@ mod testing;
 mod unwind_info;
 
 pub use binary::{Binary, BinaryError};
+pub use cache::cache_directory;
 pub use search::{Binaries, ModuleBinary, SearchOptions, SearchOutcome, SearchStep, Sought};
 pub use symbol::{ResolvedAddress, SourceFrame, Symbolizer};
 pub use unwind_info::{CfaRule, Expression, ExpressionError, RegisterRule, UnwindInfoError, UnwindRow};

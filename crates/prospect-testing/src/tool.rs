@@ -47,6 +47,8 @@ impl Tool {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(args).env_remove("DEBUGINFOD_URLS").env_remove("NO_COLOR");
+        // What tests unpack is not put into the user's own cache.
+        command.env("XDG_CACHE_HOME", self.path.with_file_name("test-cache"));
         command
     }
 

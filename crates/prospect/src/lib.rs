@@ -20,6 +20,7 @@
 mod open;
 mod session;
 mod stacks;
+mod walk;
 
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use prospect_live as live;

@@ -1,6 +1,6 @@
 //! From a source to a session.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, ProcessId};
@@ -146,6 +146,15 @@ impl OpenOptions {
         self
     }
 
+    /// A directory to keep unpacked debug information in between runs, and to take it from; without one,
+    /// nothing is kept. See [`cache_directory`](prospect_symbols::cache_directory) and
+    /// [`Binaries::store`].
+    #[must_use]
+    pub fn cache(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.search.cache = Some(directory.into());
+        self
+    }
+
     /// Opens a source.
     ///
     /// # Errors
@@ -156,12 +165,12 @@ impl OpenOptions {
         let (view, pause) = match self.mode {
             Mode::Freeze => {
                 let Freeze { process, pause } = live.freeze(&self.plan, self.timeout)?;
-                (View::Frozen(Box::new(process)), Some(pause))
+                (View::Frozen(Box::new(process)), pause)
             }
             Mode::Hold => (View::Held(live.stop(self.timeout)?), None),
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
-        let binaries = Binaries::new(self.search.clone());
+        let binaries = Arc::new(Binaries::new(self.search.clone()));
         Ok(Session { view, mode: self.mode, pause, binaries, frame_limit: self.frame_limit })
     }
 }

@@ -1,6 +1,6 @@
 //! What was opened.
 
-use std::{collections::HashMap, num::NonZero, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use prospect_live::Stopped;
 use prospect_process::{Addr, FrozenProcess, Process, Thread, ThreadId};
@@ -9,11 +9,9 @@ use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
 
 use crate::{
     Mode,
-    stacks::{FrameName, ModulePosition, Names, ThreadStack},
+    stacks::{Names, ThreadStack},
+    walk,
 };
-
-/// Fewer threads than this are walked by one.
-const FEW_THREADS: usize = 16;
 
 /// A process that was opened: it stands still, or is a copy that does.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct Session {
     pub(crate) view: View,
     pub(crate) mode: Mode,
     pub(crate) pause: Option<Duration>,
-    pub(crate) binaries: Binaries,
+    pub(crate) binaries: Arc<Binaries>,
     pub(crate) frame_limit: usize,
 }
 
@@ -53,9 +51,9 @@ impl Session {
         self.pause
     }
 
-    /// The files of its modules.
+    /// The files of its modules. They can be kept when the session is closed.
     #[must_use]
-    pub fn binaries(&self) -> &Binaries {
+    pub fn binaries(&self) -> &Arc<Binaries> {
         &self.binaries
     }
 
@@ -108,20 +106,7 @@ impl Session {
     #[must_use]
     pub fn unnamed_stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
-        let positions = Positions::new(self.process());
-        let stack = |(thread, stack): (&&Thread, Option<Stack>)| {
-            let name = |frame: &Frame| FrameName {
-                module: positions.of(frame.for_lookup(), frame.code.addr()),
-                resolved: Arc::default(),
-            };
-            ThreadStack {
-                thread: (*thread).clone(),
-                registers: self.process().registers(thread.id),
-                names: stack.iter().flat_map(|stack| &stack.frames).map(name).collect(),
-                stack,
-            }
-        };
-        threads.iter().zip(self.walk_all(&threads)).map(stack).collect()
+        walk::stacks(self.process(), &self.binaries, self.frame_limit, &threads)
     }
 
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.
@@ -137,49 +122,5 @@ impl Session {
         addresses.dedup();
         let resolved = Symbolizer::new(self.process(), &self.binaries).resolve(&addresses);
         addresses.into_iter().zip(resolved.into_iter().map(Arc::new)).collect()
-    }
-
-    fn walk_all(&self, threads: &[&Thread]) -> Vec<Option<Stack>> {
-        let context = StepContext::new(self.process(), &self.binaries);
-        let walk_part = |part: &[&Thread]| {
-            let mut walker = Walker::new(context.arch).frame_limit(self.frame_limit);
-            let walk = |thread: &&Thread| Some(walker.walk(&self.process().registers(thread.id)?, &context));
-            part.iter().map(walk).collect::<Vec<_>>()
-        };
-        let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        if threads.len() < FEW_THREADS || workers == 1 {
-            return walk_part(threads);
-        }
-        thread::scope(|scope| {
-            let (own, others) = threads.split_at(threads.len().div_ceil(workers));
-            let others: Vec<_> =
-                others.chunks(own.len()).map(|part| scope.spawn(move || walk_part(part))).collect();
-            let mut stacks = walk_part(own);
-            for (worker, part) in others.into_iter().zip(threads[own.len()..].chunks(own.len())) {
-                // A worker that panicked loses its part, not the others'.
-                stacks.extend(worker.join().unwrap_or_else(|_| vec![None; part.len()]));
-            }
-            stacks
-        })
-    }
-}
-
-/// The modules' paths as text, each made once.
-struct Positions<'a> {
-    process: &'a dyn Process,
-    paths: HashMap<Addr, Arc<str>>,
-}
-
-impl<'a> Positions<'a> {
-    fn new(process: &'a dyn Process) -> Self {
-        let path = |module: &prospect_process::Module| (module.range.start, module.path_lossy().into());
-        Self { process, paths: process.modules().iter().map(path).collect() }
-    }
-
-    /// The module that holds `lookup`, and where `at` is in it: a return address may lie one byte behind.
-    fn of(&self, lookup: Addr, at: Addr) -> Option<ModulePosition> {
-        let module = self.process.modules().at(lookup)?;
-        let path = self.paths.get(&module.range.start)?.clone();
-        Some(ModulePosition { path, offset: at.to_link(module.bias) })
     }
 }

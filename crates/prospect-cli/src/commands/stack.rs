@@ -2,7 +2,8 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,7 @@ use prospect::{
     Mode, Names, OpenOptions, ThreadStack,
     process::{ProcessId, ThreadId},
     stack::Frame,
+    symbols::{Binaries, cache_directory},
 };
 
 use crate::{
@@ -18,6 +20,9 @@ use crate::{
     target::{TargetArgs, Targets, seconds},
     watch::Watch,
 };
+
+/// How long the end of the program may be put off by writing to the cache.
+const LONGEST_STORE: Duration = Duration::from_secs(2);
 
 /// Show the stacks of all threads.
 #[derive(clap::Args)]
@@ -61,6 +66,10 @@ pub(crate) struct Args {
     #[arg(long)]
     no_names: bool,
 
+    /// Keep nothing that was unpacked for later runs, and use nothing that was kept (docs/cache.md).
+    #[arg(long)]
+    no_cache: bool,
+
     /// Take this file for the executable.
     #[arg(long, value_name = "FILE")]
     exe: Option<PathBuf>,
@@ -84,6 +93,22 @@ pub(crate) fn run(args: Args) -> Result {
     let processes = targets.processes.clone();
     let look = Look { args, targets: Mutex::new(Some(targets)), result: Mutex::new(Ok(Outcome::Complete)) };
     Arc::new(look).all(&processes)
+}
+
+/// Keeps what was unpacked for the next run. A disk that does not answer is not waited for.
+fn store(binaries: &Arc<Binaries>) {
+    if !binaries.has_news() {
+        return;
+    }
+    let (done, stored) = mpsc::channel();
+    let binaries = binaries.clone();
+    let write = move || {
+        binaries.store();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().name("store".into()).spawn(write).is_ok() {
+        let _ = stored.recv_timeout(LONGEST_STORE);
+    }
 }
 
 /// The work of one command: shared, since another thread carries it on when it gets stuck.
@@ -124,16 +149,18 @@ impl Look {
         let watch = Watch::start(Instant::now() + self.args.timeout, late).map_err(Failure::failed)?;
         let named = self.look(process, &watch);
         let walked = watch.finish();
-        let (Named { names, warnings, pause }, Some(mut report)) = (named?, walked) else {
+        let (Named { names, warnings, pause, binaries }, Some(mut report)) = (named?, walked) else {
             return Ok(Outcome::Partial);
         };
         report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
         report.warnings = warnings;
         report.pause = report.pause.or(pause);
         let result = self.print(&report);
+        // Now nobody waits for this process any more.
+        store(&binaries);
         if others_are_none {
             // Taking thousands of frames apart takes longer than the end of the program does.
-            std::mem::forget(report);
+            std::mem::forget((report, binaries));
         }
         result
     }
@@ -159,8 +186,9 @@ impl Look {
         });
         let names = session.names_of(addresses);
         let warnings = session.warnings();
+        let binaries = session.binaries().clone();
         // Only now is a process that was held let go, and the time known that it was.
-        Ok(Named { names, warnings, pause: session.close() })
+        Ok(Named { names, warnings, pause: session.close(), binaries })
     }
 
     fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
@@ -187,6 +215,7 @@ struct Named {
     names: Names,
     warnings: Vec<String>,
     pause: Option<Duration>,
+    binaries: Arc<Binaries>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -211,6 +240,9 @@ impl Args {
         }
         if let Some(path) = &self.sysroot {
             options = options.sysroot(path);
+        }
+        if let Some(directory) = cache_directory().filter(|_| !self.no_cache) {
+            options = options.cache(directory);
         }
         // The last one that is added is looked at first.
         self.debug_dir.iter().rev().fold(options, OpenOptions::debug_directory)

@@ -175,7 +175,7 @@ impl<'a> Frame<'a> {
             trust: call.frame.trust.as_str(),
             stepper: call.frame.found_by,
             sp: call.frame.registers.sp().map(|Addr(sp)| Hex(sp)),
-            registers: layout.registers.then(|| registers(&call.frame.registers)),
+            registers: layout.registers.then(|| registers(&call.frame.registers.expand())),
         }
     }
 }

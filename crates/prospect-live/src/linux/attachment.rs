@@ -211,10 +211,11 @@ impl Attachment {
         self.threads.iter_mut().map(take).collect()
     }
 
-    /// Lets all threads go on, and says how long the first of them was held.
-    pub(crate) fn release(mut self) -> Duration {
+    /// Lets all threads go on, and says for how long they were held; `None` when none was.
+    pub(crate) fn release(mut self) -> Option<Duration> {
+        let held = self.threads.iter().any(|held| held.hold != Hold::Not);
         self.detach_all();
-        self.began.elapsed()
+        held.then(|| self.began.elapsed())
     }
 
     fn detach_all(&mut self) {

@@ -35,8 +35,8 @@ pub struct LiveProcess {
 pub struct Freeze {
     /// The copy. What was not copied is read from the process as it runs on.
     pub process: FrozenProcess,
-    /// From when the first thread was asked to stop to when the last one was let go.
-    pub pause: Duration,
+    /// From when the first thread was asked to stop to when the last one was let go; `None` when none was held.
+    pub pause: Option<Duration>,
 }
 
 impl LiveProcess {

@@ -65,10 +65,11 @@ impl Stopped {
         &self.0
     }
 
-    /// Lets the process go, and says for how long it was held. `None` when a clone of this still holds it.
+    /// Lets the process go, and says for how long it was held. `None` when a clone of this still holds it, or no
+    /// thread of it could be held.
     #[must_use = "dropping it lets the process go too"]
     pub fn resume(self) -> Option<Duration> {
-        Arc::into_inner(self.0).map(|held| held.tracer.release())
+        Arc::into_inner(self.0)?.tracer.release()
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Stop {
 pub(crate) struct Tracer {
     /// Closing it lets the process go.
     release: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<Duration>>,
+    thread: Option<JoinHandle<Option<Duration>>>,
 }
 
 impl Tracer {
@@ -41,7 +41,7 @@ impl Tracer {
         let thread = spawn(move || match stop(process, only, deadline) {
             Err(error) => {
                 let _ = report.send(Err(error));
-                Duration::ZERO
+                None
             }
             Ok((attachment, stop)) => {
                 if report.send(Ok(stop)).is_ok() {
@@ -56,14 +56,14 @@ impl Tracer {
         Ok((tracer, stop))
     }
 
-    /// Lets the process go, and says for how long it was held.
-    pub(crate) fn release(mut self) -> Duration {
-        self.end().unwrap_or_default()
+    /// Lets the process go, and says for how long it was held; `None` when no thread of it was.
+    pub(crate) fn release(mut self) -> Option<Duration> {
+        self.end()
     }
 
     fn end(&mut self) -> Option<Duration> {
         drop(self.release.take());
-        self.thread.take()?.join().ok()
+        self.thread.take()?.join().ok()?
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn stopped_while<T: Send>(
     process: ProcessId,
     deadline: Instant,
     look: impl FnOnce(Stop) -> T + Send,
-) -> Result<(T, Duration), LiveError> {
+) -> Result<(T, Option<Duration>), LiveError> {
     thread::scope(|scope| {
         let work = || {
             let (attachment, stop) = stop(process, None, deadline)?;

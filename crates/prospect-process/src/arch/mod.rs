@@ -44,7 +44,7 @@ pub struct RegisterInfo {
 pub struct ArchInfo {
     /// The name that people use.
     pub name: &'static str,
-    /// The size of a pointer in bytes.
+    /// The size of a pointer in bytes: 4 or 8.
     pub word_bytes: u8,
     /// Whether the most significant byte comes first.
     pub big_endian: bool,
@@ -70,7 +70,7 @@ impl Arch {
 
     /// The table of this architecture.
     #[must_use]
-    pub fn info(self) -> &'static ArchInfo {
+    pub const fn info(self) -> &'static ArchInfo {
         match self {
             Self::X86_64 => &x86_64::INFO,
             Self::I386 => &i386::INFO,
@@ -131,15 +131,13 @@ impl ArchInfo {
     /// Reads a word of this architecture from the start of `bytes`; `None` where they are too few.
     #[must_use]
     pub fn word(&self, bytes: &[u8]) -> Option<u64> {
-        let width = usize::from(self.word_bytes);
-        let bytes = bytes.get(..width)?;
-        let mut word = [0; 8];
-        if self.big_endian {
-            word[8 - width..].copy_from_slice(bytes);
-            Some(u64::from_be_bytes(word))
-        } else {
-            word[..width].copy_from_slice(bytes);
-            Some(u64::from_le_bytes(word))
+        // Each width by itself: a copy of so many bytes as a variable says is a call, and walks read words.
+        match (self.word_bytes, self.big_endian) {
+            (8, false) => bytes.first_chunk().map(|word| u64::from_le_bytes(*word)),
+            (8, true) => bytes.first_chunk().map(|word| u64::from_be_bytes(*word)),
+            (4, false) => bytes.first_chunk().map(|word| u64::from(u32::from_le_bytes(*word))),
+            (4, true) => bytes.first_chunk().map(|word| u64::from(u32::from_be_bytes(*word))),
+            _ => None,
         }
     }
 }

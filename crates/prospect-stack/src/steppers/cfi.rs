@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use prospect_process::{Addr, ArchInfo, Module, RegisterId, Registers};
+use prospect_process::{Addr, ArchInfo, Module, RegisterId};
 use prospect_symbols::{CfaRule, ModuleBinary, RegisterRule, UnwindInfoError, UnwindRow};
 
-use super::preserved;
-use crate::{Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, pc_cache::PcCache};
+use crate::{
+    Caller, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
+    pc_cache::PcCache,
+};
 
 /// Steps by call frame information (DWARF 5, section 6.4): `.eh_frame` or `.debug_frame` of the module
 /// that the code is in. All registers that the callee preserves are recovered; the others are unknown in
@@ -71,7 +73,7 @@ impl CachedModules {
 }
 
 /// The caller by one row of the unwind table.
-fn apply(row: &UnwindRow, registers: &Registers, context: &StepContext<'_>) -> Result<Step, StepError> {
+fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>) -> Result<Step, StepError> {
     let info = context.arch.info();
     let return_rule = row.rules.iter().find(|(id, _)| *id == row.return_address).map(|(_, rule)| rule);
     match return_rule {
@@ -81,7 +83,7 @@ fn apply(row: &UnwindRow, registers: &Registers, context: &StepContext<'_>) -> R
         _ => {}
     }
     let cfa = canonical_frame_address(&row.cfa, registers, context)?;
-    let mut caller = preserved(registers);
+    let mut caller = registers.preserved();
     caller.set(info.sp, cfa.0);
     for (id, rule) in &row.rules {
         match value(rule, *id, cfa, registers, context) {
@@ -103,7 +105,7 @@ fn apply(row: &UnwindRow, registers: &Registers, context: &StepContext<'_>) -> R
 
 fn canonical_frame_address(
     rule: &CfaRule,
-    registers: &Registers,
+    registers: &FrameRegisters,
     context: &StepContext<'_>,
 ) -> Result<Addr, StepError> {
     let info = context.arch.info();
@@ -111,7 +113,7 @@ fn canonical_frame_address(
         CfaRule::Register(id, offset) => {
             registers.get(*id).ok_or_else(|| unknown(info, *id))?.wrapping_add_signed(*offset)
         }
-        CfaRule::Expression(expression) => expression.evaluate(None, registers, context.memory)?,
+        CfaRule::Expression(expression) => expression.evaluate(None, &registers.expand(), context.memory)?,
     };
     Ok(Addr(cfa & info.word_mask()))
 }
@@ -121,7 +123,7 @@ fn value(
     rule: &RegisterRule,
     id: RegisterId,
     cfa: Addr,
-    registers: &Registers,
+    registers: &FrameRegisters,
     context: &StepContext<'_>,
 ) -> Result<Option<u64>, StepError> {
     let mask = context.arch.info().word_mask();
@@ -132,10 +134,10 @@ fn value(
         RegisterRule::CfaPlus(offset) => Some(cfa.0.wrapping_add_signed(*offset)),
         RegisterRule::Register(other) => registers.get(*other),
         RegisterRule::AtExpression(expression) => {
-            Some(word(expression.evaluate(Some(cfa.0), registers, context.memory)?)?)
+            Some(word(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)?)
         }
         RegisterRule::IsExpression(expression) => {
-            Some(expression.evaluate(Some(cfa.0), registers, context.memory)?)
+            Some(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)
         }
         // Undefined, and rules of an architecture's own that are not known here.
         _ => None,

@@ -1,16 +1,13 @@
 //! Frame pointers: where there is nothing better.
 
-use prospect_process::{Addr, Registers};
+use prospect_process::Addr;
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, FrameState},
 };
 
-use super::{
-    callers::{Callers, Return},
-    preserved,
-};
+use super::callers::{Callers, Return};
 
 /// Steps by the frame pointer: (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
 ///
@@ -43,8 +40,8 @@ impl FrameStepper for FramePointerStepper {
         let word = u64::from(info.word_bytes);
         let (mut registers, saved_fp, return_address) = match state {
             // Nothing has been changed yet, or all has been restored.
-            FrameState::Entered => (preserved(&frame.registers), None, sp),
-            FrameState::Pushed => (preserved(&frame.registers), Some(sp), sp.wrapping_add(word)),
+            FrameState::Entered => (frame.registers.preserved(), None, sp),
+            FrameState::Pushed => (frame.registers.preserved(), Some(sp), sp.wrapping_add(word)),
             FrameState::Set => {
                 let Some(fp) = fp else { return Ok(Step::NotMine("the frame pointer is not known")) };
                 // The first function of a thread or program is entered with 0, and saves it. Where it was not
@@ -55,7 +52,7 @@ impl FrameStepper for FramePointerStepper {
                 if let Some(why) = unusable(fp, sp, context) {
                     return Ok(Step::NotMine(why));
                 }
-                (Registers::unknown(context.arch), Some(fp), fp.wrapping_add(word))
+                (FrameRegisters::unknown(context.arch), Some(fp), fp.wrapping_add(word))
             }
         };
         if let Some(at) = saved_fp {

@@ -1,8 +1,10 @@
 //! A look at the stack itself: the last resort.
 
-use prospect_process::{Addr, Registers};
+use prospect_process::Addr;
 
-use crate::{Caller, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, arch};
+use crate::{
+    Caller, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust, arch,
+};
 
 use super::callers::{Callers, Return};
 
@@ -67,7 +69,7 @@ impl ScanStepper {
         let info = context.arch.info();
         let word = u64::from(info.word_bytes);
         let cfa = slot.wrapping_add(word);
-        let mut registers = Registers::unknown(context.arch);
+        let mut registers = FrameRegisters::unknown(context.arch);
         registers.set(info.pc, to.0);
         registers.set(info.sp, cfa.0);
         // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee

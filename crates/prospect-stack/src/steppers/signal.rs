@@ -1,10 +1,9 @@
 //! Signal trampolines.
 
-use prospect_process::{Addr, Registers};
+use prospect_process::Addr;
 
-use super::preserved;
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, Trampoline},
     pc_cache::PcCache,
 };
@@ -74,8 +73,8 @@ fn find(pc: Addr, context: &StepContext<'_>) -> Option<Found> {
 
 /// The registers that the kernel saved, and those preserved ones that it does not save (the bases of
 /// segments).
-fn restore(callee: &Registers, trampoline: &Trampoline, bytes: &[u8]) -> Registers {
-    let mut registers = preserved(callee);
+fn restore(callee: &FrameRegisters, trampoline: &Trampoline, bytes: &[u8]) -> FrameRegisters {
+    let mut registers = callee.preserved();
     for (id, offset, width) in trampoline.saved {
         let (offset, width) = (usize::from(*offset), usize::from(*width));
         let mut word = [0; 8];

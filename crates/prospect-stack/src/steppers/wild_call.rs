@@ -2,10 +2,7 @@
 
 use prospect_process::Addr;
 
-use super::{
-    callers::{Callers, Return},
-    preserved,
-};
+use super::callers::{Callers, Return};
 use crate::{Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, arch};
 
 /// Steps from a pc at which nothing can run (a call through a null or wild pointer) to the caller, whose
@@ -41,7 +38,7 @@ impl FrameStepper for WildCallStepper {
             return Ok(Step::NotMine("pc is where no code can run, and sp points to no return address"));
         }
         // (pc, sp) = (*sp, sp + word), and nothing else has been changed.
-        let mut registers = preserved(&frame.registers);
+        let mut registers = frame.registers.preserved();
         registers.set(info.pc, to.0);
         let cfa = sp.wrapping_add(u64::from(info.word_bytes));
         registers.set(info.sp, cfa.0);

@@ -13,12 +13,12 @@ fn at(pc: u64, sp: u64) -> Registers {
 }
 
 fn called_from(pc: u64, sp: u64, trust: Trust) -> Result<Step, StepError> {
-    let registers = at(pc, sp);
+    let registers = at(pc, sp).into();
     Ok(Step::Caller(Caller { registers, cfa: Some(Addr(sp)), trust, entered: Entered::ByCall }))
 }
 
 fn interrupted(pc: u64, sp: u64) -> Result<Step, StepError> {
-    let (registers, trust) = (at(pc, sp), Trust::SignalFrame);
+    let (registers, trust) = (at(pc, sp).into(), Trust::SignalFrame);
     Ok(Step::Caller(Caller { registers, cfa: None, trust, entered: Entered::BySignal }))
 }
 
@@ -273,7 +273,7 @@ fn random_memory_neither_panics_nor_goes_round_in_circles() {
         let anything = Scripted("anything", |frame: &Frame, _: &StepContext<'_>| {
             let sp = frame.registers.sp().unwrap_or_default().0;
             let mut random = Random((frame.code.addr().0 ^ sp) << 20 | 1);
-            let mut registers = frame.registers;
+            let mut registers = frame.registers.clone();
             let mostly = sp.wrapping_add(8 + ((random.next() % 0x60) & !7));
             registers.set(info.sp, if random.next() & 7 > 0 { mostly } else { random.address(sp) });
             registers.set(info.fp, random.address(sp.wrapping_add(8)));

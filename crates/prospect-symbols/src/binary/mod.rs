@@ -4,6 +4,7 @@ mod elf;
 mod file;
 mod loaded;
 mod memory;
+mod packed;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,14 @@ use gimli::RunTimeEndian;
 use prospect_process::{Arch, BuildId, LinkAddr};
 
 pub(crate) use elf::{ElfHeaders, NamedSection, Segment};
-pub(crate) use file::FileBytes;
+pub(crate) use file::{FileBytes, FileStamp};
+#[cfg(test)]
+pub(crate) use section::Compression;
 pub(crate) use section::Section;
 
 use crate::{
     UnwindInfoError, UnwindRow,
+    cache::{Cache, Key, Slot},
     symbol::table::{FunctionSymbol, SymbolTable, TableKind},
     unwind_info::CallFrameInfo,
 };
@@ -42,6 +46,8 @@ pub enum BinaryError {
 #[derive(Debug)]
 pub struct Binary {
     path: PathBuf,
+    /// Which file it is; `None` for one that is none.
+    stamp: Option<FileStamp>,
     headers: ElfHeaders,
     call_frames: CallFrameInfo,
     symbols: SymbolTable,
@@ -60,12 +66,15 @@ impl Binary {
 
     /// Parses bytes that are in hand; `path` is what they are called in messages.
     pub(crate) fn from_bytes(path: PathBuf, file: Arc<FileBytes>) -> Result<Self, BinaryError> {
-        Ok(Self::from_parts(path, ElfHeaders::parse(&file)?))
+        let mut binary = Self::from_parts(path, ElfHeaders::parse(&file)?);
+        binary.stamp = file.stamp();
+        Ok(binary)
     }
 
     fn from_parts(path: PathBuf, headers: ElfHeaders) -> Self {
         Self {
             path,
+            stamp: None,
             headers,
             call_frames: CallFrameInfo::default(),
             symbols: SymbolTable::default(),
@@ -86,6 +95,27 @@ impl Binary {
     /// The same with its address.
     pub(crate) fn named_section(&self, name: &str) -> Option<&NamedSection> {
         self.headers.sections.iter().find(|one| *one.name == *name.as_bytes())
+    }
+
+    /// Which file it is.
+    pub(crate) fn stamp(&self) -> Option<FileStamp> {
+        self.stamp
+    }
+
+    /// Has its packed sections taken from the cache. Where no build-id names its contents, nothing is.
+    pub(crate) fn use_cache(&mut self, cache: &Arc<Cache>) {
+        let (Some(stamp), Some(id)) = (self.stamp, &self.headers.build_id) else { return };
+        for NamedSection { name, section, .. } in &mut self.headers.sections {
+            let Some((packed, unpacked)) = section.packed_lengths() else { continue };
+            if let Some(key) = Key::new(id, name, packed, unpacked, stamp) {
+                section.use_cache(Slot::new(cache.clone(), key));
+            }
+        }
+    }
+
+    /// Its sections of which more was unpacked than the cache has.
+    pub(crate) fn unstored(&self) -> impl Iterator<Item = &Section> {
+        self.headers.sections.iter().map(|one| &one.section).filter(|section| section.has_news())
     }
 
     /// All that its headers say.

@@ -61,8 +61,7 @@ pub(super) fn make(root: &Path, sections: &Path) -> bool {
 
 /// Whether a directory is one where only we write.
 fn is_own(user: u32, path: &Path) -> bool {
-    let only_ours =
-        |one: Metadata| one.is_dir() && one.uid() == user && one.mode() & WRITABLE_BY_OTHERS == 0;
+    let only_ours = |one: Metadata| one.is_dir() && one.uid() == user && one.mode() & WRITABLE_BY_OTHERS == 0;
     fs::symlink_metadata(path).is_ok_and(only_ours)
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    format::{self, BLOCK},
     Key,
+    format::{self, BLOCK},
 };
 use crate::binary::FileBytes;
 
@@ -76,7 +76,8 @@ impl Entry {
     /// Whether it was used for the last time so long ago that it is worth saying that it is again.
     pub(super) fn is_stale(&self) -> bool {
         let modified = self.file.stamp().and_then(|stamp| u64::try_from(stamp.modified.0).ok());
-        let modified = modified.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        let modified =
+            modified.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
         let age = modified.map(|time| SystemTime::now().duration_since(time));
         // One from the future would never go.
         !matches!(age, Some(Ok(age)) if age < TOUCH_EVERY)

@@ -71,11 +71,6 @@ impl Key {
         format!("{}{}-{stamp:08x}.v{VERSION}", self.build_id, self.section)
     }
 
-    /// Its length, unpacked.
-    pub(super) fn unpacked(&self) -> usize {
-        self.unpacked
-    }
-
     /// All that comes before the bytes in a file that holds these.
     pub(super) fn header(&self, prefix: &[u8]) -> Vec<u8> {
         let mut header = self.fields(prefix.len());

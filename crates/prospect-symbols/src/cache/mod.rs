@@ -50,6 +50,8 @@ pub(crate) struct Cache {
     sections: PathBuf,
     /// Whether it may be read from; it was looked at once.
     readable: OnceLock<bool>,
+    /// The same for writing, which comes later: it may have been made meanwhile.
+    writable: OnceLock<bool>,
     largest: u64,
 }
 
@@ -57,7 +59,7 @@ impl Cache {
     /// The cache below `root`, which need not exist.
     pub(crate) fn new(root: PathBuf) -> Self {
         let sections = root.join("sections");
-        Self { root, sections, readable: OnceLock::new(), largest: LARGEST }
+        Self { root, sections, readable: OnceLock::new(), writable: OnceLock::new(), largest: LARGEST }
     }
 
     /// What there is for a key. What is broken is removed.
@@ -74,7 +76,7 @@ impl Cache {
 
     /// Keeps the first bytes of a section, unless more of them are there already.
     fn write(&self, key: &Key, prefix: &[u8]) {
-        if !directory::make(&self.root, &self.sections) {
+        if !self.writable.get_or_init(|| directory::make(&self.root, &self.sections)) {
             return;
         }
         let path = self.path(key);
@@ -82,8 +84,15 @@ impl Cache {
         if Entry::open(&path, key).is_ok_and(is_longer) {
             return;
         }
-        if prefix.len() as u64 <= self.largest && self.write_file(&path, key, prefix).is_ok() {
-            room::make(&self.sections, self.largest, &path);
+        if prefix.len() as u64 <= self.largest {
+            let _ = self.write_file(&path, key, prefix);
+        }
+    }
+
+    /// Removes what is too much, where anything was written.
+    pub(crate) fn make_room(&self) {
+        if self.writable.get() == Some(&true) {
+            room::make(&self.sections, self.largest);
         }
     }
 

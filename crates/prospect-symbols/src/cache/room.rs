@@ -13,15 +13,15 @@ pub(super) const UNFINISHED: &str = ".tmp";
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Removes the files that were not used for the longest until all together have no more than `largest`
-/// bytes; `newest` stays.
-pub(super) fn make(directory: &Path, largest: u64, newest: &Path) {
+/// bytes.
+pub(super) fn make(directory: &Path, largest: u64) {
     let Ok(found) = fs::read_dir(directory) else { return };
     let now = SystemTime::now();
     let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for file in found.flatten() {
         let Ok(metadata) = file.metadata() else { continue };
         let (path, used) = (file.path(), metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
-        if !metadata.is_file() || path == newest {
+        if !metadata.is_file() {
             continue;
         }
         if path.to_string_lossy().ends_with(UNFINISHED) {
@@ -32,8 +32,7 @@ pub(super) fn make(directory: &Path, largest: u64, newest: &Path) {
         }
         files.push((used, metadata.len(), path));
     }
-    let newest_bytes = fs::metadata(newest).map_or(0, |metadata| metadata.len());
-    let mut sum = files.iter().fold(newest_bytes, |sum, (_, length, _)| sum.saturating_add(*length));
+    let mut sum = files.iter().fold(0_u64, |sum, (_, length, _)| sum.saturating_add(*length));
     files.sort();
     for (_, length, path) in files {
         if sum <= largest {

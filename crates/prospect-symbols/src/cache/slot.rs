@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -18,7 +18,9 @@ pub(crate) struct Slot {
     entry: OnceLock<Option<Entry>>,
     /// What was handed out before stays where it is; nothing more is taken from it.
     damaged: AtomicBool,
-    stored: AtomicBool,
+    /// How many bytes were written since.
+    stored: AtomicUsize,
+    touched: AtomicBool,
 }
 
 impl Slot {
@@ -28,7 +30,8 @@ impl Slot {
             key,
             entry: OnceLock::new(),
             damaged: AtomicBool::new(false),
-            stored: AtomicBool::new(false),
+            stored: AtomicUsize::new(0),
+            touched: AtomicBool::new(false),
         }
     }
 
@@ -58,28 +61,28 @@ impl Slot {
 
     /// Whether [`store`](Self::store) would do anything for what was unpacked so far.
     pub(crate) fn has_news(&self, unpacked: &[u8]) -> bool {
-        !self.stored.load(Ordering::Relaxed) && (self.is_longer(unpacked) || self.is_stale())
+        self.is_longer(unpacked) || self.is_stale()
     }
 
     /// Writes what was unpacked, or notes that what there is was used.
     pub(crate) fn store(&self, unpacked: &[u8]) {
-        if self.stored.swap(true, Ordering::Relaxed) {
-            return;
-        }
         if self.is_longer(unpacked) {
+            self.stored.store(unpacked.len(), Ordering::Relaxed);
             self.cache.write(&self.key, unpacked);
         } else if self.is_stale() {
+            self.touched.store(true, Ordering::Relaxed);
             self.cache.touch(&self.key);
         }
     }
 
     fn is_longer(&self, unpacked: &[u8]) -> bool {
         // What was never asked for was not unpacked: that need not be looked for now.
-        !unpacked.is_empty() && unpacked.len() > self.len()
+        unpacked.len() > self.stored.load(Ordering::Relaxed) && unpacked.len() > self.len()
     }
 
     fn is_stale(&self) -> bool {
-        self.entry.get().and_then(Option::as_ref).is_some_and(Entry::is_stale)
+        let touched = self.touched.load(Ordering::Relaxed);
+        !touched && self.entry.get().and_then(Option::as_ref).is_some_and(Entry::is_stale)
     }
 
     fn entry(&self) -> Option<&Entry> {

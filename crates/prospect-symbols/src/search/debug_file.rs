@@ -9,7 +9,7 @@ use std::{
 use prospect_process::BuildId;
 
 use super::{
-    SearchOptions, SearchOutcome, SearchStep, Sought, below,
+    SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought, below,
     debug_link::{DebugLink, SupplementaryLink, crc},
 };
 use crate::{Binary, BinaryError, binary::FileBytes, symbol::dwarf::SplitDwarfSearch};
@@ -23,6 +23,7 @@ const MOST_XZ_MEMORY: u32 = 80 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct DebugFileSearch {
     pub(super) options: Arc<SearchOptions>,
+    pub(super) shared: Arc<SharedFiles>,
     /// The directory that is the process's root, where it is not ours.
     pub(super) root: Option<PathBuf>,
     /// The path of the module as the process has it, or where the user says that it is.
@@ -43,7 +44,7 @@ impl DebugFileSearch {
     pub(super) fn find(&self, binary: &Binary, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
         if let Some(id) = binary.build_id() {
             for path in self.by_build_id(id) {
-                let (debug, outcome) = open(&path, |found, _| SearchOutcome::of_build(id, found));
+                let (debug, outcome) = self.open(&path, |found, _| SearchOutcome::of_build(id, found));
                 trail.push(SearchStep { what: Sought::BuildId, path, outcome });
                 if debug.is_some() {
                     return debug;
@@ -52,12 +53,13 @@ impl DebugFileSearch {
         }
         let link = DebugLink::of(binary)?;
         for path in self.by_link(&link) {
-            let (debug, outcome) = open(&path, |found, bytes| match (binary.build_id(), found.build_id()) {
-                // Equal build-ids say the same as the checksum, without reading all of the file.
-                (Some(wanted), Some(_)) => SearchOutcome::of_build(wanted, found),
-                _ if crc(bytes) == link.crc => SearchOutcome::Found,
-                _ => SearchOutcome::WrongCrc,
-            });
+            let (debug, outcome) =
+                self.open(&path, |found, bytes| match (binary.build_id(), found.build_id()) {
+                    // Equal build-ids say the same as the checksum, without reading all of the file.
+                    (Some(wanted), Some(_)) => SearchOutcome::of_build(wanted, found),
+                    _ if crc(bytes) == link.crc => SearchOutcome::Found,
+                    _ => SearchOutcome::WrongCrc,
+                });
             trail.push(SearchStep { what: Sought::DebugLink, path, outcome });
             if debug.is_some() {
                 return debug;
@@ -111,7 +113,8 @@ impl DebugFileSearch {
             paths.extend(directories.map(|directory| directory.join(".dwz").join(name)));
         }
         for path in paths {
-            let (found, outcome) = open(&path, |found, _| SearchOutcome::of_build(&link.build_id, found));
+            let (found, outcome) =
+                self.open(&path, |found, _| SearchOutcome::of_build(&link.build_id, found));
             trail.push(SearchStep { what: Sought::Supplementary, path, outcome });
             if found.is_some() {
                 return found;
@@ -135,26 +138,29 @@ impl DebugFileSearch {
         search.supplementary = supplementary;
         search
     }
-}
 
-/// Opens a debug file and has it checked.
-fn open(
-    path: &Path,
-    check: impl FnOnce(&Binary, &[u8]) -> SearchOutcome,
-) -> (Option<Arc<Binary>>, SearchOutcome) {
-    let opened = FileBytes::map(path).map_err(BinaryError::Open).and_then(|bytes| {
-        let bytes = Arc::new(bytes);
-        Ok((Binary::from_bytes(path.to_owned(), bytes.clone())?, bytes))
-    });
-    match opened {
-        Err(error) => (None, SearchOutcome::of_error(&error)),
-        // A debug link may lead back to the stripped binary itself.
-        Ok((binary, _)) if binary.section(".debug_info").or_else(|| binary.section(".symtab")).is_none() => {
-            (None, SearchOutcome::Malformed("it has neither debug information nor symbols".into()))
-        }
-        Ok((binary, bytes)) => {
-            let outcome = check(&binary, &bytes);
-            (outcome.is_found().then(|| Arc::new(binary)), outcome)
+    /// Opens a debug file and has it checked.
+    fn open(
+        &self,
+        path: &Path,
+        check: impl FnOnce(&Binary, &[u8]) -> SearchOutcome,
+    ) -> (Option<Arc<Binary>>, SearchOutcome) {
+        let opened = FileBytes::map(path).map_err(BinaryError::Open).and_then(|bytes| {
+            let bytes = Arc::new(bytes);
+            Ok((Binary::from_bytes(path.to_owned(), bytes.clone())?, bytes))
+        });
+        match opened {
+            Err(error) => (None, SearchOutcome::of_error(&error)),
+            // A debug link may lead back to the stripped binary itself.
+            Ok((binary, _))
+                if binary.section(".debug_info").or_else(|| binary.section(".symtab")).is_none() =>
+            {
+                (None, SearchOutcome::Malformed("it has neither debug information nor symbols".into()))
+            }
+            Ok((binary, bytes)) => {
+                let outcome = check(&binary, &bytes);
+                (outcome.is_found().then(|| self.shared.debug_file(binary)), outcome)
+            }
         }
     }
 }

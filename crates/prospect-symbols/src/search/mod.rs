@@ -4,6 +4,7 @@ mod debug_file;
 mod debug_link;
 mod module_binary;
 mod own_file;
+mod shared_files;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -16,7 +17,10 @@ use std::{
 
 use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, ProcessInfo};
 
+use crate::{Binary, binary::Section, cache::Cache, parallel};
+
 pub use module_binary::ModuleBinary;
+use shared_files::SharedFiles;
 pub use trail::{SearchOutcome, SearchStep, Sought};
 
 /// Where to look for binaries and their debug files.
@@ -30,16 +34,20 @@ pub struct SearchOptions {
     pub debug_directories: Vec<PathBuf>,
     /// Look for separate debug files and read symbols; without it only unwind information is read.
     pub names: bool,
+    /// A directory to keep unpacked sections in between runs, and to take them from: see
+    /// [`cache_directory`](crate::cache_directory) and [`Binaries::store`].
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for SearchOptions {
-    /// Names, from where distributions install debug files.
+    /// Names, from where distributions install debug files; nothing is kept between runs.
     fn default() -> Self {
         Self {
             sysroot: None,
             executable: None,
             debug_directories: vec!["/usr/lib/debug".into()],
             names: true,
+            cache: None,
         }
     }
 }
@@ -48,6 +56,7 @@ impl Default for SearchOptions {
 #[derive(Debug)]
 pub struct Binaries {
     options: Arc<SearchOptions>,
+    shared: Arc<SharedFiles>,
     /// By path; of one path there may be several builds. A slot is filled without holding the lock, so
     /// that two modules can be opened at the same time.
     modules: Mutex<HashMap<Vec<u8>, Vec<Known>>>,
@@ -97,14 +106,16 @@ impl Binaries {
     /// An empty cache that looks where `options` says.
     #[must_use]
     pub fn new(options: SearchOptions) -> Self {
-        Self { options: Arc::new(options), modules: Mutex::default() }
+        let shared = Arc::new(SharedFiles::new(options.cache.clone().map(Cache::new)));
+        Self { options: Arc::new(options), shared, modules: Mutex::default() }
     }
 
     /// The binary of a module, found and opened when it is first asked for. With nothing usable on
     /// disk, what `memory` holds.
     pub fn get(&self, module: &Module, info: &ProcessInfo, memory: &dyn Memory) -> Arc<ModuleBinary> {
         let slot = self.slot(module, info);
-        slot.get_or_init(|| Arc::new(ModuleBinary::find(module, info, &self.options, memory))).clone()
+        slot.get_or_init(|| Arc::new(ModuleBinary::find(module, info, &self.options, &self.shared, memory)))
+            .clone()
     }
 
     /// The modules that were asked for so far.
@@ -112,6 +123,25 @@ impl Binaries {
     pub fn opened(&self) -> Vec<Arc<ModuleBinary>> {
         let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         modules.values().flatten().filter_map(|known| known.slot.get().cloned()).collect()
+    }
+
+    /// Whether [`store`](Self::store) has anything to do.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.opened().iter().any(|module| module.files().flat_map(Binary::unstored).next().is_some())
+    }
+
+    /// Writes what was unpacked of packed sections to [`SearchOptions::cache`], for the runs to come. It
+    /// takes some milliseconds where there is something new: call it when nobody waits any more. What
+    /// cannot be written is left.
+    pub fn store(&self) {
+        let modules = self.opened();
+        let sections = modules.iter().flat_map(|module| module.files().flat_map(Binary::unstored));
+        let jobs: Vec<(usize, &Section)> = sections.map(|section| (section.len(), section)).collect();
+        parallel::run(&jobs, |section| section.store());
+        if let Some(cache) = self.shared.cache().filter(|_| !jobs.is_empty()) {
+            cache.make_room();
+        }
     }
 
     /// Whether names are wanted at all.

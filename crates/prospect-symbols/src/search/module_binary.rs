@@ -8,7 +8,7 @@ use std::{
 use prospect_process::{LinkAddr, Memory, Module, ProcessInfo};
 
 use super::{
-    SearchOptions, SearchStep, Sought,
+    SearchOptions, SearchStep, SharedFiles, Sought,
     debug_file::{DebugFileSearch, mini_debug_info},
     own_file,
 };
@@ -39,12 +39,18 @@ impl ModuleBinary {
         module: &Module,
         info: &ProcessInfo,
         options: &Arc<SearchOptions>,
+        shared: &Arc<SharedFiles>,
         memory: &dyn Memory,
     ) -> Self {
-        let (binary, own_trail) = own_file::find(module, info, options, memory);
+        let (binary, own_trail) = own_file::find(module, info, options, shared, memory);
         let replaced = options.executable.as_ref().filter(|_| module.is_executable);
         let module_path = replaced.cloned().unwrap_or_else(|| PathBuf::from(module.path_lossy().as_ref()));
-        let search = DebugFileSearch { options: options.clone(), root: info.files.root.clone(), module_path };
+        let search = DebugFileSearch {
+            options: options.clone(),
+            shared: shared.clone(),
+            root: info.files.root.clone(),
+            module_path,
+        };
         Self {
             binary,
             own_trail,
@@ -105,6 +111,13 @@ impl ModuleBinary {
     pub(super) fn done(&self) -> impl Iterator<Item = &SearchStep> {
         let later = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
         self.own_trail.iter().chain(later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail))
+    }
+
+    /// The files that were opened so far.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Binary> {
+        let found = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
+        let others = found.into_iter().filter_map(|one| one.get()?.binary.as_deref());
+        self.binary.as_deref().into_iter().chain(others)
     }
 
     /// The separate debug file. Not looked for when the binary has debug information itself, or when no

@@ -7,7 +7,7 @@ use std::{
 
 use prospect_process::{Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
 
-use super::{SearchOptions, SearchOutcome, SearchStep, Sought};
+use super::{SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought};
 use crate::Binary;
 
 /// The module's file, or what memory holds of it, with the places that were looked at.
@@ -15,6 +15,7 @@ pub(super) fn find(
     module: &Module,
     info: &ProcessInfo,
     options: &SearchOptions,
+    shared: &SharedFiles,
     memory: &dyn Memory,
 ) -> (Option<Arc<Binary>>, Vec<SearchStep>) {
     let mut trail = Vec::new();
@@ -29,7 +30,7 @@ pub(super) fn find(
         let found = outcome.is_found();
         trail.push(SearchStep { what: Sought::Binary, path, outcome });
         if found {
-            return (binary.map(Arc::new), trail);
+            return (binary.map(|binary| shared.own_file(binary)), trail);
         }
     }
     let (binary, outcome) = match Binary::from_memory(module, memory) {

@@ -1,4 +1,4 @@
-use prospect_process::{Arch, LinkAddr};
+use prospect_process::{Arch, LinkAddr, Registers};
 
 use super::*;
 use crate::testing::{STACK, Scene, TEXT, get, registers};
@@ -40,7 +40,7 @@ fn start() -> Registers {
 fn step(row: &UnwindRow, registers: &Registers) -> Result<Step, StepError> {
     let mut scene = Scene::new(Arch::X86_64);
     scene.word(STACK + 24, TEXT + 0x100).word(STACK + 16, 77);
-    scene.with_context(|context| apply(row, registers, context))
+    scene.with_context(|context| apply(row, &registers.into(), context))
 }
 
 fn caller(row: &UnwindRow, registers: &Registers) -> Caller {

@@ -1,4 +1,4 @@
-use prospect_process::{Arch, CapturedMemory, FrozenProcess, Process};
+use prospect_process::{Arch, CapturedMemory, FrozenProcess, Process, Registers};
 
 use super::*;
 use crate::{

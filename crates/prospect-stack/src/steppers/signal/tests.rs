@@ -118,7 +118,7 @@ fn nothing_returns_into_the_middle_of_a_trampoline() {
         let mut stepper = SignalStepper::default();
         let mut frame = Frame {
             code: CodeAddress::Exact(Addr(TRAMPOLINE + 7)),
-            registers: start,
+            registers: start.into(),
             cfa: None,
             found_by: "registers",
             trust: Trust::Given,

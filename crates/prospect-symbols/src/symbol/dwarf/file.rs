@@ -17,7 +17,7 @@ use super::{
 use crate::Binary;
 
 /// How much of a packed `.debug_abbrev` is unpacked at first beyond where a table begins.
-const TABLE_STEP: usize = 16 << 10;
+pub(super) const TABLE_STEP: usize = 16 << 10;
 
 /// Tables with more abbreviations and attributes in all than this are not kept.
 const MOST_KEPT: usize = 1_000_000;
@@ -72,9 +72,9 @@ impl DwarfFile {
         }
         let mut end = offset.saturating_add(TABLE_STEP);
         let table = loop {
-            let bytes = section.up_to(end);
-            let table = Abbreviations::parse(bytes, offset, header.endian, header.encoding, None, fuel);
-            if !table.cut || bytes.len() >= section.len() || end >= section.len() {
+            let bytes = section.at_least(offset..end);
+            let table = Abbreviations::parse(bytes, 0, header.endian, header.encoding, None, fuel);
+            if !table.cut || end >= section.len() {
                 break Arc::new(table);
             }
             end = end.saturating_mul(4);

@@ -35,10 +35,11 @@ pub(super) struct LineProgram<'a> {
 impl<'a> LineProgram<'a> {
     pub(super) fn open(unit: &Unit<'a>) -> Option<Self> {
         let (sections, offset) = (unit.sections, unit.line_program?);
-        let start = sections.line.up_to(offset.checked_add(BEFORE_HEADER_LENGTH)?);
-        let mut reader = Reader::new(start.get(offset..)?, 0, sections.endian);
+        let start = sections.line.at_least(offset..offset.checked_add(BEFORE_HEADER_LENGTH)?);
+        let mut reader = Reader::new(start, 0, sections.endian);
         let (length, format) = reader.initial_length()?;
-        let end = offset.checked_add(reader.at())?.checked_add(length)?;
+        let length = reader.at().checked_add(length)?;
+        let end = offset.checked_add(length)?;
         if reader.uint(2)? >= 5 {
             // The sizes of addresses and segments.
             reader.skip(2);
@@ -47,10 +48,10 @@ impl<'a> LineProgram<'a> {
             return None;
         }
         let comp_dir = unit.comp_dir();
-        let bytes = sections.line.up_to(end);
-        let line = DebugLine::from(sections.slice(bytes.get(..end.min(bytes.len()))?));
+        let bytes = sections.line.at_least(offset..end);
+        let line = DebugLine::from(sections.slice(bytes.get(..length).unwrap_or(bytes)));
         let program = line.program(
-            DebugLineOffset(offset),
+            DebugLineOffset(0),
             unit.header.encoding.address_size,
             comp_dir.map(|text| sections.slice(text)),
             unit.name().map(|text| sections.slice(text)),

@@ -17,7 +17,6 @@ mod functions;
 mod line_machine;
 mod lines;
 mod names;
-mod parallel;
 mod prefetch;
 mod ranges;
 mod reader;
@@ -41,7 +40,7 @@ use split::SplitFiles;
 use unit::UnitHeader;
 use unit_index::{Candidate, MOST_UNITS};
 
-use crate::Binary;
+use crate::{Binary, parallel};
 
 /// How many units' root entries are one job.
 const UNITS_PER_SCAN: usize = 64;

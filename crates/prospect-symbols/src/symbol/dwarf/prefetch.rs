@@ -1,6 +1,7 @@
 //! Unpacks several compressed sections at the same time.
 
-use super::{Search, parallel, sections::Part, unit_index};
+use super::{Search, file::TABLE_STEP, sections::Part, unit_index};
+use crate::parallel;
 
 /// Below this there is nothing to gain.
 const WORTH_IT: usize = 128 << 10;
@@ -14,20 +15,23 @@ pub(super) fn run(searches: &[Search<'_>]) {
     for search in searches {
         let sections = search.debug.main.sections();
         let Some(last) = search.units.iter().flatten().copied().max() else { continue };
-        if !sections.info.is_packed() || sections.info.len() < WORTH_IT {
+        if sections.info.len() < WORTH_IT {
             continue;
         }
         let end = unit_index::next_start(&sections, last).unwrap_or(last + 1);
-        // Units' line tables come in the same order as the units.
-        let proportion = last as f64 / sections.info.len() as f64;
-        let line_end = (sections.line.len() as f64 * proportion) as usize;
+        // What units refer to comes in the same order as they do.
+        let proportion = end as f64 / sections.info.len() as f64;
+        let as_far = |length: usize| (length as f64 * proportion) as usize + TABLE_STEP;
         let parts = [
             (sections.info, end),
-            (sections.line, line_end),
-            (sections.abbrev, sections.abbrev.len() / 2),
+            (sections.line, as_far(sections.line.len())),
+            (sections.abbrev, as_far(sections.abbrev.len())),
+            (sections.ranges, sections.ranges.len()),
+            (sections.rnglists, sections.rnglists.len()),
             (sections.str, sections.str.len()),
         ];
-        jobs.extend(parts.into_iter().filter(|(part, _)| part.is_packed()).map(|part| (part.1, part)));
+        let packed = parts.into_iter().filter(|(part, end)| part.needs_unpacking(*end));
+        jobs.extend(packed.map(|part| (part.1, part)));
     }
-    parallel::run(&jobs, |(part, end)| part.up_to(*end).len());
+    parallel::run(&jobs, |(part, end)| part.at_least(0..*end).len());
 }

@@ -45,28 +45,30 @@ impl<'a> Part<'a> {
         self.length
     }
 
-    /// Whether reading it costs unpacking.
-    pub(super) fn is_packed(self) -> bool {
-        self.section.is_some_and(Section::is_packed)
+    /// Whether reading what is before `end` costs unpacking.
+    pub(super) fn needs_unpacking(self, end: usize) -> bool {
+        self.section.is_some_and(|section| section.needs_unpacking(self.start.saturating_add(end)))
     }
 
-    /// At least the bytes before `end`, where there are so many.
-    pub(super) fn up_to(self, end: usize) -> &'a [u8] {
+    /// The bytes from `range.start` on, at least to `range.end`, where there are so many.
+    pub(super) fn at_least(self, range: Range<usize>) -> &'a [u8] {
         let Some(section) = self.section else { return &[] };
         let all_end = self.start + self.length;
-        let bytes = section.up_to(self.start.saturating_add(end).min(all_end));
-        bytes.get(self.start..all_end.min(bytes.len())).unwrap_or_default()
+        let within = |offset: usize| self.start.saturating_add(offset).min(all_end);
+        let (start, end) = (within(range.start), within(range.end));
+        let bytes = section.at_least(start..end);
+        bytes.get(..all_end - start).unwrap_or(bytes)
     }
 
     pub(super) fn all(self) -> &'a [u8] {
-        self.up_to(self.length)
+        self.at_least(0..self.length)
     }
 
     /// The string at `offset`, without its NUL.
     pub(super) fn text(self, offset: usize) -> Option<&'a [u8]> {
         let mut end = offset.checked_add(STRING_STEP)?;
         loop {
-            let rest = self.up_to(end).get(offset..)?;
+            let rest = self.at_least(offset..end);
             let rest = rest.get(..LONGEST_STRING).unwrap_or(rest);
             if let Some(length) = rest.iter().position(|&byte| byte == 0) {
                 return rest.get(..length);
@@ -156,7 +158,7 @@ impl<'a> Sections<'a> {
     pub(super) fn indexed_text(&self, base: usize, index: u64, format: Format) -> Option<&'a [u8]> {
         let index = DebugStrOffsetsIndex(usize::try_from(index).ok()?);
         let end = index.0.checked_add(1)?.checked_mul(8)?.checked_add(base)?;
-        let offsets = DebugStrOffsets::from(self.slice(self.str_offsets.up_to(end)));
+        let offsets = DebugStrOffsets::from(self.slice(self.str_offsets.at_least(0..end)));
         let offset = offsets.get_str_offset(format, DebugStrOffsetsBase(base), index).ok()?;
         self.str.text(offset.0)
     }

@@ -34,8 +34,8 @@ pub(super) struct UnitHeader {
 
 impl UnitHeader {
     pub(super) fn read(sections: &Sections<'_>, start: usize) -> Option<Self> {
-        let bytes = sections.info.up_to(start.checked_add(LONGEST_HEADER)?);
-        let mut reader = Reader::new(bytes.get(start..)?, 0, sections.endian);
+        let bytes = sections.info.at_least(start..start.checked_add(LONGEST_HEADER)?);
+        let mut reader = Reader::new(bytes, 0, sections.endian);
         let (length, format) = reader.initial_length()?;
         let end = start.checked_add(reader.at())?.checked_add(length)?;
         if length == 0 || end > sections.info.len() {
@@ -118,8 +118,8 @@ impl<'a> Unit<'a> {
         if header.is_type_unit {
             return None;
         }
-        let info = sections.info.up_to(header.end);
-        let code = Reader::new(info, header.start + header.root, sections.endian).leb()?;
+        let unit = sections.info.at_least(header.start..header.end);
+        let code = Reader::new(unit, header.root, sections.endian).leb()?;
         let bytes = sections.abbrev.all();
         let at = header.abbreviations_at;
         let table = Abbreviations::parse(bytes, at, sections.endian, header.encoding, Some(code), fuel);
@@ -132,7 +132,7 @@ impl<'a> Unit<'a> {
         header: UnitHeader,
         abbreviations: Arc<Abbreviations>,
     ) -> Option<Self> {
-        let bytes = sections.info.up_to(header.end).get(header.start..header.end)?;
+        let bytes = sections.info.at_least(header.start..header.end).get(..header.end - header.start)?;
         let word = usize::from(header.encoding.format.word_size());
         // Where a base is not said it lies behind the first header (in split units, that is always so).
         let split_5 = sections.split && header.encoding.version >= 5;

@@ -17,7 +17,7 @@ const MOST_WORKERS: usize = 16;
 
 /// Does all `jobs`, given with the size of each, and returns their results in order. The largest are
 /// begun first, so that none is left at the end for one worker alone.
-pub(super) fn run<J: Sync, T: Send>(jobs: &[(usize, J)], work: impl Fn(&J) -> T + Sync) -> Vec<T> {
+pub(crate) fn run<J: Sync, T: Send>(jobs: &[(usize, J)], work: impl Fn(&J) -> T + Sync) -> Vec<T> {
     let total = jobs.iter().fold(0, |sum: usize, (size, _)| sum.saturating_add(*size));
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|&job| std::cmp::Reverse(jobs.get(job).map_or(0, |(size, _)| *size)));

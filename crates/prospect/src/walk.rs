@@ -1,0 +1,117 @@
+//! Walks the threads of a process, on several processors where there is enough to do.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use prospect_process::{Addr, Module, Process, Registers, Thread};
+use prospect_stack::{Frame, Stack, StepContext, Walker};
+use prospect_symbols::{Binaries, ResolvedAddress};
+
+use crate::stacks::{FrameName, ModulePosition, ThreadStack};
+
+/// Threads that a worker takes at once: their stacks differ in depth, so that equal parts would not be equal
+/// work.
+const THREADS_AT_ONCE: usize = 8;
+
+/// A worker walks so many frames in the time that it takes to start another.
+const FRAMES_ALONE: usize = 500;
+
+/// The stacks of `threads`, without names, in their order.
+pub(crate) fn stacks(
+    process: &dyn Process,
+    binaries: &Binaries,
+    frame_limit: usize,
+    threads: &[&Thread],
+) -> Vec<ThreadStack> {
+    let context = StepContext::new(process, binaries);
+    let mut stacks: Vec<Option<ThreadStack>> = Vec::new();
+    stacks.resize_with(threads.len(), || None);
+    let parts = threads.chunks(THREADS_AT_ONCE).zip(stacks.chunks_mut(THREADS_AT_ONCE));
+    let parts = Mutex::new(parts);
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = |worker: &mut Worker<'_>, frames: usize| {
+        let mut done = 0;
+        while done < frames {
+            let Some((threads, places)) = next() else { return false };
+            for (thread, place) in threads.iter().zip(places) {
+                let stack = worker.stack(thread);
+                done += stack.frames().len();
+                *place = Some(stack);
+            }
+        }
+        true
+    };
+    let mut own = Worker::new(process, context, frame_limit);
+    // The first one opens the binaries too, which the others would only wait for.
+    if work(&mut own, FRAMES_ALONE) {
+        let left = parts.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let helpers = thread::available_parallelism().map_or(0, |all| NonZero::get(all) - 1).min(left);
+        thread::scope(|scope| {
+            let help = || work(&mut Worker::new(process, context, frame_limit), usize::MAX);
+            let helpers: Vec<_> =
+                (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
+            work(&mut own, usize::MAX);
+            // One that panicked loses the threads that it had taken, not the others'.
+            helpers.into_iter().for_each(|helper| drop(helper.join()));
+        });
+    }
+    drop(parts);
+    let unwalked = |thread: &Thread| ThreadStack {
+        thread: thread.clone(),
+        registers: process.registers(thread.id),
+        stack: None,
+        names: Vec::new(),
+    };
+    stacks.into_iter().zip(threads).map(|(stack, thread)| stack.unwrap_or_else(|| unwalked(thread))).collect()
+}
+
+/// What one processor needs to itself. Nothing that is counted is shared: two that count the users of one
+/// text wait for each other at every frame.
+struct Worker<'a> {
+    process: &'a dyn Process,
+    context: StepContext<'a>,
+    walker: Walker,
+    /// The paths of the modules as text, by their place among all.
+    paths: Vec<Option<Arc<str>>>,
+    no_name: Arc<ResolvedAddress>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(process: &'a dyn Process, context: StepContext<'a>, frame_limit: usize) -> Self {
+        Self {
+            process,
+            context,
+            walker: Walker::new(context.arch).frame_limit(frame_limit),
+            paths: vec![None; process.modules().as_slice().len()],
+            no_name: Arc::default(),
+        }
+    }
+
+    fn stack(&mut self, thread: &Thread) -> ThreadStack {
+        let registers = self.process.registers(thread.id);
+        let walk = |registers: &Registers| self.walker.walk(registers, &self.context);
+        let stack: Option<Stack> = registers.as_ref().map(walk);
+        let frames = stack.as_ref().map_or(&[][..], |stack| &stack.frames);
+        let names = frames.iter().map(|frame| self.name(frame)).collect();
+        ThreadStack { thread: thread.clone(), registers, stack, names }
+    }
+
+    fn name(&mut self, frame: &Frame) -> FrameName {
+        FrameName {
+            module: self.position(frame.for_lookup(), frame.code.addr()),
+            resolved: self.no_name.clone(),
+        }
+    }
+
+    /// The module that holds `lookup`, and where `at` is in it: a return address may lie one byte behind.
+    fn position(&mut self, lookup: Addr, at: Addr) -> Option<ModulePosition> {
+        let modules = self.process.modules().as_slice();
+        let index = modules.partition_point(|module| module.range.start <= lookup).checked_sub(1)?;
+        let module: &Module = modules.get(index).filter(|module| module.range.contains(&lookup))?;
+        let path = self.paths.get_mut(index)?.get_or_insert_with(|| module.path_lossy().into());
+        Some(ModulePosition { path: path.clone(), offset: at.to_link(module.bias) })
+    }
+}

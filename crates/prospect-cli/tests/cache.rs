@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use prospect_testing::{Outcome, Running, Scratch, Tool};
+use prospect_testing::{Running, Scratch, Tool};
 
 /// A program with packed debug information that is worth keeping.
 fn program(directory: &Path) -> std::path::PathBuf {
@@ -23,15 +23,16 @@ fn program(directory: &Path) -> std::path::PathBuf {
     path
 }
 
-fn stack(running: &Running, cache_home: &Path, more: &[&str]) -> Outcome {
+fn stack(running: &Running, cache_home: &Path, more: &[&str]) {
     let pid = running.pid().to_string();
     let tool = Tool::at(env!("CARGO_BIN_EXE_prospect"));
     let mut command = tool.command(&["stack", "--json", &pid]);
     let outcome = Tool::finish(command.args(more).env("XDG_CACHE_HOME", cache_home));
     assert_eq!(outcome.code(), Some(0), "{outcome:?}");
     assert!(outcome.stderr.is_empty(), "{outcome:?}");
-    assert!(outcome.text().contains("\"deep\"") && outcome.text().contains("program.c"), "{outcome:?}");
-    outcome
+    let text = outcome.text();
+    let named = text.contains("\"deep\"") && text.contains("program.c");
+    assert_eq!(named, !more.contains(&"--no-names"), "{text}");
 }
 
 #[test]

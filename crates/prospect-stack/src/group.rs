@@ -6,7 +6,9 @@ use prospect_process::{Addr, Arch};
 
 use crate::{
     Caller, DeclineReason, Declined, Frame, FrameStepper, Implausible, Step, StepContext, Trust,
-    steppers::{CfiStepper, FramePointerStepper, ScanStepper, SignalStepper, WildCallStepper},
+    steppers::{
+        CfiStepper, FramePointerStepper, NewThreadStepper, ScanStepper, SignalStepper, WildCallStepper,
+    },
 };
 
 /// Steppers in the order in which they are asked: the order in which they were added.
@@ -22,10 +24,6 @@ struct Entry {
 }
 
 /// What the steppers together say of a frame.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one, and boxing it would cost a step an allocation"
-)]
 pub(crate) enum GroupStep {
     /// Its caller, and who found it.
     Caller(Caller, &'static str),
@@ -52,6 +50,7 @@ impl StepperGroup {
         match arch {
             Arch::X86_64 | Arch::I386 => Self::new()
                 .then(SignalStepper::default())
+                .then(NewThreadStepper)
                 .then(CfiStepper::default())
                 .then(WildCallStepper::default())
                 .then(FramePointerStepper::default())

@@ -9,26 +9,24 @@ use prospect_process::Addr;
 
 use crate::StepContext;
 
-/// The most addresses that are remembered. All are forgotten when there are more.
-const MAX_ENTRIES: usize = 16 << 10;
-
-/// Answers by code address, of one process with one list of modules.
+/// Answers by code address, of one process with one list of modules: at most `MOST` of them. All are
+/// forgotten when there are more.
 #[derive(Debug)]
-pub(crate) struct PcCache<T> {
+pub(crate) struct PcCache<T, const MOST: usize = 16384> {
     generation: Option<u64>,
     entries: HashMap<Addr, T, PcHash>,
 }
 
-impl<T> Default for PcCache<T> {
+impl<T, const MOST: usize> Default for PcCache<T, MOST> {
     fn default() -> Self {
         Self { generation: None, entries: HashMap::default() }
     }
 }
 
-impl<T> PcCache<T> {
+impl<T, const MOST: usize> PcCache<T, MOST> {
     /// The answer for `at`, which `find` finds where it is not remembered.
     pub(crate) fn get(&mut self, at: Addr, context: &StepContext<'_>, find: impl FnOnce() -> T) -> &T {
-        if self.generation != Some(context.generation()) || self.entries.len() >= MAX_ENTRIES {
+        if self.generation != Some(context.generation()) || self.entries.len() >= MOST {
             self.generation = Some(context.generation());
             self.entries.clear();
         }

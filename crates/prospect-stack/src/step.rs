@@ -24,10 +24,6 @@ pub trait FrameStepper: Send {
 }
 
 /// What a stepper says of a frame.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one, and boxing it would cost a step an allocation"
-)]
 #[derive(Clone, Debug)]
 pub enum Step {
     /// This is its caller.

@@ -16,8 +16,9 @@ use crate::stacks::{FrameName, ModulePosition, ThreadStack};
 /// work.
 const THREADS_AT_ONCE: usize = 8;
 
-/// A worker walks so many frames in the time that it takes to start another.
-const FRAMES_ALONE: usize = 500;
+/// So many frames are walked before there is help, which is about a millisecond: a helper that is slow to get a
+/// processor would take longer to end than all of them.
+const FRAMES_ALONE: usize = 8_000;
 
 /// The stacks of `threads`, without names, in their order.
 pub(crate) fn stacks(
@@ -58,7 +59,6 @@ pub(crate) fn stacks(
             helpers.into_iter().for_each(|helper| drop(helper.join()));
         });
     }
-    drop(parts);
     let unwalked = |thread: &Thread| ThreadStack {
         thread: thread.clone(),
         registers: process.registers(thread.id),

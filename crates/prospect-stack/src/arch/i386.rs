@@ -2,7 +2,7 @@
 
 use prospect_process::RegisterId;
 
-use super::{CodePatterns, Trampoline, x86};
+use super::{Births, ChildStack, CodePatterns, Trampoline, x86};
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // Linux `arch/x86/include/asm/sigframe.h`. The handler's return address is the first word of the frame.
@@ -21,6 +21,12 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         // mov $173, %eax; int $0x80
         Trampoline { code: &[0xb8, 0xad, 0, 0, 0, 0xcd, 0x80], states: &[(0, 160), (5, 160)], saved: SAVED },
     ],
+    births: Births {
+        instruction: [0xcd, 0x80],
+        number: ORIG_EAX,
+        result: RegisterId(0),
+        calls: &[(120, ChildStack::Register(RegisterId(1))), (435, ChildStack::InMemory)],
+    },
     frame_state: |before, at| x86::frame_state(before, at, &[&[0x89, 0xe5], &[0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, false),
     jump: |at| x86::jump(at, false),
@@ -53,3 +59,4 @@ const SS: RegisterId = RegisterId(12);
 const DS: RegisterId = RegisterId(13);
 const FS: RegisterId = RegisterId(14);
 const GS: RegisterId = RegisterId(15);
+const ORIG_EAX: RegisterId = RegisterId(16);

@@ -17,8 +17,31 @@ pub(crate) struct CodePatterns {
     pub frame_state: fn(before: &[u8], at: &[u8]) -> FrameState,
     /// The call that may end where these bytes end, or something else that is returned to.
     pub call: fn(before: &[u8], at: &[u8]) -> Option<Call>,
+    /// How threads are born.
+    pub births: Births,
     /// Where code goes on that does nothing but jump, as entries of a procedure linkage table do.
     pub jump: fn(at: &[u8]) -> Option<Call>,
+}
+
+/// The system calls that make a thread, and how they look from the new one.
+pub(crate) struct Births {
+    /// The instruction that makes a system call.
+    pub instruction: [u8; 2],
+    /// The register with the number of the call that a thread is in or behind.
+    pub number: RegisterId,
+    /// The register with its result: 0 for the new thread.
+    pub result: RegisterId,
+    /// The numbers of the calls, and where each has the stack of the new thread. 0 is the parent's.
+    pub calls: &'static [(u64, ChildStack)],
+}
+
+/// Where the arguments of a call that makes a thread say what its stack is.
+#[derive(Clone, Copy)]
+pub(crate) enum ChildStack {
+    /// In a register.
+    Register(RegisterId),
+    /// In memory of the parent, which may have used it for something else since.
+    InMemory,
 }
 
 /// A call or jump, by how its target is found.
@@ -60,7 +83,7 @@ pub(crate) struct Trampoline {
 pub(crate) const CODE_BYTES: usize = 16;
 
 /// No mapping begins or ends within so many bytes.
-const PAGE_BYTES: usize = 4 << 10;
+pub(crate) const PAGE_BYTES: usize = 4 << 10;
 
 /// The patterns of an architecture, where it has any.
 pub(crate) fn patterns(arch: Arch) -> Option<&'static CodePatterns> {
@@ -91,6 +114,13 @@ impl CodeAround {
             }
         }
         Self { bytes, before: 0, behind: 0 }
+    }
+
+    /// The same from the page that `at` lies in. `None` where a part lies in another page.
+    pub(crate) fn in_page(at: Addr, page: &[u8; PAGE_BYTES]) -> Option<Self> {
+        let start = (at.0 as usize % PAGE_BYTES).checked_sub(CODE_BYTES)?;
+        let bytes = *page.get(start..)?.first_chunk()?;
+        Some(Self { bytes, before: CODE_BYTES, behind: CODE_BYTES })
     }
 
     pub(crate) fn before(&self) -> &[u8] {

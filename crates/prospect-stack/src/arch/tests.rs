@@ -100,3 +100,18 @@ fn targets_of_calls_and_jumps_are_found() {
     assert_eq!((wide.jump)(&[0x90]), None);
     assert_eq!((wide.jump)(&[]), None);
 }
+
+#[test]
+fn code_from_its_page_is_the_code_that_a_read_gives() {
+    let bytes: Vec<u8> = (0..3 * PAGE_BYTES).map(|index| (index * 7 / 3) as u8).collect();
+    let memory = prospect_process::CapturedMemory::new(bytes.clone(), [(Addr(0), bytes.len(), 0)]);
+    let page = bytes[PAGE_BYTES..2 * PAGE_BYTES].first_chunk().unwrap();
+    for offset in 0..PAGE_BYTES {
+        let at = Addr((PAGE_BYTES + offset) as u64);
+        let inside = (CODE_BYTES..=PAGE_BYTES - CODE_BYTES).contains(&offset);
+        let code = CodeAround::in_page(at, page);
+        assert_eq!(code.is_some(), inside, "{offset}");
+        let read = CodeAround::read(at, &memory);
+        assert!(code.is_none_or(|code| code.before() == read.before() && code.at() == read.at()), "{offset}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use prospect_process::RegisterId;
 
-use super::{CodePatterns, Trampoline, x86};
+use super::{Births, ChildStack, CodePatterns, Trampoline, x86};
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // `rt_sigreturn` is 15. The kernel puts the handler's return address below a `struct ucontext`, so that
@@ -17,6 +17,13 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         // mov $15, %eax; syscall
         Trampoline { code: &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05], states: &[(0, 40), (5, 40)], saved: SAVED },
     ],
+    // `clone` has the stack in its second argument; `clone3` in `struct clone_args` (uapi/linux/sched.h).
+    births: Births {
+        instruction: [0x0f, 0x05],
+        number: ORIG_RAX,
+        result: RegisterId(0),
+        calls: &[(56, ChildStack::Register(RegisterId(4))), (435, ChildStack::InMemory)],
+    },
     frame_state: |before, at| x86::frame_state(before, at, &[&[0x48, 0x89, 0xe5], &[0x48, 0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, true),
     jump: |at| x86::jump(at, true),
@@ -48,5 +55,6 @@ static SAVED: &[(RegisterId, u8, u8)] = &[
 ];
 
 const EFLAGS: RegisterId = RegisterId(17);
+const ORIG_RAX: RegisterId = RegisterId(26);
 const CS: RegisterId = RegisterId(19);
 const SS: RegisterId = RegisterId(20);

@@ -4,7 +4,7 @@ use prospect_process::Addr;
 
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
-    arch::{self, CodeAround, Trampoline},
+    arch::{self, CodeAround, PAGE_BYTES, Trampoline},
     pc_cache::PcCache,
 };
 
@@ -19,7 +19,13 @@ pub struct SignalStepper {
     /// By the frame's pc. A thread that is *at* an address and one that returns there are the same here,
     /// but for [`Found::inside`].
     found: PcCache<Option<Found>>,
+    /// The modules' code, by page: its functions call each other, and a read costs more than all else that is
+    /// done for an address.
+    pages: PcCache<Option<Box<[u8; PAGE_BYTES]>>, MOST_PAGES>,
 }
+
+/// The most pages that are kept.
+const MOST_PAGES: usize = 256;
 
 #[derive(Clone, Copy)]
 struct Found {
@@ -44,7 +50,9 @@ impl FrameStepper for SignalStepper {
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
         const NOT_ONE: Result<Step, StepError> = Ok(Step::NotMine("the code is no signal trampoline"));
         let pc = frame.code.addr();
-        let Some(found) = *self.found.get(pc, context, || find(pc, context)) else { return NOT_ONE };
+        let Self { found, pages } = self;
+        let find = || find(pc, context, |at| code_around(at, pages, context));
+        let Some(found) = *found.get(pc, context, find) else { return NOT_ONE };
         if found.inside && matches!(frame.code, CodeAddress::ReturnAddress(_)) {
             return NOT_ONE;
         }
@@ -61,14 +69,33 @@ impl FrameStepper for SignalStepper {
     }
 }
 
-fn find(pc: Addr, context: &StepContext<'_>) -> Option<Found> {
+fn find(pc: Addr, context: &StepContext<'_>, code_around: impl FnOnce(Addr) -> CodeAround) -> Option<Found> {
     if !context.is_executable(pc) {
         return None;
     }
     let patterns = arch::patterns(context.arch)?;
-    let code = CodeAround::read(pc, context.memory);
+    let code = code_around(pc);
     let (trampoline, above_sp) = patterns.trampoline(&code, true)?;
     Some(Found { trampoline, above_sp, inside: patterns.trampoline(&code, false).is_none() })
+}
+
+fn code_around(
+    at: Addr,
+    pages: &mut PcCache<Option<Box<[u8; PAGE_BYTES]>>, MOST_PAGES>,
+    context: &StepContext<'_>,
+) -> CodeAround {
+    let read = || {
+        let mut page = Box::new([0; PAGE_BYTES]);
+        let start = Addr(at.0 - at.0 % PAGE_BYTES as u64);
+        context.memory.read(start, page.as_mut_slice()).ok().map(|()| page)
+    };
+    let mut in_page = || {
+        // Only what belongs to a module stays the same for as long as the list of modules does.
+        context.modules.at(at)?;
+        let page = pages.get(Addr(at.0 / PAGE_BYTES as u64), context, read).as_ref()?;
+        CodeAround::in_page(at, page)
+    };
+    in_page().unwrap_or_else(|| CodeAround::read(at, context.memory))
 }
 
 /// The registers that the kernel saved, and those preserved ones that it does not save (the bases of

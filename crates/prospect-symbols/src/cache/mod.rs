@@ -7,9 +7,9 @@
 //! $XDG_CACHE_HOME/prospect/sections/BUILD-ID.debug_info-STAMP.v1
 //! ```
 //!
-//! - Nothing is believed without its checksum, block by block as they are read ([`entry`]); nor unless
-//!   it was unpacked from the very file that is read now ([`format`]).
-//! - The directory is used only where no other user can write ([`directory`]).
+//! - Nothing is believed without its checksum, block by block as they are read ([`mod@entry`]); nor unless
+//!   it was unpacked from the very file that is read now ([`mod@format`]).
+//! - The directory is used only where no other user can write ([`mod@directory`]).
 //! - Whatever goes wrong, the cache is as good as empty: nothing here is an error.
 
 mod directory;

@@ -173,10 +173,10 @@ mod tests {
         }
         let mut page = Page { text: String::new(), colour: false };
         table.write(&mut page, 6);
-        assert_eq!(page.text, " a     b\n long  c\n extremely  d\n ü     e\n f\n");
+        assert_eq!(page.text, " a       b\n long    c\n extremely  d\n ü       e\n f\n");
         let mut page = Page { text: String::new(), colour: true };
         table.write(&mut page, 6);
-        assert!(page.text.starts_with(" \u{1b}[1ma\u{1b}[0m     \u{1b}[1mb\u{1b}[0m\n"), "{:?}", page.text);
+        assert!(page.text.starts_with(" \u{1b}[1ma\u{1b}[0m       \u{1b}[1mb\u{1b}[0m\n"), "{:?}", page.text);
     }
 
     #[test]

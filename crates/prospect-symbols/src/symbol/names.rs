@@ -16,19 +16,28 @@ use crate::{Binary, ModuleBinary};
 /// Of one module, no more addresses are looked up in its linkage table: each costs a search.
 const MOST_LINKAGE_ENTRIES: usize = 256;
 
+/// What is known of an address so far.
+#[derive(Clone, Default)]
+struct Known {
+    frames: Vec<SourceFrame>,
+    /// Whether a symbol may say more of the last frame's name.
+    has_bare_name: bool,
+}
+
 /// The frames of every address of every group.
 pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
     let mut resolved = from_debug_info(groups);
     for (group, found) in groups.iter().zip(&mut resolved) {
         add_symbol_names(group, found);
     }
-    resolved
+    let frames = |found: Vec<Known>| found.into_iter().map(|known| known.frames).collect();
+    resolved.into_iter().map(frames).collect()
 }
 
 /// What the debug information says, for all modules at once.
-fn from_debug_info(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
-    let mut found: Vec<Vec<Vec<SourceFrame>>> =
-        groups.iter().map(|group| vec![Vec::new(); group.addresses.len()]).collect();
+fn from_debug_info(groups: &[Group]) -> Vec<Vec<Known>> {
+    let mut found: Vec<Vec<Known>> =
+        groups.iter().map(|group| vec![Known::default(); group.addresses.len()]).collect();
     let with_debug_info =
         |(index, group): (usize, &'_ Group)| Some((index, group.binary.debug_info()?.clone()));
     let (which, files): (Vec<usize>, Vec<Arc<DebugInfo>>) =
@@ -37,7 +46,8 @@ fn from_debug_info(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
         files.iter().zip(&which).map(|(file, index)| (&**file, groups[*index].addresses.clone())).collect();
     for (index, addresses) in which.into_iter().zip(dwarf::resolve(&requests)) {
         for (place, frames) in found[index].iter_mut().zip(addresses) {
-            *place = frames.into_iter().map(source_frame).collect();
+            place.has_bare_name = frames.last().is_some_and(|outer| outer.has_bare_name);
+            place.frames = frames.into_iter().map(source_frame).collect();
         }
     }
     found
@@ -56,21 +66,28 @@ fn source_frame(frame: DwarfFrame) -> SourceFrame {
 }
 
 /// Names the functions that debug information does not know: those of assembly, and of binaries
-/// without it.
-fn add_symbol_names(group: &Group, found: &mut [Vec<SourceFrame>]) {
-    let is_unnamed = |frames: &[SourceFrame]| frames.last().is_none_or(|outer| outer.function.is_none());
+/// without it. And those of which it knows too little.
+fn add_symbol_names(group: &Group, found: &mut [Known]) {
+    let wants_symbol = |known: &Known| {
+        known.has_bare_name || known.frames.last().is_none_or(|outer| outer.function.is_none())
+    };
     let mut unnamed: Vec<(usize, LinkAddr)> = found
         .iter()
         .zip(&group.addresses)
         .enumerate()
-        .filter(|(_, (frames, _))| is_unnamed(frames))
+        .filter(|(_, (known, _))| wants_symbol(known))
         .map(|(index, (_, at))| (index, *at))
         .collect();
     let mut set = |index: usize, name: String| {
-        let frames = &mut found[index];
-        match frames.last_mut() {
+        let known = &mut found[index];
+        match known.frames.last_mut() {
+            Some(outer) if known.has_bare_name => {
+                if outer.function.as_ref().is_some_and(|bare| is_qualified_form(&name, bare)) {
+                    outer.function = Some(name);
+                }
+            }
             Some(outer) => outer.function = Some(name),
-            None => frames.push(SourceFrame { function: Some(name), ..SourceFrame::default() }),
+            None => known.frames.push(SourceFrame { function: Some(name), ..SourceFrame::default() }),
         }
     };
     for table in tables(&group.binary) {
@@ -99,6 +116,17 @@ fn add_symbol_names(group: &Group, found: &mut [Vec<SourceFrame>]) {
     }
 }
 
+/// Whether `name` says what the function belongs to that debug information calls `bare`: `a::b::f::<T>` is such a
+/// form of `f<T>`. A symbol can be another function's, where the linker has folded equal code into one.
+fn is_qualified_form(name: &str, bare: &str) -> bool {
+    let base = bare.split(['<', '(']).next().unwrap_or(bare);
+    !base.is_empty()
+        && name.match_indices(base).any(|(at, _)| {
+            let follows = name[at + base.len()..].chars().next();
+            name[..at].ends_with("::") && !follows.is_some_and(|next| next.is_alphanumeric() || next == '_')
+        })
+}
+
 /// A symbol table that may be asked; where its file must be looked for first, only when it is.
 struct Table<'a> {
     kind: TableKind,
@@ -124,4 +152,21 @@ fn tables(module: &ModuleBinary) -> [Table<'_>; 4] {
         table(TableKind::Full, ModuleBinary::mini_debug_info),
         table(TableKind::Dynamic, |module| module.binary.as_ref()),
     ]
+}
+
+#[cfg(test)]
+mod form_tests {
+    use super::is_qualified_form;
+
+    #[test]
+    fn a_qualified_form_has_the_bare_name_behind_a_path() {
+        assert!(is_qualified_form("prospect::demo::transfer", "transfer"));
+        assert!(is_qualified_form("<std::Mutex<u64>>::lock", "lock<u64>"));
+        assert!(is_qualified_form("ns::S::get(int)", "get"));
+        assert!(is_qualified_form("a::b::{closure#0}", "{closure#0}"));
+        assert!(!is_qualified_form("transfer", "transfer"));
+        assert!(!is_qualified_form("a::transfer_all", "transfer"));
+        assert!(!is_qualified_form("a::other", "transfer"));
+        assert!(!is_qualified_form("a::b", ""));
+    }
 }

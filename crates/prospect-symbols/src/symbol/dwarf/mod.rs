@@ -69,6 +69,9 @@ pub(crate) struct DwarfFrame {
     pub(crate) column: Option<u32>,
     /// Whether it was inlined into the next one.
     pub(crate) inlined: bool,
+    /// Whether the name says too little: it stands alone, in a language where it belongs to something. Debug
+    /// information with nothing but line tables is so; the object file's symbol says more.
+    pub(crate) has_bare_name: bool,
 }
 
 impl DebugInfo {

@@ -102,7 +102,10 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
             if fuel.burn(length).is_none() {
                 break;
             }
-            frames.push(DwarfFrame { function, linkage_name, file, line, column, inlined });
+            let has_bare_name = linkage_name.is_none()
+                && self.unit.has_qualified_names()
+                && function.as_ref().is_some_and(|name| !name.contains("::"));
+            frames.push(DwarfFrame { function, linkage_name, file, line, column, inlined, has_bare_name });
         }
         frames
     }

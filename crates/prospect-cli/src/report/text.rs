@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prospect::{Call, Mode, ThreadStack, process::Registers, stack::Trust};
+use prospect::{Call, Mode, ThreadStack, process::Registers, stack::{StackEnd, Trust};
 
 use super::{
     Layout, StackReport, merge, milliseconds,
@@ -103,8 +103,18 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
     }
     table.write(page, WIDEST);
     if let Some(end) = thread.end().filter(|end| !end.is_complete()) {
-        page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&end.to_string())));
+        page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&ending(end))));
         page.end_line();
+    }
+}
+
+/// Why there are no more frames. Of a frame that no stepper knows how to leave, what call frame information says is
+/// enough for most; JSON has what every stepper said.
+fn ending(end: &StackEnd) -> String {
+    let StackEnd::NoStepper(declined) = end else { return end.to_string() };
+    match declined.iter().find(|one| one.stepper == "cfi") {
+        Some(one) => format!("no way to the caller is known ({})", one.reason),
+        None => end.to_string(),
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use prospect::{Call, Mode, ThreadStack, process::Registers, stack::{StackEnd, Trust};
+use prospect::{
+    Call, Mode, ThreadStack,
+    process::Registers,
+    stack::{StackEnd, Trust},
+};
 
 use super::{
     Layout, StackReport, merge, milliseconds,

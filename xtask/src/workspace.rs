@@ -31,25 +31,28 @@ pub(crate) fn metadata() -> Result<Value> {
 
 /// Builds the command with optimisation and says where it is.
 pub(crate) fn build_prospect() -> Result<PathBuf> {
+    build(&["--package", "prospect-cli"], "prospect")
+}
+
+/// Builds the library's example that stops a process and lets it go.
+pub(crate) fn build_attach_example() -> Result<PathBuf> {
+    build(&["--package", "prospect-live", "--example", "attach"], "attach")
+}
+
+fn build(what: &[&str], name: &str) -> Result<PathBuf> {
     let output = cargo()
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "prospect-cli",
-            "--message-format",
-            "json-render-diagnostics",
-        ])
+        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(what)
         .stderr(std::process::Stdio::inherit())
         .output()?;
-    ensure!(output.status.success(), "prospect does not build");
+    ensure!(output.status.success(), "{name} does not build");
     let text = String::from_utf8_lossy(&output.stdout);
     let executable =
         text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-            let is_ours = message["target"]["name"] == "prospect" && message["executable"].is_string();
+            let is_ours = message["target"]["name"] == name && message["executable"].is_string();
             is_ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
         });
-    executable.context("cargo built no program called prospect")
+    executable.with_context(|| format!("cargo built no program called {name}"))
 }
 
 /// Where built things of ours that are not cargo's go.

@@ -43,16 +43,18 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
         Job::Stacks => {
             peers.push(Peer::new("limit", &[&limit, "PID", "4096"]));
             peers.push(Peer::new("prospect", &[&prospect, "stack", "PID"]));
+            peers.push(Peer::new("prospect --no-cache", &[&prospect, "stack", "--no-cache", "PID"]));
             peers.push(Peer::new("prospect --no-names", &[&prospect, "stack", "--no-names", "PID"]));
         }
         Job::Attach => {
             peers.push(Peer::new("limit", &[&limit, "PID", "0"]));
-            let args = [&prospect, "stack", "--no-names", "--limit", "1", "--merge", "PID"];
-            peers.push(Peer::new("prospect", &args));
+            let attach = workspace::build_attach_example()?;
+            peers.push(Peer::new("prospect", &[&attach.to_string_lossy(), "PID"]));
         }
     }
     if let Some(driver) = remoteprocess() {
-        peers.push(Peer::new("remoteprocess", &[&driver.to_string_lossy(), "PID"]));
+        let mode = if job == Job::Attach { "lock" } else { "stacks" };
+        peers.push(Peer::new("remoteprocess", &[&driver.to_string_lossy(), "PID", mode]));
     }
     if job == Job::Stacks && tool("eu-stack").is_ok() {
         peers.push(Peer::new("eu-stack -s -i", &["eu-stack", "-n", "0", "-s", "-i", "-p", "PID"]));
@@ -68,24 +70,25 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
 fn remoteprocess() -> Option<PathBuf> {
     let target = workspace::scratch_directory("bench-peers").ok()?;
     let program = target.join("release/bench-remoteprocess");
-    if !program.exists() {
-        let manifest = prospect_testing::fixtures_directory().join("bench/remoteprocess/Cargo.toml");
-        let copy = target.join("remoteprocess");
-        // Built from a copy, so that its lock file does not come into the tree.
-        std::fs::create_dir_all(copy.join("src")).ok()?;
-        for file in ["Cargo.toml", "src/main.rs"] {
-            std::fs::copy(manifest.with_file_name(file), copy.join(file)).ok()?;
+    let manifest = prospect_testing::fixtures_directory().join("bench/remoteprocess/Cargo.toml");
+    let copy = target.join("remoteprocess");
+    // Built from a copy, so that its lock file does not come into the tree.
+    std::fs::create_dir_all(copy.join("src")).ok()?;
+    for file in ["Cargo.toml", "src/main.rs"] {
+        let (from, to) = (manifest.with_file_name(file), copy.join(file));
+        if std::fs::read(&from).ok()? != std::fs::read(&to).unwrap_or_default() {
+            std::fs::copy(from, to).ok()?;
         }
-        let built = workspace::cargo()
-            .args(["build", "--release", "--quiet", "--manifest-path"])
-            .arg(copy.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target)
-            .status();
-        if !built.is_ok_and(|status| status.success()) {
-            println!("remoteprocess cannot be built here: not measured");
-            return None;
-        }
+    }
+    let built = workspace::cargo()
+        .args(["build", "--release", "--quiet", "--manifest-path"])
+        .arg(copy.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        println!("remoteprocess cannot be built here: not measured");
+        return None;
     }
     Some(program)
 }

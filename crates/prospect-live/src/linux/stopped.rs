@@ -11,10 +11,7 @@ use prospect_process::{
     ThreadId,
 };
 
-use super::{
-    LiveError, LiveMemory,
-    tracer::{Stop, Tracer},
-};
+use super::{LiveError, LiveMemory, procfs, tracer::Tracer};
 
 /// A process, or one thread of it, that stands still for as long as this or a clone of it lives.
 ///
@@ -31,7 +28,8 @@ pub(crate) struct Held {
     threads: Vec<Thread>,
     registers: HashMap<ThreadId, Registers>,
     memory: LiveMemory,
-    mappings: Mappings,
+    /// Read when it is first asked for: of a process that stands still it does not change.
+    mappings: OnceLock<Mappings>,
     modules: OnceLock<Modules>,
     processes: [ProcessId; 1],
 }
@@ -42,7 +40,7 @@ impl Stopped {
         only: Option<ThreadId>,
         deadline: Instant,
     ) -> Result<Self, LiveError> {
-        let (tracer, Stop { threads, mappings }) = Tracer::hold(info.id, only, deadline)?;
+        let (tracer, threads) = Tracer::hold(info.id, only, deadline)?;
         let registers = threads.iter().filter_map(|held| Some((held.thread.id, held.registers?)));
         Ok(Self(Arc::new(Held {
             tracer,
@@ -50,7 +48,7 @@ impl Stopped {
             registers: registers.collect(),
             threads: threads.into_iter().map(|held| held.thread).collect(),
             memory: LiveMemory::new(info.id),
-            mappings,
+            mappings: OnceLock::new(),
             modules: OnceLock::new(),
             processes: [info.id],
             info,
@@ -91,12 +89,13 @@ impl Process for Stopped {
     }
 
     fn mappings(&self) -> &Mappings {
-        &self.0.mappings
+        // A kernel thread has none, and one that was killed meanwhile has none any more.
+        self.0.mappings.get_or_init(|| procfs::mappings(self.0.info.id).unwrap_or_default())
     }
 
     fn modules(&self) -> &Modules {
-        let Held { modules, mappings, memory, info, .. } = &*self.0;
-        modules.get_or_init(|| Modules::find(mappings, memory, info.executable.as_deref()))
+        let Held { modules, memory, info, .. } = &*self.0;
+        modules.get_or_init(|| Modules::find(self.mappings(), memory, info.executable.as_deref()))
     }
 }
 

@@ -35,7 +35,7 @@ impl Tracer {
         process: ProcessId,
         only: Option<ThreadId>,
         deadline: Instant,
-    ) -> Result<(Self, Stop), LiveError> {
+    ) -> Result<(Self, Vec<FrozenThread>), LiveError> {
         let (release, released) = mpsc::channel();
         let (report, reported) = mpsc::sync_channel(1);
         let thread = spawn(move || match stop(process, only, deadline) {
@@ -43,8 +43,8 @@ impl Tracer {
                 let _ = report.send(Err(error));
                 None
             }
-            Ok((attachment, stop)) => {
-                if report.send(Ok(stop)).is_ok() {
+            Ok(mut attachment) => {
+                if report.send(Ok(attachment.take_threads())).is_ok() {
                     // Nothing is ever sent: this ends when the other half is dropped.
                     let _ = released.recv();
                 }
@@ -52,8 +52,8 @@ impl Tracer {
             }
         })?;
         let tracer = Self { release: Some(release), thread: Some(thread) };
-        let stop = reported.recv().map_err(|_| LiveError::Tracer(io::ErrorKind::Other.into()))??;
-        Ok((tracer, stop))
+        let threads = reported.recv().map_err(|_| LiveError::Tracer(io::ErrorKind::Other.into()))??;
+        Ok((tracer, threads))
     }
 
     /// Lets the process go, and says for how long it was held; `None` when no thread of it was.
@@ -82,8 +82,10 @@ pub(crate) fn stopped_while<T: Send>(
 ) -> Result<(T, Option<Duration>), LiveError> {
     thread::scope(|scope| {
         let work = || {
-            let (attachment, stop) = stop(process, None, deadline)?;
-            let result = look(stop);
+            let map = RepeatedMap::new(process);
+            let mut attachment = stop(process, None, deadline)?;
+            let mappings = map.now(process);
+            let result = look(Stop { threads: attachment.take_threads(), mappings });
             Ok((result, attachment.release()))
         };
         let thread = thread::Builder::new().name("tracer".into()).spawn_scoped(scope, work);
@@ -96,15 +98,7 @@ fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result
     thread::Builder::new().name("tracer".into()).spawn(work).map_err(LiveError::Tracer)
 }
 
-fn stop(
-    process: ProcessId,
-    only: Option<ThreadId>,
-    deadline: Instant,
-) -> Result<(Attachment, Stop), LiveError> {
+fn stop(process: ProcessId, only: Option<ThreadId>, deadline: Instant) -> Result<Attachment, LiveError> {
     ptrace::hurry();
-    let map = RepeatedMap::new(process);
-    let mut attachment = Attachment::stop(process, only, deadline)?;
-    let mappings = map.now(process);
-    let threads = attachment.take_threads();
-    Ok((attachment, Stop { threads, mappings }))
+    Attachment::stop(process, only, deadline)
 }

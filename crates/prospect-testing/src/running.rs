@@ -1,7 +1,7 @@
 //! A target that runs, and is surely ended when its test ends.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, ErrorKind},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -66,7 +66,17 @@ impl Running {
     }
 
     fn spawn(command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let deadline = Instant::now() + Self::START_DEADLINE;
+        let mut child = command.spawn();
+        // A program that was just copied: a process that another test was starting at that moment has inherited the
+        // file that was written, and has it until it runs its own program.
+        while child.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy)
+            && Instant::now() < deadline
+        {
+            thread::sleep(Duration::from_millis(5));
+            child = command.spawn();
+        }
         let mut child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {

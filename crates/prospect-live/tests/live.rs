@@ -168,3 +168,25 @@ fn a_process_that_is_killed_while_it_is_held_is_no_trouble() {
     let _ = stopped.memory().read_up_to(sp, &mut byte);
     assert!(stopped.resume().is_some());
 }
+
+#[test]
+fn no_signal_is_lost() {
+    const SIGNALS: u64 = 20_000;
+    let signals = require!(fixture("signals"));
+    let (counts, mut running) = Heartbeat::start(&mut signals.command(&[]));
+    let live = open(&running);
+    let mut looks = 0;
+    while counts.counters()[0] < SIGNALS {
+        live.freeze(&FreezePlan::stacks(), TIMEOUT).unwrap();
+        looks += 1;
+        // One thread alone, too: signals then go to the other.
+        drop(live.stop_thread(ThreadId(running.pid()), TIMEOUT).unwrap());
+    }
+    assert!(looks > 10, "{looks}");
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while counts.counters()[1] < SIGNALS && std::time::Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(counts.counters(), [SIGNALS, SIGNALS], "after {looks} looks");
+    running.assert_unharmed();
+}

@@ -149,6 +149,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("zombie-leader", "zombie_leader.c", &["-O2", "-g", NO_FP]),
     gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("signals", "signals.c", &["-O2", "-g", NO_FP]),
     gcc("churn", "churn.c", &["-O2", "-g", NO_FP]),
     gcc("tracer", "tracer.c", &["-O2", "-g", NO_FP]),
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),

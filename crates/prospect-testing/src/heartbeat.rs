@@ -10,7 +10,7 @@ use std::{
 
 use crate::{Running, Scratch};
 
-/// The counters of the fixtures `threads` and `churn`.
+/// The counters of the fixtures `threads`, `churn` and `signals`.
 #[derive(Debug)]
 pub struct Heartbeat {
     scratch: Scratch,

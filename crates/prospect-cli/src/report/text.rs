@@ -59,7 +59,7 @@ fn heading(page: &mut Page, report: &StackReport) {
     let count = report.threads.len();
     page.push(format_args!("  {}  {count} thread{}  ", target.arch.info().name, plural(count)));
     match (report.mode, report.pause) {
-        (Mode::NoStop, _) => page.styled(WARNING, "not stopped: each thread is seen at another moment"),
+        (Mode::NoStop, _) => page.styled(WARNING, "not stopped: a racy view, each thread at another moment"),
         (_, Some(pause)) => page.push(format_args!("stopped for {:.3} ms", milliseconds(pause))),
         (_, None) => {}
     }

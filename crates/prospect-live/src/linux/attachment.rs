@@ -224,12 +224,18 @@ impl Attachment {
             .filter(|held| held.hold != Hold::Not)
             .partition(|held| held.thread.state == ThreadState::Running);
         for held in running.iter().chain(&idle) {
-            let signal = match held.hold {
-                Hold::Stopped(Stop::Signal(signal)) => signal,
-                _ => 0,
+            let stop = match held.hold {
+                Hold::Stopped(stop) => stop,
+                // It was given up and may stand by now.
+                _ => match ptrace::wait(held.thread.id) {
+                    Waited::Stopped(stop) => stop,
+                    // Not to be detached blindly, for that would take a signal from it that it is just about
+                    // to get. When this thread ends, the kernel lets it go with its signal.
+                    Waited::Nothing | Waited::Ended => continue,
+                },
             };
-            // What was given up may stand by now. Who cannot be detached has ended, or is let go when
-            // this thread ends.
+            let signal = if let Stop::Signal(signal) = stop { signal } else { 0 };
+            // Who cannot be detached has been killed.
             let _ = ptrace::detach(held.thread.id, signal);
         }
     }

@@ -306,3 +306,50 @@ fn doctor_says_what_is_permitted() {
     assert!(value.is_object());
     assert_eq!(prospect().run(&["doctor", "4194305"]).code(), Some(3));
 }
+
+#[test]
+fn an_explanation_has_every_stepper_that_was_asked() {
+    let deep = require!(fixture("deep"));
+    let running = deep.start(&["4"]);
+    running.settle();
+    let report = prospect().stack(running.pid(), &["--explain"]);
+    let thread = report.thread(running.pid());
+    let frame = thread.physical().into_iter().find(|frame| frame.is("f0")).unwrap();
+    let declined = frame.value()["declined"].as_array().unwrap();
+    let steppers: Vec<_> = declined.iter().filter_map(|one| one["stepper"].as_str()).collect();
+    assert_eq!(steppers, ["signal trampoline", "new thread"]);
+    assert_eq!(declined[0]["reason"], "the code is no signal trampoline");
+    assert_eq!(thread.frames()[0].value()["declined"], Value::Array(Vec::new()));
+    assert!(thread.frames().iter().all(|frame| frame.is_inline() == frame.value()["declined"].is_null()));
+    assert_eq!(thread.value()["end_stepper"], "cfi");
+    assert!(thread.value()["end_declined"].is_array());
+
+    let text = assert_ok(&["stack", "--explain", &running.arg()]);
+    let why =
+        "by cfi; signal trampoline: the code is no signal trampoline; new thread: the thread has run before";
+    let f0 = text.lines().skip_while(|line| line.split_whitespace().nth(1) != Some("f0")).nth(1);
+    assert_eq!(f0.map(str::trim), Some(why), "{text}");
+    assert!(text.contains("has no caller, by cfi; "), "{text}");
+    let text = assert_ok(&["stack", &running.arg()]);
+    assert!(!text.contains("by cfi"), "{text}");
+    let plain = prospect().stack(running.pid(), &[]);
+    let thread = plain.thread(running.pid());
+    assert!(
+        thread.frames()[0].value().get("declined").is_none() && thread.value().get("end_stepper").is_none()
+    );
+}
+
+#[test]
+fn registers_say_where_they_are() {
+    let deep = require!(fixture("deep"));
+    let running = deep.start(&["4"]);
+    running.settle();
+    let report = prospect().stack(running.pid(), &["--registers"]);
+    let frames = report.thread(running.pid()).physical();
+    assert_eq!(frames[0].value()["locations"]["rip"], "rip");
+    let place = frames[1].value()["locations"]["rip"].as_str().unwrap();
+    assert!(place.starts_with("0x7f"), "{place}");
+    // A caller's stack pointer is nowhere.
+    assert!(frames[1].value()["registers"]["rsp"].is_string());
+    assert!(frames[1].value()["locations"].get("rsp").is_none());
+}

@@ -93,7 +93,7 @@ fn frame_pointers_where_there_are_no_tables() {
     let deep = require!(fixture("deep-frame-pointers"));
     look(&deep, &["50"], |thread| {
         thread.assert_calls(&deep_functions(50));
-        assert_eq!(thread.frame("f0").trust(), "frame-pointer");
+        assert_eq!(thread.frame("f0").trust(), "analysed");
     });
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use prospect_process::Addr;
+use prospect_process::{Addr, Arch, Registers};
 
-use crate::FrameRegisters;
+use crate::{FrameRegisters, Location, StepError};
 
 /// An address of code, and what it means.
 ///
@@ -77,7 +77,16 @@ impl fmt::Display for Trust {
     }
 }
 
+/// What the innermost frame was found by.
+pub(crate) const FOUND_BY_REGISTERS: &str = "registers";
+
+/// What a frame was found by that was made by hand.
+const FOUND_BY_HAND: &str = "hand";
+
 /// One frame of a stack: a function that has not returned yet.
+///
+/// Frames are equal when all that they say is, but for [where](FrameRegisters::location) their registers were
+/// found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Where it is.
@@ -87,13 +96,56 @@ pub struct Frame {
     /// Its canonical frame address: on x86, what sp was before the call that entered it. `None` where
     /// no caller was found.
     pub cfa: Option<Addr>,
-    /// The name of the stepper that found it; `"registers"` for the innermost one.
+    /// The name of the stepper that found it; `"registers"` for the innermost one, `"hand"` for one that
+    /// was made [from parts](Self::from_parts).
     pub found_by: &'static str,
     /// How far to believe it.
     pub trust: Trust,
 }
 
 impl Frame {
+    /// The innermost frame of a thread with these registers.
+    ///
+    /// # Errors
+    /// When pc is not known.
+    pub fn innermost(registers: &Registers) -> Result<Self, StepError> {
+        let info = registers.arch().info();
+        let pc = registers.pc().ok_or(StepError::UnknownRegister(info.register(info.pc).name))?;
+        Ok(Self {
+            code: CodeAddress::Exact(pc),
+            registers: FrameRegisters::from(registers),
+            cfa: None,
+            found_by: FOUND_BY_REGISTERS,
+            trust: Trust::Given,
+        })
+    }
+
+    /// A frame of which no more is known than this, to walk from. Other registers can be made known in it.
+    #[must_use]
+    pub fn from_parts(arch: Arch, code: CodeAddress, sp: Addr, fp: Option<Addr>) -> Self {
+        let info = arch.info();
+        let mut registers = FrameRegisters::unknown(arch);
+        registers.set(info.pc, code.addr().0);
+        registers.set(info.sp, sp.0);
+        if let Some(fp) = fp {
+            registers.set(info.fp, fp.0);
+        }
+        Self { code, registers, cfa: None, found_by: FOUND_BY_HAND, trust: Trust::Given }
+    }
+
+    /// Moves it to other code: its address and pc, as computed.
+    pub fn set_code(&mut self, code: CodeAddress) {
+        self.code = code;
+        self.registers.set(self.registers.arch().info().pc, code.addr().0);
+    }
+
+    /// Where its address of code was found, where that is tracked: a debugger that writes to a return address there has the callee
+    /// return to somewhere else.
+    #[must_use]
+    pub fn pc_location(&self) -> Option<Location> {
+        self.registers.location(self.registers.arch().info().pc)
+    }
+
     /// [`CodeAddress::for_lookup`] of its code address.
     #[must_use]
     pub fn for_lookup(&self) -> Addr {

@@ -1,89 +1,153 @@
 //! The registers of a frame, in little room.
 
+mod words;
+
 use std::fmt;
 
 use prospect_process::{Addr, Arch, RegisterId, RegisterInfo, Registers, arch::MAX_REGISTERS};
 
-/// The values of a frame's general registers, each known or not.
+use words::{LAYOUTS, SLOTS, Words};
+
+/// Where the value of a frame's register was found: what a debugger writes to that wants the frame to go on
+/// with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Location {
+    /// It is still in this register of the *thread*: no frame further in has changed it.
+    Register(RegisterId),
+    /// It was saved at this address, as a word of the architecture.
+    Address(Addr),
+    /// It is nowhere: it was computed, as a caller's stack pointer is, or set by hand. So are selectors of
+    /// segments that a signal frame has in less than a word, side by side.
+    Computed,
+}
+
+/// The values of a frame's general registers, each known or not; and, where that is
+/// [tracked](Self::track_locations), where each was found.
 ///
 /// A stack of many frames is mostly registers, so that their size is what walks cost. Of a frame that made a
 /// call no more is known than what its callee must give back: those registers, and pc, have room here, which
 /// is a quarter of [`Registers`]. The others are kept apart where one of them is known: in the innermost frame,
-/// and in those that a signal interrupted.
+/// and in those that a signal interrupted. So are locations.
+///
+/// Registers are equal when their values are, wherever those were found.
 #[derive(Clone)]
 pub struct FrameRegisters {
     /// A bit for each register that is known.
     known: u64,
     /// The values of the registers that have a slot. Of one that is not known it is anything.
     slots: [u64; SLOTS],
-    /// The values of the other registers by their index, where one has ever been known.
-    others: Option<Box<[u64; MAX_REGISTERS]>>,
+    /// All else that there may be, in one place: some bytes more in each frame, and walks take half as long
+    /// again, since copies become calls.
+    apart: Option<Box<Apart>>,
     arch: Arch,
 }
 
-/// What [`FrameRegisters`] needs to know of an architecture, derived from its table.
-#[derive(Clone, Copy)]
-struct Layout {
-    /// The slot of each register, or [`NO_SLOT`].
-    slot: [u8; MAX_REGISTERS],
-    slots: usize,
-    /// A bit for each register that a called function gives back.
-    preserved: u64,
+/// What only some frames have.
+#[derive(Clone, Default)]
+struct Apart {
+    /// The values of the registers that have no slot by their index, where one was ever set.
+    values: Option<Box<[u64; MAX_REGISTERS]>>,
+    /// Where registers were found, where that is tracked.
+    places: Option<Places>,
 }
 
-const NO_SLOT: u8 = u8::MAX;
+/// Where registers were found. Of one that is not known it is anything.
+#[derive(Clone)]
+struct Places {
+    /// A bit for each register that was read from memory.
+    in_memory: u64,
+    /// A bit for each register that is still in one of the thread's. Those with neither bit were computed.
+    in_register: u64,
+    /// The address, or the thread's register.
+    words: Words,
+}
 
-/// By [`Arch`], in the order of its variants.
-static LAYOUTS: [Layout; Arch::ALL.len()] = layouts();
-
-/// As many as the architecture with the most preserved registers needs.
-const SLOTS: usize = {
-    let (layouts, mut most, mut index) = (layouts(), 0, 0);
-    while index < layouts.len() {
-        if layouts[index].slots > most {
-            most = layouts[index].slots;
-        }
-        index += 1;
+impl Apart {
+    /// What a caller needs of it, in whom these registers are `known`.
+    #[cold]
+    fn preserved(&self, arch: Arch, known: u64) -> Option<Box<Self>> {
+        let has_others = known & LAYOUTS[arch as usize].apart != 0;
+        let values = self.values.as_ref().filter(|_| has_others).cloned();
+        let kept = |places: &Places| Places { words: places.words.of(arch, known), ..*places };
+        let places = self.places.as_ref().map(kept);
+        (values.is_some() || places.is_some()).then(|| Box::new(Self { values, places }))
     }
-    most
-};
+}
 
-const fn layouts() -> [Layout; Arch::ALL.len()] {
-    let none = Layout { slot: [NO_SLOT; MAX_REGISTERS], slots: 0, preserved: 0 };
-    let mut layouts = [none; Arch::ALL.len()];
-    let mut index = 0;
-    while index < layouts.len() {
-        let arch = Arch::ALL[index];
-        let (info, layout) = (arch.info(), &mut layouts[arch as usize]);
-        let mut register = 0;
-        while register < info.registers.len() {
-            let preserved = info.registers[register].preserved;
-            if preserved {
-                layout.preserved |= 1 << register;
-            }
-            if preserved || register == info.pc.0 as usize {
-                layout.slot[register] = layout.slots as u8;
-                layout.slots += 1;
-            }
-            register += 1;
+impl Places {
+    const NONE: Self = Self { in_memory: 0, in_register: 0, words: Words::NONE };
+
+    fn get(&self, arch: Arch, id: RegisterId) -> Location {
+        let word = self.words.get(arch, id);
+        match (self.in_memory >> id.0 & 1, self.in_register >> id.0 & 1) {
+            (1, _) => Location::Address(Addr(word)),
+            (_, 1) => Location::Register(RegisterId(word as u8)),
+            _ => Location::Computed,
         }
-        index += 1;
     }
-    layouts
+
+    fn set(&mut self, arch: Arch, id: RegisterId, location: Location) {
+        let bit = 1 << id.0;
+        self.in_memory &= !bit;
+        self.in_register &= !bit;
+        match location {
+            Location::Address(at) => {
+                self.in_memory |= bit;
+                self.words.set(arch, id, at.0);
+            }
+            Location::Register(register) => {
+                self.in_register |= bit;
+                self.words.set(arch, id, u64::from(register.0));
+            }
+            Location::Computed => {}
+        }
+    }
 }
 
 impl FrameRegisters {
-    /// Registers of `arch` of which none is known.
+    /// Registers of `arch` of which none is known, nor tracked where it was found.
     #[must_use]
     pub fn unknown(arch: Arch) -> Self {
-        Self { known: 0, slots: [0; SLOTS], others: None, arch }
+        Self { known: 0, slots: [0; SLOTS], apart: None, arch }
+    }
+
+    /// Registers of the same architecture of which none is known, tracked if these are.
+    #[must_use]
+    pub fn none(&self) -> Self {
+        let mut none = Self::unknown(self.arch);
+        if self.tracks_locations() {
+            none.track_locations();
+        }
+        none
     }
 
     /// What a caller's registers are, as far as its callee, whose registers these are, must have kept them.
     #[must_use]
     pub fn preserved(&self) -> Self {
         let known = self.known & LAYOUTS[self.arch as usize].preserved;
-        Self { known, slots: self.slots, others: None, arch: self.arch }
+        let apart = self.apart.as_deref().and_then(|apart| apart.preserved(self.arch, known));
+        Self { known, slots: self.slots, apart, arch: self.arch }
+    }
+
+    /// Tracks from now on where each register is found. Those that are known already were computed.
+    pub fn track_locations(&mut self) {
+        self.apart.get_or_insert_default().places.get_or_insert(Places::NONE);
+    }
+
+    /// Tracks from now on where each register is found. Those that are known already are a thread's own.
+    pub(crate) fn track_from_thread(&mut self) {
+        let mut places = Places::NONE;
+        for (id, _) in self.ids() {
+            places.set(self.arch, id, Location::Register(id));
+        }
+        self.apart.get_or_insert_default().places = Some(places);
+    }
+
+    /// Whether it is tracked where registers are found.
+    #[must_use]
+    pub fn tracks_locations(&self) -> bool {
+        self.places().is_some()
     }
 
     /// The same registers, each with room of its own.
@@ -109,29 +173,73 @@ impl FrameRegisters {
         if id.0 >= MAX_REGISTERS as u8 || self.known >> id.0 & 1 == 0 {
             return None;
         }
-        let slot = LAYOUTS[self.arch as usize].slot[usize::from(id.0)];
-        match self.slots.get(usize::from(slot)) {
+        let slot = LAYOUTS[self.arch as usize].slot(id);
+        match self.slots.get(slot) {
             Some(value) => Some(*value),
-            None => self.others.as_ref().map(|others| others[usize::from(id.0)]),
+            None => Some(self.apart.as_ref()?.values.as_ref()?[usize::from(id.0)]),
         }
     }
 
-    /// Makes a register known. Bits beyond the architecture's word are cut off.
+    /// Where a register's value was found; `None` where it is not known, or not tracked.
+    #[must_use]
+    pub fn location(&self, id: RegisterId) -> Option<Location> {
+        self.get(id)?;
+        Some(self.places()?.get(self.arch, id))
+    }
+
+    /// Makes a register known, with a value that was [computed](Location::Computed). Bits beyond the
+    /// architecture's word are cut off.
     ///
     /// # Panics
     /// When the id is beyond every architecture's table.
     #[inline]
     pub fn set(&mut self, id: RegisterId, value: u64) {
+        self.set_at(id, value, Location::Computed);
+    }
+
+    /// Makes a register known, with a value that was found somewhere. Bits beyond the architecture's word
+    /// are cut off.
+    ///
+    /// # Panics
+    /// When the id is beyond every architecture's table.
+    #[inline]
+    pub fn set_at(&mut self, id: RegisterId, value: u64, location: Location) {
         let value = value & self.arch.info().word_mask();
-        let slot = LAYOUTS[self.arch as usize].slot[usize::from(id.0)];
-        match self.slots.get_mut(usize::from(slot)) {
-            Some(place) => *place = value,
-            None => {
-                let others = self.others.get_or_insert_with(|| Box::new([0; MAX_REGISTERS]));
-                others[usize::from(id.0)] = value;
-            }
-        }
         self.known |= 1 << id.0;
+        let place = self.slots.get_mut(LAYOUTS[self.arch as usize].slot(id));
+        let has_slot = place.is_some();
+        if let Some(place) = place {
+            *place = value;
+        }
+        if !has_slot || self.apart.is_some() {
+            self.set_apart(id, value, location);
+        }
+    }
+
+    /// What is to be kept apart of a register that is set.
+    #[cold]
+    #[inline(never)]
+    fn set_apart(&mut self, id: RegisterId, value: u64, location: Location) {
+        let apart = self.apart.get_or_insert_default();
+        if LAYOUTS[self.arch as usize].slot(id) >= SLOTS {
+            apart.values.get_or_insert_with(|| Box::new([0; MAX_REGISTERS]))[usize::from(id.0)] = value;
+        }
+        if let Some(places) = &mut apart.places {
+            places.set(self.arch, id, location);
+        }
+    }
+
+    fn places(&self) -> Option<&Places> {
+        self.apart.as_ref()?.places.as_ref()
+    }
+
+    /// A register's value, and where it was found (`Computed` where that is not tracked), to be given on with
+    /// [`set_at`](Self::set_at).
+    #[must_use]
+    #[inline]
+    pub fn located(&self, id: RegisterId) -> Option<(u64, Location)> {
+        let place = |places: &Places| places.get(self.arch, id);
+        Some((self.get(id)?, self.places().map_or(Location::Computed, place)))
     }
 
     /// Makes a register unknown.
@@ -204,60 +312,4 @@ impl fmt::Debug for FrameRegisters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn they_hold_what_the_wide_ones_hold() {
-        for arch in Arch::ALL {
-            for some in [u64::MAX, 0, 0x5555_5555_5555_5555, 0x3333_3333_3333_3333] {
-                let mut wide = Registers::unknown(arch);
-                let mut frame = FrameRegisters::unknown(arch);
-                for index in 0..arch.info().registers.len() as u8 {
-                    if some >> index & 1 == 1 {
-                        wide.set(RegisterId(index), u64::MAX - u64::from(index));
-                        frame.set(RegisterId(index), u64::MAX - u64::from(index));
-                    }
-                }
-                assert_eq!(FrameRegisters::from(wide), frame);
-                assert_eq!(frame.expand(), wide);
-                assert_eq!((frame.pc(), frame.sp(), frame.fp()), (wide.pc(), wide.sp(), wide.fp()));
-                assert_eq!(format!("{frame:?}"), format!("{wide:?}"));
-                for index in 0..arch.info().registers.len() as u8 {
-                    frame.forget(RegisterId(index));
-                    assert_eq!(frame.get(RegisterId(index)), None);
-                    assert_eq!(frame == FrameRegisters::from(wide), wide.get(RegisterId(index)).is_none());
-                    wide.forget(RegisterId(index));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_caller_has_what_its_callee_gives_back_and_it_takes_no_room_apart() {
-        for arch in Arch::ALL {
-            let info = arch.info();
-            let mut frame = FrameRegisters::unknown(arch);
-            for index in 0..info.registers.len() as u8 {
-                frame.set(RegisterId(index), u64::from(index) + 1);
-            }
-            assert!(frame.others.is_some());
-            let mut caller = frame.preserved();
-            let expected = info.preserved().map(|id| (info.register(id).name, u64::from(id.0) + 1));
-            assert!(caller.known().map(|(row, value)| (row.name, value)).eq(expected));
-            caller.set(info.pc, 5);
-            assert!(caller.others.is_none());
-            assert_ne!(caller, frame);
-        }
-    }
-
-    #[test]
-    fn ids_beyond_every_table_are_unknown() {
-        let mut frame = FrameRegisters::unknown(Arch::X86_64);
-        for id in [48, 63, 64, 200, 255].map(RegisterId) {
-            frame.forget(id);
-            assert_eq!(frame.get(id), None);
-        }
-        assert!(size_of::<FrameRegisters>() <= 128);
-    }
-}
+mod tests;

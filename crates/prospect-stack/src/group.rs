@@ -5,9 +5,11 @@ use std::{fmt, ops::Range};
 use prospect_process::{Addr, Arch};
 
 use crate::{
-    Caller, DeclineReason, Declined, Frame, FrameStepper, Implausible, Step, StepContext, Trust,
+    Caller, DeclineReason, Declined, Frame, FrameStepper, Implausible, ModuleChanges, Step, StepContext,
+    Trust,
     steppers::{
-        CfiStepper, FramePointerStepper, NewThreadStepper, ScanStepper, SignalStepper, WildCallStepper,
+        AnalysisStepper, CfiStepper, FramePointerStepper, LinkRegisterStepper, NewThreadStepper, ScanStepper,
+        SignalStepper, WildCallStepper,
     },
 };
 
@@ -27,12 +29,11 @@ struct Entry {
 pub(crate) enum GroupStep {
     /// Its caller, and who found it.
     Caller(Caller, &'static str),
-    Outermost,
+    /// It has none, as this stepper says.
+    Outermost(&'static str),
     /// No stepper found it, and the list of reasons is complete. The first of them that should have found
     /// it, for there is more than a guess behind it, is at this index.
-    Nobody {
-        failed: Option<usize>,
-    },
+    Nobody { failed: Option<usize> },
 }
 
 impl StepperGroup {
@@ -53,9 +54,14 @@ impl StepperGroup {
                 .then(NewThreadStepper)
                 .then(CfiStepper::default())
                 .then(WildCallStepper::default())
+                .then(AnalysisStepper::default())
                 .then(FramePointerStepper::default())
                 .then(ScanStepper::default()),
-            _ => Self::new().then(CfiStepper::default()).then(FramePointerStepper::default()),
+            _ => Self::new()
+                .then(SignalStepper::default())
+                .then(CfiStepper::default())
+                .then(LinkRegisterStepper::default())
+                .then(FramePointerStepper::default()),
         }
     }
 
@@ -73,8 +79,46 @@ impl StepperGroup {
         self
     }
 
+    /// Adds a stepper behind those that there are.
+    pub fn push(&mut self, stepper: impl FrameStepper + 'static) -> &mut Self {
+        self.entries.push(Entry { within: None, stepper: Box::new(stepper) });
+        self
+    }
+
+    /// Adds a stepper behind those that there are, to be asked about code in `range` only.
+    pub fn push_within(&mut self, range: Range<Addr>, stepper: impl FrameStepper + 'static) -> &mut Self {
+        self.entries.push(Entry { within: Some(range), stepper: Box::new(stepper) });
+        self
+    }
+
+    /// Adds a stepper that is asked before all those that there are.
+    pub fn push_first(&mut self, stepper: impl FrameStepper + 'static) -> &mut Self {
+        self.entries.insert(0, Entry { within: None, stepper: Box::new(stepper) });
+        self
+    }
+
+    /// The names of the steppers in the order in which they are asked, each with the code addresses that it
+    /// is asked about; `None` is all of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Option<&Range<Addr>>)> {
+        self.entries.iter().map(|entry| (entry.stepper.name(), entry.within.as_ref()))
+    }
+
+    /// The names of the steppers that are asked about code at `at` (as it is
+    /// [looked up](Frame::for_lookup)), each after the one before it has declined.
+    pub fn asked_at(&self, at: Addr) -> impl Iterator<Item = &'static str> {
+        let is_asked = move |within: Option<&Range<Addr>>| within.is_none_or(|range| range.contains(&at));
+        self.iter().filter(move |(_, within)| is_asked(*within)).map(|(name, _)| name)
+    }
+
+    /// Tells all steppers of other modules.
+    pub(crate) fn modules_changed(&mut self, changes: &ModuleChanges<'_>, context: &StepContext<'_>) {
+        self.entries.iter_mut().for_each(|entry| entry.stepper.modules_changed(changes, context));
+    }
+
     /// Asks one stepper after the other until one has an answer that `check` accepts. `declined` gets
     /// the reasons of those before it.
+    // Part of the walker's loop, which has no other such call: a caller is not to be copied on its way there.
+    #[inline(always)]
     pub(crate) fn step(
         &mut self,
         frame: &Frame,
@@ -93,7 +137,7 @@ impl StepperGroup {
                     Ok(()) => return GroupStep::Caller(caller, stepper.name()),
                     Err(why) => (DeclineReason::Failed(why.into()), caller.trust < Trust::CallFrameInfo),
                 },
-                Ok(Step::Outermost) => return GroupStep::Outermost,
+                Ok(Step::Outermost) => return GroupStep::Outermost(stepper.name()),
                 Ok(Step::NotMine(why)) => (DeclineReason::NotMine(why), true),
                 Err(error) => (DeclineReason::Failed(error), false),
             };
@@ -108,8 +152,6 @@ impl StepperGroup {
 
 impl fmt::Debug for StepperGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.entries.iter().map(|entry| (entry.stepper.name(), &entry.within)))
-            .finish()
+        f.debug_list().entries(self.iter()).finish()
     }
 }

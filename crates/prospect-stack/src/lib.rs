@@ -22,11 +22,13 @@
 //! To add a stepper: a type that implements [`FrameStepper`], here in `steppers/` or in any other
 //! crate, and [`StepperGroup::then`].
 
+mod analysis;
 mod arch;
 mod context;
 mod frame;
 mod frame_registers;
 mod group;
+mod module_changes;
 mod pc_cache;
 mod plausibility;
 mod stack;
@@ -40,9 +42,10 @@ mod testing;
 
 pub use context::StepContext;
 pub use frame::{CodeAddress, Frame, Trust};
-pub use frame_registers::FrameRegisters;
+pub use frame_registers::{FrameRegisters, Location};
 pub use group::StepperGroup;
+pub use module_changes::ModuleChanges;
 pub use plausibility::Implausible;
-pub use stack::{Declined, Stack, StackEnd};
+pub use stack::{Declined, Explanation, Stack, StackEnd};
 pub use step::{Caller, DeclineReason, Entered, FrameStepper, Step, StepError};
 pub use walker::Walker;

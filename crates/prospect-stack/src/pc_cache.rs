@@ -25,6 +25,7 @@ impl<T, const MOST: usize> Default for PcCache<T, MOST> {
 
 impl<T, const MOST: usize> PcCache<T, MOST> {
     /// The answer for `at`, which `find` finds where it is not remembered.
+    #[inline]
     pub(crate) fn get(&mut self, at: Addr, context: &StepContext<'_>, find: impl FnOnce() -> T) -> &T {
         if self.generation != Some(context.generation()) || self.entries.len() >= MOST {
             self.generation = Some(context.generation());

@@ -61,8 +61,8 @@ impl Plausibility {
         let callee_sp = frame.registers.sp().ok_or(Implausible::NoSp)?;
         if caller.entered == Entered::ByCall {
             // A leaf that saved nothing may have its caller's sp where calls do not push.
-            let same_sp_allowed =
-                matches!(frame.code, CodeAddress::Exact(_)) && caller.trust >= Trust::CallFrameInfo;
+            let same_sp_allowed = matches!(frame.code, CodeAddress::Exact(_))
+                && (caller.trust >= Trust::CallFrameInfo || context.arch.info().link.is_some());
             if sp < callee_sp || (sp == callee_sp && !same_sp_allowed) {
                 return Err(Implausible::NotAbove { callee: callee_sp, caller: sp });
             }

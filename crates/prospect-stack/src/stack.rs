@@ -11,6 +11,40 @@ pub struct Stack {
     pub frames: Vec<Frame>,
     /// Why the walk ended.
     pub end: StackEnd,
+    /// How each frame was found, in the order of the frames; and, where the walk ended with
+    /// [`Outermost`](StackEnd::Outermost), one more: who said that there is no caller. (Every other end has
+    /// its reasons itself.) Empty unless the walker was told to [explain](crate::Walker::explain).
+    pub explanations: Vec<Explanation>,
+}
+
+impl Stack {
+    /// The frame where the walk began: what the thread runs.
+    #[must_use]
+    pub fn innermost(&self) -> Option<&Frame> {
+        self.frames.first()
+    }
+
+    /// The frame that nothing called; `None` where the walk did not get so far.
+    #[must_use]
+    pub fn outermost(&self) -> Option<&Frame> {
+        self.frames.last().filter(|_| self.end.is_complete())
+    }
+}
+
+/// Who had the answer of one step, and why those that were asked before had none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The stepper with the answer: of a frame, what it was [found by](Frame::found_by).
+    pub stepper: &'static str,
+    /// The steppers that were asked before, in that order.
+    pub declined: Vec<Declined>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "by {}", self.stepper)?;
+        list(f, "; ", &self.declined)
+    }
 }
 
 /// Why one stepper found no caller.

@@ -5,7 +5,7 @@ use std::fmt;
 use prospect_process::{Addr, MemoryError};
 use prospect_symbols::{ExpressionError, UnwindInfoError};
 
-use crate::{Frame, FrameRegisters, Implausible, StepContext, Trust};
+use crate::{Frame, FrameRegisters, Implausible, ModuleChanges, StepContext, Trust};
 
 /// Finds the caller of a frame.
 ///
@@ -21,6 +21,12 @@ pub trait FrameStepper: Send {
     /// # Errors
     /// When it knows how to find the caller and that did not work; the next stepper is asked then.
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError>;
+
+    /// Takes note that the process has other modules than at the walker's last walk, or is another process.
+    /// Called before the first step of a walk; what is loaded then is told as loaded before the first walk.
+    fn modules_changed(&mut self, changes: &ModuleChanges<'_>, context: &StepContext<'_>) {
+        let _ = (changes, context);
+    }
 }
 
 /// What a stepper says of a frame.

@@ -41,7 +41,11 @@ impl Scene {
 
     pub(crate) fn word(&mut self, at: u64, value: u64) -> &mut Self {
         let width = usize::from(self.arch.info().word_bytes);
-        self.bytes(at, &value.to_le_bytes()[..width])
+        if self.arch.info().big_endian {
+            self.bytes(at, &value.to_be_bytes()[8 - width..])
+        } else {
+            self.bytes(at, &value.to_le_bytes()[..width])
+        }
     }
 
     /// Makes a call of five bytes end at `at`.

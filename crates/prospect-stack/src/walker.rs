@@ -3,9 +3,11 @@
 use prospect_process::{Addr, Arch, Registers};
 
 use crate::{
-    CodeAddress, Declined, Entered, Frame, FrameRegisters, Stack, StackEnd, StepContext, StepError,
-    StepperGroup, Trust,
+    CodeAddress, Declined, Entered, Explanation, Frame, Stack, StackEnd, StepContext, StepError,
+    StepperGroup,
+    frame::FOUND_BY_REGISTERS,
     group::GroupStep,
+    module_changes::KnownModules,
     plausibility::Plausibility,
     stack_window::{AtHand, StackBuffer},
 };
@@ -22,10 +24,21 @@ const MANY_FRAMES: usize = 512;
 pub struct Walker {
     steppers: StepperGroup,
     frame_limit: usize,
+    explain: bool,
+    locations: bool,
+    modules: KnownModules,
     /// Of the walk that is going on; kept for their room.
     stack: StackBuffer,
     declined: Vec<Declined>,
     frames: Vec<Frame>,
+}
+
+/// What one walk remembers from step to step.
+#[derive(Default)]
+struct Trail<'m> {
+    plausibility: Plausibility,
+    at_hand: AtHand<'m>,
+    explanations: Vec<Explanation>,
 }
 
 impl Walker {
@@ -41,6 +54,9 @@ impl Walker {
         Self {
             steppers,
             frame_limit: DEFAULT_FRAME_LIMIT,
+            explain: false,
+            locations: false,
+            modules: KnownModules::default(),
             stack: StackBuffer::default(),
             declined: Vec::new(),
             frames: Vec::new(),
@@ -55,75 +71,201 @@ impl Walker {
         self
     }
 
+    /// The same, and its stacks [say](Stack::explanations) how each frame was found and why the steppers
+    /// that were asked before did not find it; or not (the default).
+    #[must_use]
+    pub fn explain(mut self, explain: bool) -> Self {
+        self.explain = explain;
+        self
+    }
+
+    /// The same, and its frames [say](crate::FrameRegisters::location) where each register was found; or not (the
+    /// default, since a walk takes half as long again then).
+    #[must_use]
+    pub fn locations(mut self, locations: bool) -> Self {
+        self.locations = locations;
+        self
+    }
+
+    /// Its steppers.
+    #[must_use]
+    pub fn steppers(&self) -> &StepperGroup {
+        &self.steppers
+    }
+
+    /// Its steppers, to be added to between walks. A stepper that is new here is not told of modules that
+    /// were loaded before.
+    pub fn steppers_mut(&mut self) -> &mut StepperGroup {
+        &mut self.steppers
+    }
+
+    /// The frame that a walk from these registers begins with.
+    ///
+    /// # Errors
+    /// When pc is not known.
+    pub fn first_frame(registers: &Registers) -> Result<Frame, StepError> {
+        Frame::innermost(registers)
+    }
+
     /// Walks from a thread's registers as far as the steppers find callers.
     pub fn walk(&mut self, registers: &Registers, context: &StepContext<'_>) -> Stack {
-        let pc = match registers.pc() {
-            Some(pc) if registers.arch() == context.arch => pc,
-            Some(_) => return Stack { frames: Vec::new(), end: no_start(StepError::OtherArchitecture) },
-            None => {
-                let info = registers.arch().info();
-                let error = StepError::UnknownRegister(info.register(info.pc).name);
-                return Stack { frames: Vec::new(), end: no_start(error) };
-            }
-        };
+        match Frame::innermost(registers) {
+            Ok(_) if registers.arch() != context.arch => no_start(StepError::OtherArchitecture),
+            Ok(frame) => self.walk_from(frame, context),
+            Err(error) => no_start(error),
+        }
+    }
+
+    /// Walks from any frame: one of another walk, or one that was [made](Frame::from_parts) by hand. It is the
+    /// first of the stack.
+    pub fn walk_from(&mut self, mut frame: Frame, context: &StepContext<'_>) -> Stack {
+        if frame.registers.arch() != context.arch {
+            return no_start(StepError::OtherArchitecture);
+        }
+        self.begin(&mut frame, context);
+        let mut trail = Trail::default();
+        if self.explain {
+            trail.explanations.push(Explanation { stepper: frame.found_by, declined: Vec::new() });
+        }
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
-        frames.push(Frame {
-            code: CodeAddress::Exact(pc),
-            registers: FrameRegisters::from(registers),
-            cfa: None,
-            found_by: FOUND_BY_REGISTERS,
-            trust: Trust::Given,
-        });
-        let end = self.walk_on(&mut frames, context);
+        frames.push(frame);
+        let limit = self.frame_limit;
+        let end = self.go_on(&mut frames, &mut trail, limit, usize::MAX, context);
+        let explanations = trail.explanations;
         if frames.len() > MANY_FRAMES {
             frames.shrink_to_fit();
-            return Stack { frames, end };
+            return Stack { frames, end, explanations };
         }
         // Room that grew is often twice of what is needed; what is used again is not paid for again.
         let mut own = Vec::with_capacity(frames.len());
         own.append(&mut frames);
         self.frames = frames;
-        Stack { frames: own, end }
+        Stack { frames: own, end, explanations }
     }
 
-    /// Walks on from the last of `frames`.
-    fn walk_on(&mut self, frames: &mut Vec<Frame>, context: &StepContext<'_>) -> StackEnd {
-        let mut plausibility = Plausibility::default();
-        let mut at_hand = AtHand::default();
-        self.stack.clear();
-        loop {
-            let Some(frame) = frames.last() else { return StackEnd::Outermost };
-            self.declined.clear();
-            let window = self.stack.over(&frame.registers, context.memory, &mut at_hand);
-            let context = context.with_memory(&window);
-            let check = |caller: &_| plausibility.check(frame, caller, &context);
-            let (caller, found_by) = match self.steppers.step(frame, &context, check, &mut self.declined) {
-                GroupStep::Caller(caller, found_by) => (caller, found_by),
-                GroupStep::Outermost => return StackEnd::Outermost,
-                GroupStep::Nobody { failed } => return self.nobody(failed),
-            };
-            let code = match (caller.registers.pc(), caller.entered) {
-                // Nothing is there to return to: so do threads start that were not made by a call.
-                (None | Some(Addr(0)), Entered::ByCall) => return StackEnd::Outermost,
-                (Some(pc), Entered::ByCall) => CodeAddress::ReturnAddress(pc),
-                (pc, Entered::BySignal) => CodeAddress::Exact(pc.unwrap_or_default()),
-            };
-            plausibility.note(frames, &caller);
-            if let Some(callee) = frames.last_mut() {
-                callee.cfa = caller.cfa;
-                // Nothing called a signal trampoline: the handler returns to its start, and what lies
-                // before that is another function.
-                if caller.entered == Entered::BySignal {
-                    callee.code = CodeAddress::Exact(callee.code.addr());
-                }
-            }
-            if frames.len() >= self.frame_limit {
-                return StackEnd::FrameLimit;
-            }
-            let (registers, trust) = (caller.registers, caller.trust);
-            frames.push(Frame { code, registers, cfa: None, found_by, trust });
+    /// Makes one step, which also completes `frame`: its [`cfa`](Frame::cfa) is known when its caller is. Whether
+    /// the stack goes round in a larger circle is not seen by single steps; a walk sees it.
+    ///
+    /// # Errors
+    /// When no caller was found: why. That there is none is [`StackEnd::Outermost`].
+    pub fn step(&mut self, frame: &mut Frame, context: &StepContext<'_>) -> Result<Frame, StackEnd> {
+        if frame.registers.arch() != context.arch {
+            return Err(no_start(StepError::OtherArchitecture).end);
         }
+        self.begin(frame, context);
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        frames.push(frame.clone());
+        let end = self.go_on(&mut frames, &mut Trail::default(), usize::MAX, 1, context);
+        let mut frames_found = frames.drain(..);
+        if let Some(completed) = frames_found.next() {
+            *frame = completed;
+        }
+        let caller = frames_found.next();
+        drop(frames_found);
+        self.frames = frames;
+        caller.ok_or(end)
+    }
+
+    /// The steppers that declined before the answer of the last [`step`](Self::step) came. Where no stepper had
+    /// one, the [end](StackEnd) has them.
+    #[must_use]
+    pub fn declined(&self) -> &[Declined] {
+        &self.declined
+    }
+
+    /// Tells the steppers when the process has other modules than before, and prepares the first frame.
+    fn begin(&mut self, frame: &mut Frame, context: &StepContext<'_>) {
+        if self.locations && !frame.registers.tracks_locations() {
+            if frame.found_by == FOUND_BY_REGISTERS {
+                frame.registers.track_from_thread();
+            } else {
+                frame.registers.track_locations();
+            }
+        }
+        self.stack.clear();
+        if let Some(changes) = self.modules.update(context) {
+            self.steppers.modules_changed(&changes, context);
+        }
+    }
+
+    /// Makes so many steps at most, and says why there were no more of them. What whole walks and single steps have
+    /// in common is here, so that the compiler may put all of a step into one loop.
+    fn go_on<'m>(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        trail: &mut Trail<'m>,
+        limit: usize,
+        steps: usize,
+        context: &StepContext<'m>,
+    ) -> StackEnd {
+        for _ in 0..steps {
+            if let Err(end) = self.advance(frames, trail, limit, context) {
+                return end;
+            }
+        }
+        StackEnd::FrameLimit
+    }
+
+    /// Adds the caller of the last of `frames`, unless there are `limit` of them.
+    fn advance<'m>(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        trail: &mut Trail<'m>,
+        limit: usize,
+        context: &StepContext<'m>,
+    ) -> Result<(), StackEnd> {
+        let Some(frame) = frames.last() else { return Err(StackEnd::Outermost) };
+        self.declined.clear();
+        let window = self.stack.over(&frame.registers, context.memory, &mut trail.at_hand);
+        let context = context.with_memory(&window);
+        let check = |caller: &_| trail.plausibility.check(frame, caller, &context);
+        let (caller, found_by) = match self.steppers.step(frame, &context, check, &mut self.declined) {
+            GroupStep::Caller(caller, found_by) => (caller, found_by),
+            GroupStep::Outermost(stepper) => return Err(self.outermost(stepper, trail)),
+            GroupStep::Nobody { failed } => return Err(self.nobody(failed)),
+        };
+        let code = match (caller.registers.pc(), caller.entered) {
+            // Nothing is there to return to: so do threads start that were not made by a call.
+            (None | Some(Addr(0)), Entered::ByCall) => return Err(self.outermost(found_by, trail)),
+            (Some(pc), Entered::ByCall) => CodeAddress::ReturnAddress(pc),
+            (pc, Entered::BySignal) => CodeAddress::Exact(pc.unwrap_or_default()),
+        };
+        trail.plausibility.note(frames, &caller);
+        if let Some(callee) = frames.last_mut() {
+            callee.cfa = caller.cfa;
+            // Nothing called a signal trampoline: the handler returns to its start, and what lies
+            // before that is another function.
+            if caller.entered == Entered::BySignal {
+                callee.code = CodeAddress::Exact(callee.code.addr());
+            }
+        }
+        if frames.len() >= limit {
+            return Err(StackEnd::FrameLimit);
+        }
+        let (mut registers, trust) = (caller.registers, caller.trust);
+        if self.locations && !registers.tracks_locations() {
+            // The stepper made them anew and does not care.
+            registers.track_locations();
+        }
+        frames.push(Frame { code, registers, cfa: None, found_by, trust });
+        if self.explain {
+            self.note(found_by, trail);
+        }
+        Ok(())
+    }
+
+    /// The end of a walk at a frame that has no caller, as a stepper says.
+    fn outermost(&self, stepper: &'static str, trail: &mut Trail<'_>) -> StackEnd {
+        if self.explain {
+            self.note(stepper, trail);
+        }
+        StackEnd::Outermost
+    }
+
+    fn note(&self, stepper: &'static str, trail: &mut Trail<'_>) {
+        trail.explanations.push(Explanation { stepper, declined: self.declined.clone() });
     }
 
     /// The end of a walk whose last frame no stepper found the caller of.
@@ -145,12 +287,10 @@ impl Walker {
     }
 }
 
-/// What the innermost frame was found by.
-const FOUND_BY_REGISTERS: &str = "registers";
-
-/// The end of a walk that could not begin.
-fn no_start(error: StepError) -> StackEnd {
-    StackEnd::Error { stepper: FOUND_BY_REGISTERS, error, others: Vec::new() }
+/// A walk that could not begin.
+fn no_start(error: StepError) -> Stack {
+    let end = StackEnd::Error { stepper: FOUND_BY_REGISTERS, error, others: Vec::new() };
+    Stack { frames: Vec::new(), end, explanations: Vec::new() }
 }
 
 #[cfg(test)]

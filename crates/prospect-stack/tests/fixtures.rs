@@ -9,7 +9,7 @@ use prospect_process::{
     Addr, Arch, CapturedMemory, FileAccess, FileId, FrozenProcess, Mapping, Mappings, Memory, MemoryError,
     Permissions, Process, ProcessId, ProcessInfo, Registers, Unreadable,
 };
-use prospect_stack::{CodeAddress, Stack, StackEnd, StepContext, Trust, Walker};
+use prospect_stack::{CodeAddress, Location, Stack, StackEnd, StepContext, Trust, Walker};
 use prospect_symbols::{Binaries, SearchOptions};
 use prospect_testing::{Fixture, Missing, Running, fixture, require, tool};
 
@@ -144,11 +144,14 @@ fn a_program_without_tables_is_walked_by_its_frame_pointers() {
 }
 
 #[test]
-fn a_c_library_without_tables_is_left_by_its_code_and_the_stack() {
+fn a_c_library_without_tables_is_left_by_its_code() {
     let program = require!(prepared("deep-musl-libc"));
     let (stack, names) = walk(&program, &["50"], Arch::X86_64);
     assert_calls(&stack, &names, &deep(50));
-    assert!(stack.frames.iter().any(|frame| frame.trust == Trust::Scanned));
+    assert!(stack.frames.iter().any(|frame| frame.trust == Trust::Analysed));
+    // And on from main to the program's start.
+    assert_eq!(stack.end, StackEnd::Outermost, "{:#x?}", stack.frames.last());
+    assert_eq!(names.last().map(String::as_str), Some("_start"), "{names:?}");
 }
 
 /// In a C library without frame pointers, the register may hold one of any caller.
@@ -200,4 +203,57 @@ fn odd_code_is_walked() {
         assert_calls(&stack, &names, wanted);
         assert_eq!(stack.end, StackEnd::Outermost, "{name}");
     }
+}
+
+/// What a location says is there: the value itself.
+#[test]
+fn every_register_is_where_its_location_says() {
+    let mut total = (0, 0);
+    for (name, arch, args) in [
+        ("deep", Arch::X86_64, &["60"][..]),
+        ("deep-32", Arch::I386, &["60"]),
+        ("deep-frame-pointers", Arch::X86_64, &["20"]),
+        ("deep-musl-libc", Arch::X86_64, &["20"]),
+        ("sigalt", Arch::X86_64, &[]),
+        ("sigalt-32", Arch::I386, &[]),
+        ("realign", Arch::X86_64, &[]),
+    ] {
+        let program = require!(fixture(name));
+        let running = program.start(args);
+        let (process, registers) = look_at(&running, arch);
+        let binaries = binaries();
+        let context = StepContext::new(&process, &binaries);
+        let stack = Walker::new(arch).locations(true).walk(&registers, &context);
+        let info = arch.info();
+        let mut saved = 0;
+        for (number, frame) in stack.frames.iter().enumerate() {
+            for (row, value) in frame.registers.known() {
+                let id = info.by_name(row.name).unwrap();
+                let bytes = usize::from(row.bytes).min(info.word_bytes.into());
+                let found = match frame.registers.location(id).unwrap() {
+                    Location::Address(at) => {
+                        saved += 1;
+                        let mut word = [0; 8];
+                        process.memory().read(at, &mut word[..bytes]).unwrap();
+                        u64::from_le_bytes(word)
+                    }
+                    Location::Register(own) => registers.get(own).unwrap(),
+                    // Only a stack pointer is computed; and a segment has less than a word in a signal frame.
+                    _ => {
+                        let is_part = ["cs", "ss", "ds", "es", "fs", "gs"].contains(&row.name);
+                        assert!(id == info.sp || is_part, "{name} frame {number}: {}", row.name);
+                        value
+                    }
+                };
+                let width = u64::MAX >> (64 - 8 * bytes);
+                assert_eq!(found & width, value & width, "{name} frame {number}: {}", row.name);
+            }
+            let is_saved = matches!(frame.pc_location(), Some(Location::Address(_)));
+            assert_eq!(is_saved, number > 0, "{name} frame {number}");
+        }
+        total = (total.0 + stack.frames.len(), total.1 + saved);
+        let without = Walker::new(arch).walk(&registers, &context);
+        assert_eq!(without.frames, stack.frames, "{name}: locations change nothing else");
+    }
+    assert!(total.1 > total.0, "{} registers in memory of {} frames", total.1, total.0);
 }

@@ -6,7 +6,7 @@ use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, ProcessId};
 use prospect_symbols::{Binaries, SearchOptions};
 
-use crate::{Session, session::View};
+use crate::{Session, session::View, walk::WalkOptions};
 
 /// What can be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ pub enum OpenError {
 pub struct OpenOptions {
     mode: Mode,
     timeout: Duration,
-    frame_limit: usize,
+    walk: WalkOptions,
     plan: FreezePlan,
     search: SearchOptions,
 }
@@ -76,7 +76,7 @@ impl Default for OpenOptions {
         Self {
             mode: Mode::default(),
             timeout: Duration::from_secs(5),
-            frame_limit: 10_000,
+            walk: WalkOptions::default(),
             plan: FreezePlan::stacks(),
             search: SearchOptions::default(),
         }
@@ -107,7 +107,22 @@ impl OpenOptions {
     /// The most frames of a stack.
     #[must_use]
     pub fn frame_limit(mut self, frames: usize) -> Self {
-        self.frame_limit = frames;
+        self.walk.frame_limit = frames;
+        self
+    }
+
+    /// Whether stacks [say](prospect_stack::Stack::explanations) how each frame was found, and why the steppers
+    /// that were asked before did not find it.
+    #[must_use]
+    pub fn explain(mut self, explain: bool) -> Self {
+        self.walk.explain = explain;
+        self
+    }
+
+    /// Whether frames [say](prospect_stack::FrameRegisters::location) where each of their registers was found.
+    #[must_use]
+    pub fn locations(mut self, locations: bool) -> Self {
+        self.walk.locations = locations;
         self
     }
 
@@ -171,7 +186,7 @@ impl OpenOptions {
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
         let binaries = Arc::new(Binaries::new(self.search.clone()));
-        Ok(Session { view, mode: self.mode, pause, binaries, frame_limit: self.frame_limit })
+        Ok(Session { view, mode: self.mode, pause, binaries, walk: self.walk })
     }
 }
 

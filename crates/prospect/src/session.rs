@@ -10,7 +10,7 @@ use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
 use crate::{
     Mode,
     stacks::{Names, ThreadStack},
-    walk,
+    walk::{self, WalkOptions},
 };
 
 /// A process that was opened: it stands still, or is a copy that does.
@@ -20,7 +20,7 @@ pub struct Session {
     pub(crate) mode: Mode,
     pub(crate) pause: Option<Duration>,
     pub(crate) binaries: Arc<Binaries>,
-    pub(crate) frame_limit: usize,
+    pub(crate) walk: WalkOptions,
 }
 
 #[derive(Debug)]
@@ -80,9 +80,26 @@ impl Session {
     /// The frames of a thread, without names. `None` when its registers are not known.
     #[must_use]
     pub fn walk(&self, thread: ThreadId) -> Option<Stack> {
-        let registers = self.process().registers(thread)?;
-        let context = StepContext::new(self.process(), &self.binaries);
-        Some(Walker::new(registers.arch()).frame_limit(self.frame_limit).walk(&registers, &context))
+        self.walk_with(&mut self.walker(), thread)
+    }
+
+    /// The frames of a thread as a walker of your choice finds them, without names. `None` when its registers
+    /// are not known.
+    #[must_use]
+    pub fn walk_with(&self, walker: &mut Walker, thread: ThreadId) -> Option<Stack> {
+        Some(walker.walk(&self.process().registers(thread)?, &self.context()))
+    }
+
+    /// A walker with the standard steppers, as [`OpenOptions`](crate::OpenOptions) said it should be.
+    #[must_use]
+    pub fn walker(&self) -> Walker {
+        self.walk.walker(self.process().info().arch)
+    }
+
+    /// What steppers see of the process: for [`Walker::step`] and the like.
+    #[must_use]
+    pub fn context(&self) -> StepContext<'_> {
+        StepContext::new(self.process(), &self.binaries)
     }
 
     /// The functions, and their source lines, that an address is in. Of a return address, ask for the
@@ -106,7 +123,7 @@ impl Session {
     #[must_use]
     pub fn unnamed_stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
-        walk::stacks(self.process(), &self.binaries, self.frame_limit, &threads)
+        walk::stacks(self.process(), &self.binaries, self.walk, &threads)
     }
 
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use prospect_process::{Addr, LinkAddr, Registers, Thread};
-use prospect_stack::{Frame, Stack, StackEnd};
+use prospect_stack::{Explanation, Frame, Stack, StackEnd};
 use prospect_symbols::ResolvedAddress;
 
 /// The functions and lines of addresses.
@@ -58,6 +58,8 @@ pub struct Call<'a> {
     pub frame: &'a Frame,
     /// Where the frame's code is.
     pub module: Option<&'a ModulePosition>,
+    /// How the frame was found, where that was [asked for](crate::OpenOptions::explain).
+    pub explanation: Option<&'a Explanation>,
 }
 
 impl ThreadStack {
@@ -73,9 +75,24 @@ impl ThreadStack {
         self.stack.as_ref().map(|stack| &stack.end)
     }
 
+    /// How each frame was found; see [`Stack::explanations`].
+    #[must_use]
+    pub fn explanations(&self) -> &[Explanation] {
+        self.stack.as_ref().map_or(&[], |stack| &stack.explanations)
+    }
+
+    /// How it was found that the last frame has no caller, where that was
+    /// [asked for](crate::OpenOptions::explain) and is so.
+    #[must_use]
+    pub fn explained_end(&self) -> Option<&Explanation> {
+        self.explanations().get(self.frames().len())
+    }
+
     /// Its calls, inlined ones too, the innermost one first.
     pub fn calls(&self) -> impl Iterator<Item = Call<'_>> {
-        self.frames().iter().zip(&self.names).flat_map(|(frame, name)| name.calls(frame))
+        let explanations = self.explanations().iter().map(Some).chain(std::iter::repeat(None));
+        let named = self.frames().iter().zip(&self.names).zip(explanations);
+        named.flat_map(|((frame, name), explanation)| name.calls(frame, explanation))
     }
 
     /// Gives its frames the names of their addresses, where there are any.
@@ -97,7 +114,11 @@ impl ThreadStack {
 
 impl FrameName {
     /// The calls of `frame`, which this names; one without a name where nothing is known.
-    fn calls<'a>(&'a self, frame: &'a Frame) -> impl Iterator<Item = Call<'a>> {
+    fn calls<'a>(
+        &'a self,
+        frame: &'a Frame,
+        explanation: Option<&'a Explanation>,
+    ) -> impl Iterator<Item = Call<'a>> {
         let nameless = self.resolved.frames.is_empty().then_some(None);
         nameless.into_iter().chain(self.resolved.frames.iter().map(Some)).map(move |source| Call {
             function: source.and_then(|source| source.function.as_deref()),
@@ -107,6 +128,7 @@ impl FrameName {
             inlined: source.is_some_and(|source| source.inlined),
             frame,
             module: self.module.as_ref(),
+            explanation,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use prospect_process::{Addr, Module, Process, Registers, Thread};
+use prospect_process::{Addr, Arch, Module, Process, Registers, Thread};
 use prospect_stack::{Frame, Stack, StepContext, Walker};
 use prospect_symbols::{Binaries, ResolvedAddress};
 
@@ -20,11 +20,31 @@ const THREADS_AT_ONCE: usize = 8;
 /// processor would take longer to end than all of them.
 const FRAMES_ALONE: usize = 8_000;
 
+/// How stacks are walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkOptions {
+    pub(crate) frame_limit: usize,
+    pub(crate) explain: bool,
+    pub(crate) locations: bool,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        Self { frame_limit: 10_000, explain: false, locations: false }
+    }
+}
+
+impl WalkOptions {
+    pub(crate) fn walker(self, arch: Arch) -> Walker {
+        Walker::new(arch).frame_limit(self.frame_limit).explain(self.explain).locations(self.locations)
+    }
+}
+
 /// The stacks of `threads`, without names, in their order.
 pub(crate) fn stacks(
     process: &dyn Process,
     binaries: &Binaries,
-    frame_limit: usize,
+    options: WalkOptions,
     threads: &[&Thread],
 ) -> Vec<ThreadStack> {
     let context = StepContext::new(process, binaries);
@@ -45,13 +65,13 @@ pub(crate) fn stacks(
         }
         true
     };
-    let mut own = Worker::new(process, context, frame_limit);
+    let mut own = Worker::new(process, context, options);
     // The first one opens the binaries too, which the others would only wait for.
     if work(&mut own, FRAMES_ALONE) {
         let left = parts.lock().unwrap_or_else(PoisonError::into_inner).len();
         let helpers = thread::available_parallelism().map_or(0, |all| NonZero::get(all) - 1).min(left);
         thread::scope(|scope| {
-            let help = || work(&mut Worker::new(process, context, frame_limit), usize::MAX);
+            let help = || work(&mut Worker::new(process, context, options), usize::MAX);
             let helpers: Vec<_> =
                 (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
             work(&mut own, usize::MAX);
@@ -80,11 +100,11 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(process: &'a dyn Process, context: StepContext<'a>, frame_limit: usize) -> Self {
+    fn new(process: &'a dyn Process, context: StepContext<'a>, options: WalkOptions) -> Self {
         Self {
             process,
             context,
-            walker: Walker::new(context.arch).frame_limit(frame_limit),
+            walker: options.walker(context.arch),
             paths: vec![None; process.modules().as_slice().len()],
             no_name: Arc::default(),
         }

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use prospect::{Mode, OpenOptions, Session, stack::StackEnd};
+use prospect::{
+    Mode, OpenOptions, Session,
+    stack::{StackEnd, StepperGroup, Walker},
+};
 use prospect_testing::{Running, fixture, require, states};
 
 fn functions(session: &Session) -> Vec<String> {
@@ -72,4 +75,36 @@ fn without_names_there_are_modules_and_offsets() {
     let stacks = session.stacks(|_| true);
     assert!(stacks[0].calls().all(|call| call.function.is_none()));
     assert!(stacks[0].calls().filter(|call| call.module.is_some()).count() > 5);
+}
+
+#[test]
+fn a_session_walks_as_it_is_told_and_step_by_step() {
+    let fixture = require!(fixture("deep"));
+    let running = fixture.start(&["9"]);
+    running.settle();
+    let session = OpenOptions::new().explain(true).locations(true).open(running.pid()).unwrap();
+    let thread = session.process().threads()[0].id;
+    let stack = session.walk(thread).unwrap();
+    assert_eq!(stack.explanations.len(), stack.frames.len() + 1);
+    assert!(stack.frames.iter().all(|frame| frame.pc_location().is_some()));
+    let named = session.stacks(|_| true).remove(0);
+    assert_eq!(named.explained_end(), stack.explanations.last());
+    assert!(named.calls().all(|call| call.explanation.is_some_and(|why| why.stepper == call.frame.found_by)));
+
+    let (mut walker, context) = (session.walker(), session.context());
+    let mut frame = Walker::first_frame(&session.process().registers(thread).unwrap()).unwrap();
+    let caller = walker.step(&mut frame, &context).unwrap();
+    // Only of a frame that was stepped from is its canonical frame address known.
+    assert_eq!((&frame, caller.cfa), (&stack.frames[0], None));
+    assert_eq!((caller.code, &caller.registers), (stack.frames[1].code, &stack.frames[1].registers));
+    let mut alone = Walker::with_steppers(StepperGroup::new());
+    assert_eq!(session.walk_with(&mut alone, thread).unwrap().frames.len(), 1);
+    let plain = prospect::open(running.pid()).unwrap().walk(thread).unwrap();
+    assert!(plain.explanations.is_empty() && plain.frames[1].pc_location().is_none());
+    let modules = session.process().modules();
+    let libraries =
+        [modules.c_library(), modules.thread_library()].map(|module| module.unwrap().range.clone());
+    assert!(
+        libraries.iter().all(|range| stack.frames.iter().any(|frame| range.contains(&frame.for_lookup())))
+    );
 }

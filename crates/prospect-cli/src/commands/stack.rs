@@ -62,6 +62,10 @@ pub(crate) struct Args {
     #[arg(long)]
     registers: bool,
 
+    /// Show how each frame was found, and why the steppers that were asked before did not find it.
+    #[arg(long)]
+    explain: bool,
+
     /// Open no symbol file: show modules and offsets, to be named later.
     #[arg(long)]
     no_names: bool,
@@ -203,8 +207,8 @@ impl Look {
     }
 
     fn print(&self, report: &StackReport) -> Result {
-        let Args { addresses, registers, merge, json, .. } = self.args;
-        let layout = Layout { addresses, registers, merge };
+        let Args { addresses, registers, merge, explain, json, .. } = self.args;
+        let layout = Layout { addresses, registers, merge, explain };
         if json { report::stack_json(report, layout) } else { report::stack_text(report, layout) }?;
         Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
     }
@@ -234,6 +238,8 @@ impl Args {
             // The rest is for walking and naming.
             .timeout(self.timeout / 2)
             .frame_limit(self.limit)
+            .explain(self.explain)
+            .locations(self.registers)
             .names(!self.no_names);
         if let Some(path) = &self.exe {
             options = options.executable(path);

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use prospect::{
     Call, ThreadStack,
-    process::{Addr, Registers},
+    process::{Addr, RegisterId, Registers},
+    stack::{self, Explanation, FrameRegisters, Location},
 };
 use serde::Serialize;
 
@@ -63,6 +64,10 @@ struct Stack<'a> {
     frames: Vec<Frame<'a>>,
     end: &'static str,
     end_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_stepper: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_declined: Option<Vec<Declined>>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +85,17 @@ struct Frame<'a> {
     sp: Option<Hex>,
     #[serde(skip_serializing_if = "Option::is_none")]
     registers: Option<BTreeMap<&'static str, Hex>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locations: Option<BTreeMap<&'static str, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declined: Option<Vec<Declined>>,
+}
+
+/// A stepper that found no caller, and why.
+#[derive(Serialize)]
+struct Declined {
+    stepper: &'static str,
+    reason: String,
 }
 
 /// An address as a string: JSON's numbers are not exact beyond 2⁵³.
@@ -157,6 +173,8 @@ impl<'a> Stack<'a> {
             frames: thread.calls().map(|call| Frame::new(call, layout)).collect(),
             end: end.map_or("not-walked", |end| end.as_str()),
             end_reason: end.filter(|end| !end.is_complete()).map(ToString::to_string),
+            end_stepper: thread.explained_end().map(|explanation| explanation.stepper),
+            end_declined: thread.explained_end().map(declined),
         }
     }
 }
@@ -176,8 +194,30 @@ impl<'a> Frame<'a> {
             stepper: call.frame.found_by,
             sp: call.frame.registers.sp().map(|Addr(sp)| Hex(sp)),
             registers: layout.registers.then(|| registers(&call.frame.registers.expand())),
+            locations: layout.registers.then(|| locations(&call.frame.registers)),
+            declined: call.explanation.filter(|_| !call.inlined).map(declined),
         }
     }
+}
+
+fn declined(explanation: &Explanation) -> Vec<Declined> {
+    let one = |one: &stack::Declined| Declined { stepper: one.stepper, reason: one.reason.to_string() };
+    explanation.declined.iter().map(one).collect()
+}
+
+/// Where the registers of a frame are, those that are anywhere.
+fn locations(registers: &FrameRegisters) -> BTreeMap<&'static str, String> {
+    let info = registers.arch().info();
+    let all = info.registers.iter().enumerate();
+    let located = all.filter_map(|(index, row)| {
+        let place = match registers.location(RegisterId(index as u8))? {
+            Location::Address(Addr(at)) => format!("{at:#x}"),
+            Location::Register(id) => info.registers.get(usize::from(id.0))?.name.to_owned(),
+            _ => return None,
+        };
+        Some((row.name, place))
+    });
+    located.collect()
 }
 
 fn registers(registers: &Registers) -> BTreeMap<&'static str, Hex> {

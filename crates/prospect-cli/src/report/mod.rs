@@ -36,6 +36,7 @@ pub(crate) struct Layout {
     pub(crate) addresses: bool,
     pub(crate) registers: bool,
     pub(crate) merge: bool,
+    pub(crate) explain: bool,
 }
 
 impl StackReport {

@@ -60,15 +60,25 @@ impl Page {
     }
 }
 
+/// How far notes stand to the right of the rows that they are about.
+const NOTE_INDENT: usize = 4;
+
 /// Rows whose cells stand below each other.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// The words of all cells.
     words: String,
     cells: Vec<Cell>,
-    /// Where each row ends in `cells`.
-    rows: Vec<usize>,
+    rows: Vec<Row>,
     indent: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Where it ends in the cells; it begins where the one before it ends.
+    end: usize,
+    /// Whether it is a remark about the row before, and no cell of it stands below any other.
+    is_note: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +106,13 @@ impl Table {
 
     /// Ends the last row.
     pub(crate) fn end_row(&mut self) {
-        self.rows.push(self.cells.len());
+        self.rows.push(Row { end: self.cells.len(), is_note: false });
+    }
+
+    /// Adds a line about the last row, which stands a little to the right.
+    pub(crate) fn note(&mut self, style: Style, words: impl fmt::Display) {
+        self.cell(style, words);
+        self.rows.push(Row { end: self.cells.len(), is_note: true });
     }
 
     /// Adds a row of two cells: the name of a thing, and the thing.
@@ -111,8 +127,8 @@ impl Table {
     pub(crate) fn write(&self, page: &mut Page, widest: usize) {
         let mut widths: Vec<usize> = Vec::new();
         let mut start = 0;
-        for end in &self.rows {
-            let row = &self.cells[start..*end];
+        for Row { end, is_note } in &self.rows {
+            let row = if *is_note { &[] } else { &self.cells[start..*end] };
             widths.resize(widths.len().max(row.len()), 0);
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.width.min(widest));
@@ -120,10 +136,10 @@ impl Table {
             start = *end;
         }
         let (mut start, mut word) = (0, 0);
-        for end in &self.rows {
+        for Row { end, is_note } in &self.rows {
             let row = &self.cells[start..*end];
             let last = row.iter().rposition(|cell| cell.width > 0).unwrap_or(0);
-            page.spaces(self.indent);
+            page.spaces(self.indent + if *is_note { NOTE_INDENT } else { 0 });
             for (index, cell) in row.iter().enumerate() {
                 let words = &self.words[word..cell.end];
                 word = cell.end;
@@ -174,6 +190,10 @@ mod tests {
         let mut page = Page { text: String::new(), colour: false };
         table.write(&mut page, 6);
         assert_eq!(page.text, " a       b\n long    c\n extremely  d\n ü       e\n f\n");
+        let mut page = Page { text: String::new(), colour: false };
+        table.note(PLACE, "a long remark");
+        table.write(&mut page, 6);
+        assert!(page.text.ends_with("\n f\n     a long remark\n") && page.text.starts_with(" a       b\n"));
         let mut page = Page { text: String::new(), colour: true };
         table.write(&mut page, 6);
         assert!(page.text.starts_with(" \u{1b}[1ma\u{1b}[0m       \u{1b}[1mb\u{1b}[0m\n"), "{:?}", page.text);

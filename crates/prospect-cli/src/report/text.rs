@@ -104,18 +104,27 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
         table.cell(PLACE, Place(&call));
         table.cell(WARNING, Remark(&call));
         table.end_row();
+        if let Some(explanation) = call.explanation.filter(|_| layout.explain && !call.inlined) {
+            table.note(PLACE, Printable(&explanation.to_string()));
+        }
+    }
+    if let Some(explanation) = thread.explained_end().filter(|_| layout.explain) {
+        table.note(PLACE, Printable(&format!("has no caller, {explanation}")));
     }
     table.write(page, WIDEST);
     if let Some(end) = thread.end().filter(|end| !end.is_complete()) {
-        page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&ending(end))));
+        page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&ending(end, layout))));
         page.end_line();
     }
 }
 
 /// Why there are no more frames. Of a frame that no stepper knows how to leave, what call frame information says is
-/// enough for most; JSON has what every stepper said.
-fn ending(end: &StackEnd) -> String {
+/// enough for most; `--explain` and JSON have what every stepper said.
+fn ending(end: &StackEnd, layout: Layout) -> String {
     let StackEnd::NoStepper(declined) = end else { return end.to_string() };
+    if layout.explain {
+        return end.to_string();
+    }
     match declined.iter().find(|one| one.stepper == "cfi") {
         Some(one) => format!("no way to the caller is known ({})", one.reason),
         None => end.to_string(),

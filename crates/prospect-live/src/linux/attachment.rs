@@ -24,7 +24,7 @@ use prospect_process::{
 
 use super::{
     LiveError,
-    procfs::{TaskDirectory, ThreadFacts},
+    procfs::{self, TaskDirectory, ThreadFacts},
     ptrace::{self, Stop, Waited},
 };
 
@@ -136,7 +136,7 @@ impl Attachment {
                     Err(error) => {
                         let Ok(facts) = tasks.thread_in_detail(id) else { continue };
                         held.thread = facts.thread;
-                        if let Some(error) = why_not_seized(&mut held.thread, error) {
+                        if let Some(error) = why_not_seized(self.process, &mut held.thread, error) {
                             refused.get_or_insert(error);
                         }
                     }
@@ -265,15 +265,24 @@ fn facts(tasks: &TaskDirectory, threads: &[ThreadId]) -> Vec<ThreadFacts> {
 }
 
 /// Says in `thread` why it could not be seized, and returns the error where that is a refusal.
-fn why_not_seized(thread: &mut Thread, error: io::Error) -> Option<io::Error> {
+fn why_not_seized(process: ProcessId, thread: &mut Thread, error: io::Error) -> Option<io::Error> {
     // One that ended between the listing and now is refused too; what is known of it says so.
     if thread.not_stopped.is_some() {
         return None;
     }
     let ended = error.raw_os_error() == Some(libc::ESRCH);
-    thread.not_stopped =
-        Some(if ended { NoRegisters::Exited } else { NoRegisters::Refused(error.to_string()) });
+    thread.not_stopped = Some(match tracer_of(process, thread.id) {
+        _ if ended => NoRegisters::Exited,
+        Some(tracer) => NoRegisters::Refused(format!("it is traced already by process {tracer}")),
+        None => NoRegisters::Refused(error.to_string()),
+    });
     (!ended).then_some(error)
+}
+
+/// Who traces a thread: there can be only one.
+fn tracer_of(process: ProcessId, thread: ThreadId) -> Option<ProcessId> {
+    let tracer = procfs::thread_status(process, thread).ok()?.tracer;
+    (tracer != 0).then_some(ProcessId(tracer))
 }
 
 /// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.

@@ -1,7 +1,7 @@
 //! The 32-bit x86. DWARF numbers: System V psABI i386, table 2.14. Register set: Linux
 //! `arch/x86/include/asm/user_32.h`, `struct user_regs_struct`.
 
-use super::{ArchInfo, RegisterId, RegisterInfo};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
 
 const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf, regset_offset, bytes: 4, preserved }
@@ -35,5 +35,14 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     pc: RegisterId(8),
     sp: RegisterId(4),
     fp: RegisterId(5),
+    link: None,
     red_zone_bytes: 0,
+    code_address_mask: 0xffff_ffff,
+    cfa_above_sp: 0,
+    frame_chain: Some(FrameChain {
+        base: RegisterId(5),
+        saved_base: 0,
+        return_slot: ReturnSlot::Frame(4),
+        caller_sp: Some(8),
+    }),
 };

@@ -4,10 +4,19 @@
 //! To add one: a file beside this one with its table, and a variant of [`Arch`]. Cores, call frame
 //! information and frame-pointer walks work from then on.
 
+mod aarch64;
+mod arm;
+mod frame_chain;
 mod i386;
+mod ppc;
 mod registers;
+mod riscv64;
+mod s390x;
+#[cfg(test)]
+mod tests;
 mod x86_64;
 
+pub use frame_chain::{FrameChain, ReturnSlot};
 pub use registers::{MAX_REGISTERS, Registers};
 
 /// A processor architecture, as a process sees it (an i386 program on an x86_64 kernel is `I386`).
@@ -18,6 +27,20 @@ pub enum Arch {
     X86_64,
     /// The 32-bit x86.
     I386,
+    /// 64-bit ARM, little-endian.
+    Aarch64,
+    /// 32-bit ARM and Thumb, little-endian.
+    Arm,
+    /// 64-bit PowerPC, little-endian.
+    Ppc64le,
+    /// 64-bit PowerPC, big-endian.
+    Ppc64,
+    /// 32-bit PowerPC, big-endian.
+    Ppc,
+    /// 64-bit RISC-V.
+    Riscv64,
+    /// 64-bit IBM Z, big-endian.
+    S390x,
 }
 
 /// The place of a register in its architecture's table.
@@ -52,7 +75,7 @@ pub struct ArchInfo {
     pub elf_machine: u16,
     /// The size of Linux's `NT_PRSTATUS` register set in bytes.
     pub regset_bytes: u16,
-    /// The general registers. The DWARF numbers below 17 are the indices too.
+    /// The general registers. On x86, the DWARF numbers below 17 are the indices too.
     pub registers: &'static [RegisterInfo],
     /// The program counter.
     pub pc: RegisterId,
@@ -60,13 +83,32 @@ pub struct ArchInfo {
     pub sp: RegisterId,
     /// The register that frame-pointer code keeps its frame in.
     pub fp: RegisterId,
+    /// The register that a call puts the return address into; `None` where it is pushed on the stack.
+    pub link: Option<RegisterId>,
     /// Bytes below sp that a leaf function may use without moving sp.
     pub red_zone_bytes: u16,
+    /// The bits of a return address that are an address; see [`code_address`](Self::code_address).
+    pub code_address_mask: u64,
+    /// How far the canonical frame address lies above the stack pointer of the caller, in bytes.
+    pub cfa_above_sp: u16,
+    /// How frames are chained where code keeps frame pointers or a back chain; `None` where there is no
+    /// convention that can be relied on.
+    pub frame_chain: Option<FrameChain>,
 }
 
 impl Arch {
     /// Every architecture that is known.
-    pub const ALL: [Self; 2] = [Self::X86_64, Self::I386];
+    pub const ALL: [Self; 9] = [
+        Self::X86_64,
+        Self::I386,
+        Self::Aarch64,
+        Self::Arm,
+        Self::Ppc64le,
+        Self::Ppc64,
+        Self::Ppc,
+        Self::Riscv64,
+        Self::S390x,
+    ];
 
     /// The table of this architecture.
     #[must_use]
@@ -74,19 +116,35 @@ impl Arch {
         match self {
             Self::X86_64 => &x86_64::INFO,
             Self::I386 => &i386::INFO,
+            Self::Aarch64 => &aarch64::INFO,
+            Self::Arm => &arm::INFO,
+            Self::Ppc64le => &ppc::PPC64LE,
+            Self::Ppc64 => &ppc::PPC64,
+            Self::Ppc => &ppc::PPC,
+            Self::Riscv64 => &riscv64::INFO,
+            Self::S390x => &s390x::INFO,
         }
     }
 
-    /// The architecture of an ELF file by its `e_machine`.
+    /// The architecture of an ELF file by its `e_machine`, its class (`EI_CLASS`: whether it is of 64 bits)
+    /// and its byte order (`EI_DATA`): some machines differ in these alone.
     #[must_use]
-    pub fn from_elf_machine(machine: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|arch| arch.info().elf_machine == machine)
+    pub fn from_elf_machine(machine: u16, is_64_bit: bool, big_endian: bool) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| {
+            let info = arch.info();
+            // Files of 32 bits with AMD64 code are those of the x32 ABI.
+            let class = (info.word_bytes == 8) == is_64_bit || *arch == Self::X86_64;
+            info.elf_machine == machine && info.big_endian == big_endian && class
+        })
     }
 
-    /// The architecture whose `NT_PRSTATUS` register set has `bytes` bytes.
+    /// The architecture of a traced thread by the size of its `NT_PRSTATUS` register set, on a kernel for x86:
+    /// a process there is one of 64 or of 32 bits. Other kernels have register sets of the same sizes (s390x
+    /// has that of AMD64), so it is of no use for files.
     #[must_use]
     pub fn from_regset_bytes(bytes: usize) -> Option<Self> {
-        Self::ALL.into_iter().find(|arch| usize::from(arch.info().regset_bytes) == bytes)
+        let on_x86 = [Self::X86_64, Self::I386];
+        on_x86.into_iter().find(|arch| usize::from(arch.info().regset_bytes) == bytes)
     }
 }
 
@@ -128,6 +186,33 @@ impl ArchInfo {
         u64::MAX >> (64 - 8 * u32::from(self.word_bytes))
     }
 
+    /// The address of code in a word that a call left as its return address, without what else is in it: the
+    /// code of pointer authentication on AArch64, the mark of Thumb code on ARM.
+    #[must_use]
+    pub fn code_address(&self, word: u64) -> u64 {
+        // Bit 55 tells the two halves of AArch64's address space apart (Arm Architecture Reference Manual,
+        // "Pointer authentication in AArch64 state"). No other mask has it and leaves it out.
+        let has_upper_half = self.code_address_mask >> 55 & 1 == 0;
+        if has_upper_half && word >> 55 & 1 == 1 {
+            word | !self.code_address_mask
+        } else {
+            word & self.code_address_mask
+        }
+    }
+
+    /// Reads a number of at most 8 bytes, in the byte order of this architecture.
+    #[must_use]
+    pub fn unsigned(&self, bytes: &[u8]) -> Option<u64> {
+        let mut word = [0; 8];
+        if self.big_endian {
+            word.get_mut(8usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+            Some(u64::from_be_bytes(word))
+        } else {
+            word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            Some(u64::from_le_bytes(word))
+        }
+    }
+
     /// Reads a word of this architecture from the start of `bytes`; `None` where they are too few.
     #[must_use]
     pub fn word(&self, bytes: &[u8]) -> Option<u64> {
@@ -139,29 +224,5 @@ impl ArchInfo {
             (4, true) => bytes.first_chunk().map(|word| u64::from(u32::from_be_bytes(*word))),
             _ => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_sound() {
-        for arch in Arch::ALL {
-            let info = arch.info();
-            assert!(info.registers.len() <= MAX_REGISTERS);
-            for (index, row) in info.registers.iter().enumerate() {
-                assert!(row.regset_offset + u16::from(row.bytes) <= info.regset_bytes, "{}", row.name);
-                assert_eq!(info.by_name(row.name), Some(RegisterId(index as u8)));
-                if let Some(number) = row.dwarf {
-                    assert_eq!(info.by_dwarf(number), Some(RegisterId(index as u8)), "{}", row.name);
-                }
-            }
-            assert_eq!(Arch::from_elf_machine(info.elf_machine), Some(arch));
-            assert_eq!(Arch::from_regset_bytes(usize::from(info.regset_bytes)), Some(arch));
-        }
-        assert_eq!(Arch::X86_64.info().register(Arch::X86_64.info().sp).name, "rsp");
-        assert_eq!(Arch::I386.info().register(Arch::I386.info().pc).name, "eip");
     }
 }

@@ -30,8 +30,8 @@ impl Registers {
         let info = arch.info();
         let mut registers = Self::unknown(arch);
         for (index, row) in info.registers.iter().enumerate() {
-            let offset = usize::from(row.regset_offset);
-            if let Some(value) = bytes.get(offset..).and_then(|bytes| info.word(bytes)) {
+            let (offset, width) = (usize::from(row.regset_offset), usize::from(row.bytes));
+            if let Some(value) = bytes.get(offset..offset + width).and_then(|bytes| info.unsigned(bytes)) {
                 registers.set(RegisterId(index as u8), value);
             }
         }

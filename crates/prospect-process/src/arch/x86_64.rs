@@ -1,7 +1,7 @@
 //! AMD64. DWARF numbers: System V psABI AMD64, figure 3.36. Register set: Linux
 //! `arch/x86/include/asm/user_64.h`, `struct user_regs_struct`.
 
-use super::{ArchInfo, RegisterId, RegisterInfo};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
 
 const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf, regset_offset, bytes: 8, preserved }
@@ -45,5 +45,14 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     pc: RegisterId(16),
     sp: RegisterId(7),
     fp: RegisterId(6),
+    link: None,
     red_zone_bytes: 128,
+    code_address_mask: u64::MAX,
+    cfa_above_sp: 0,
+    frame_chain: Some(FrameChain {
+        base: RegisterId(6),
+        saved_base: 0,
+        return_slot: ReturnSlot::Frame(8),
+        caller_sp: Some(16),
+    }),
 };

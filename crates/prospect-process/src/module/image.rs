@@ -70,7 +70,11 @@ fn parse<H: FileHeader<Endian = Endianness>>(
     let bias = start.0.wrapping_sub(linked_start);
     let mut image = ElfImage {
         bias,
-        arch: Arch::from_elf_machine(header.e_machine(endian).0),
+        arch: Arch::from_elf_machine(
+            header.e_machine(endian).0,
+            header.is_type_64(),
+            endian == Endianness::Big,
+        ),
         loads: of_kind(PT_LOAD).map(range).collect(),
         dynamic: of_kind(PT_DYNAMIC).map(range).next(),
         eh_frame_header: of_kind(PT_GNU_EH_FRAME).map(range).next(),

@@ -157,6 +157,20 @@ impl Modules {
         self.0.iter().find(|module| module.is_executable)
     }
 
+    /// The C library, by the name of its file (glibc, musl, bionic). None where it is part of the program.
+    #[must_use]
+    pub fn c_library(&self) -> Option<&Module> {
+        self.0.iter().find(|module| is_c_library(&module.file_name()))
+    }
+
+    /// The library that threads are made by: `libpthread` where there is one, and else the C library, which
+    /// has become one with it (musl; glibc since 2.34).
+    #[must_use]
+    pub fn thread_library(&self) -> Option<&Module> {
+        let threads = self.0.iter().find(|module| is_versioned(&module.file_name(), "libpthread"));
+        threads.or_else(|| self.c_library())
+    }
+
     /// All of them, by address.
     #[must_use]
     pub fn as_slice(&self) -> &[Module] {
@@ -175,6 +189,19 @@ impl<'a> IntoIterator for &'a Modules {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+fn is_c_library(file_name: &str) -> bool {
+    let is_musl = ["ld-musl-", "libc.musl-"].iter().any(|start| file_name.starts_with(start));
+    is_musl || is_versioned(file_name, "libc")
+}
+
+/// Whether this is `NAME.so`, with a version behind it (`.so.6`) or before (`-2.31.so`), and no other library
+/// whose name begins so (`libc-client.so`).
+fn is_versioned(file_name: &str, name: &str) -> bool {
+    let Some(rest) = file_name.strip_prefix(name) else { return false };
+    let version = rest.strip_prefix('-').map(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    rest == ".so" || rest.starts_with(".so.") || (version == Some(true) && rest.ends_with(".so"))
 }
 
 /// How many mappings belong to the load that begins with the first: those of the same file at rising

@@ -99,3 +99,34 @@ fn a_file_is_looked_for_where_the_process_sees_it() {
         ["/proc/7/map_files/7000-8000", "/proc/7/exe", "/proc/7/root/lib/a.so"].map(PathBuf::from)
     );
 }
+
+#[test]
+fn the_c_library_and_that_of_threads_are_known_by_their_names() {
+    let modules = |names: &[&str]| {
+        let paths: Vec<String> = names.iter().map(|name| format!("/usr/lib/{name}")).collect();
+        let module = |(index, path): (usize, &String)| Module {
+            range: Addr(index as u64 * 0x1000)..Addr(index as u64 * 0x1000 + 0x1000),
+            bias: 0,
+            path: path.clone().into_bytes(),
+            kind: ModuleKind::File,
+            file: None,
+            deleted: false,
+            build_id: None,
+            first_mapping: Addr(0)..Addr(0x1000),
+            is_executable: false,
+        };
+        Modules::new(paths.iter().enumerate().map(module).collect())
+    };
+    for (names, c, threads) in [
+        (&["libc-client.so.2007", "libcrypt.so.1", "libc.so.6", "libpthread.so.0"][..], Some(2), Some(3)),
+        (&["libc-2.31.so", "libpthread-2.31.so"], Some(0), Some(1)),
+        (&["libm.so.6", "libc.so.6"], Some(1), Some(1)),
+        (&["ld-musl-x86_64.so.1"], Some(0), Some(0)),
+        (&["libc++.so.1", "libcap.so.2", "libc-ares.so", "program"], None, None),
+        (&["libc.so"], Some(0), Some(0)),
+    ] {
+        let modules = modules(names);
+        let index = |module: Option<&Module>| module.map(|module| module.range.start.0 / 0x1000);
+        assert_eq!((index(modules.c_library()), index(modules.thread_library())), (c, threads), "{names:?}");
+    }
+}

@@ -21,12 +21,12 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         // mov $173, %eax; int $0x80
         Trampoline { code: &[0xb8, 0xad, 0, 0, 0, 0xcd, 0x80], states: &[(0, 160), (5, 160)], saved: SAVED },
     ],
-    births: Births {
+    births: Some(Births {
         instruction: [0xcd, 0x80],
         number: ORIG_EAX,
         result: RegisterId(0),
         calls: &[(120, ChildStack::Register(RegisterId(1))), (435, ChildStack::InMemory)],
-    },
+    }),
     frame_state: |before, at| x86::frame_state(before, at, &[&[0x89, 0xe5], &[0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, false),
     jump: |at| x86::jump(at, false),
@@ -34,7 +34,7 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
 
 /// Linux `arch/x86/include/uapi/asm/sigcontext.h`, `struct sigcontext_32`. The register numbers are
 /// DWARF's, which are the table's (`ArchInfo::registers`) up to eflags.
-static SAVED: &[(RegisterId, u8, u8)] = &[
+static SAVED: &[(RegisterId, u16, u8)] = &[
     (GS, 0, 2),
     (FS, 4, 2),
     (ES, 8, 2),

@@ -3,7 +3,12 @@
 //! All of it is optional. Without it an architecture is walked by call frame information and frame
 //! pointers.
 
+mod aarch64;
+mod arm;
 mod i386;
+mod ppc;
+mod riscv64;
+mod s390x;
 mod x86;
 mod x86_64;
 
@@ -17,8 +22,8 @@ pub(crate) struct CodePatterns {
     pub frame_state: fn(before: &[u8], at: &[u8]) -> FrameState,
     /// The call that may end where these bytes end, or something else that is returned to.
     pub call: fn(before: &[u8], at: &[u8]) -> Option<Call>,
-    /// How threads are born.
-    pub births: Births,
+    /// How threads are born, where that is known.
+    pub births: Option<Births>,
     /// Where code goes on that does nothing but jump, as entries of a procedure linkage table do.
     pub jump: fn(at: &[u8]) -> Option<Call>,
 }
@@ -60,7 +65,7 @@ pub(crate) enum Call {
 /// What has become of the caller's frame pointer at an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FrameState {
-    /// It is still, or again, in its register: sp points to the return address.
+    /// It is still, or again, in its register: sp points to the return address, or the link register has it.
     Entered,
     /// It has been pushed and nothing else has: sp points to it, and the register has it too, or will.
     Pushed,
@@ -74,9 +79,25 @@ pub(crate) struct Trampoline {
     pub code: &'static [u8],
     /// At which of its instructions a thread can be, as an offset into the code, and how far above sp the
     /// saved registers then are. The first is where the handler returns to.
-    pub states: &'static [(u8, u8)],
+    pub states: &'static [(u8, u16)],
     /// The saved registers: (register, offset, bytes).
-    pub saved: &'static [(RegisterId, u8, u8)],
+    pub saved: &'static [(RegisterId, u16, u8)],
+}
+
+/// The 32 bits at the end of the code before an address.
+fn last_word(before: &[u8], big_endian: bool) -> Option<u32> {
+    let bytes = *before.last_chunk()?;
+    Some(if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+}
+
+/// The 32 bits at the start of some code.
+fn first_word(at: &[u8], big_endian: bool) -> Option<u32> {
+    last_word(at.get(..4)?, big_endian)
+}
+
+/// The number with a sign in the lowest `bits` of a word.
+fn signed(word: u32, bits: u32) -> i64 {
+    i64::from((word << (32 - bits)).cast_signed() >> (32 - bits))
 }
 
 /// Bytes of code that are looked at before and behind an address.
@@ -90,6 +111,13 @@ pub(crate) fn patterns(arch: Arch) -> Option<&'static CodePatterns> {
     match arch {
         Arch::X86_64 => Some(&x86_64::PATTERNS),
         Arch::I386 => Some(&i386::PATTERNS),
+        Arch::Aarch64 => Some(&aarch64::PATTERNS),
+        Arch::Arm => Some(&arm::PATTERNS),
+        Arch::Ppc64le => Some(&ppc::PPC64LE),
+        Arch::Ppc64 => Some(&ppc::PPC64),
+        Arch::Ppc => Some(&ppc::PPC),
+        Arch::Riscv64 => Some(&riscv64::PATTERNS),
+        Arch::S390x => Some(&s390x::PATTERNS),
         _ => None,
     }
 }
@@ -135,7 +163,7 @@ impl CodeAround {
 impl CodePatterns {
     /// The trampoline that begins at, or with `inside` goes on at, the code in the middle; and how far above
     /// sp its saved registers are.
-    pub(crate) fn trampoline(&self, code: &CodeAround, inside: bool) -> Option<(&'static Trampoline, u8)> {
+    pub(crate) fn trampoline(&self, code: &CodeAround, inside: bool) -> Option<(&'static Trampoline, u16)> {
         let states = |trampoline: &Trampoline| if inside { trampoline.states.len() } else { 1 };
         self.trampolines.iter().find_map(|trampoline| {
             trampoline.states[..states(trampoline)].iter().find_map(|(done, above_sp)| {
@@ -147,5 +175,7 @@ impl CodePatterns {
     }
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_registers_of_signal_frames_are_those_of_the_tables() {
-    let names = |arch: Arch, index: usize| -> Vec<(&str, u8)> {
+    let names = |arch: Arch, index: usize| -> Vec<(&str, u16)> {
         let saved = patterns(arch).unwrap().trampolines[index].saved;
         saved.iter().map(|(id, offset, _)| (arch.info().register(*id).name, *offset)).collect()
     };
@@ -30,7 +30,10 @@ fn saved_registers_and_code_fit_their_buffers() {
         for trampoline in patterns(arch).unwrap().trampolines {
             assert!(trampoline.code.len() <= CODE_BYTES);
             assert_eq!(trampoline.states[0].0, 0);
-            assert!(trampoline.saved.iter().all(|(_, offset, width)| *offset <= 247 && *width <= 8));
+            let ends = trampoline.saved.iter().map(|(_, offset, width)| offset + u16::from(*width));
+            assert!(ends.max().is_some_and(|end| usize::from(end) <= crate::steppers::SAVED_BYTES));
+            let widths = trampoline.saved.iter().map(|(id, _, width)| (arch.info().register(*id), *width));
+            assert!(widths.clone().all(|(row, width)| width <= row.bytes), "{}", arch.info().name);
         }
     }
 }

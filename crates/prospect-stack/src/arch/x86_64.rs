@@ -18,12 +18,12 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         Trampoline { code: &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05], states: &[(0, 40), (5, 40)], saved: SAVED },
     ],
     // `clone` has the stack in its second argument; `clone3` in `struct clone_args` (uapi/linux/sched.h).
-    births: Births {
+    births: Some(Births {
         instruction: [0x0f, 0x05],
         number: ORIG_RAX,
         result: RegisterId(0),
         calls: &[(56, ChildStack::Register(RegisterId(4))), (435, ChildStack::InMemory)],
-    },
+    }),
     frame_state: |before, at| x86::frame_state(before, at, &[&[0x48, 0x89, 0xe5], &[0x48, 0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, true),
     jump: |at| x86::jump(at, true),
@@ -31,7 +31,7 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
 
 /// Linux `arch/x86/include/uapi/asm/sigcontext.h`, `struct sigcontext` of 64 bits. The register numbers
 /// are DWARF's, which are the table's (`ArchInfo::registers`) up to rip.
-static SAVED: &[(RegisterId, u8, u8)] = &[
+static SAVED: &[(RegisterId, u16, u8)] = &[
     (RegisterId(8), 0, 8),
     (RegisterId(9), 8, 8),
     (RegisterId(10), 16, 8),

@@ -84,7 +84,7 @@ impl Callers {
 
 /// Where the call that ends at `end` leads: its target, and where that jumps to if it does nothing else (an
 /// entry of a procedure linkage table, a wrapper).
-fn targets(call: Call, end: Addr, context: &StepContext<'_>) -> impl Iterator<Item = Addr> {
+pub(super) fn targets(call: Call, end: Addr, context: &StepContext<'_>) -> impl Iterator<Item = Addr> {
     let patterns = arch::patterns(context.arch);
     let mut next = target(call, end, context);
     let follow = move |patterns: &CodePatterns, from: Addr| {

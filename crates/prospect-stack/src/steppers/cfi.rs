@@ -6,7 +6,7 @@ use prospect_process::{Addr, ArchInfo, Module, RegisterId};
 use prospect_symbols::{CfaRule, ModuleBinary, RegisterRule, UnwindInfoError, UnwindRow};
 
 use crate::{
-    Caller, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext, StepError, Trust,
     pc_cache::PcCache,
 };
 
@@ -45,6 +45,9 @@ impl FrameStepper for CfiStepper {
         match rows.get(at, context, || modules.row(at, context)) {
             CachedRow::None(why) => Ok(Step::NotMine(why)),
             CachedRow::Broken(error) => Err(error.clone().into()),
+            CachedRow::Row(row) if needs_sp(row, context) && !knows_sp(frame, context) => {
+                Ok(Step::NotMine("the call frame information needs sp, which was not found exactly"))
+            }
             CachedRow::Row(row) => apply(row, &frame.registers, context),
         }
     }
@@ -72,6 +75,23 @@ impl CachedModules {
     }
 }
 
+/// Whether the rule of the canonical frame address is based on the stack pointer.
+fn needs_sp(row: &UnwindRow, context: &StepContext<'_>) -> bool {
+    matches!(row.cfa, CfaRule::Register(id, _) if id == context.arch.info().sp)
+}
+
+/// Whether sp is what it is, and not only a bound: some frame chains do not tell, and neither does a link
+/// register.
+fn knows_sp(frame: &Frame, context: &StepContext<'_>) -> bool {
+    let info = context.arch.info();
+    match frame.trust {
+        _ if info.link.is_none() => true,
+        Trust::Scanned => false,
+        Trust::FramePointer => info.frame_chain.is_none_or(|chain| chain.tells_sp()),
+        _ => true,
+    }
+}
+
 /// The caller by one row of the unwind table.
 fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>) -> Result<Step, StepError> {
     let info = context.arch.info();
@@ -84,10 +104,20 @@ fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>)
     }
     let cfa = canonical_frame_address(&row.cfa, registers, context)?;
     let mut caller = registers.preserved();
-    caller.set(info.sp, cfa.0);
+    caller.set(info.sp, cfa.0.wrapping_sub(u64::from(info.cfa_above_sp)));
     for (id, rule) in &row.rules {
+        // What nearly all rules are, in fewer steps.
+        if let RegisterRule::AtCfa(offset) = rule {
+            let at = Addr(cfa.0.wrapping_add_signed(*offset) & info.word_mask());
+            match context.memory.read_word(context.arch, at) {
+                Ok(value) => caller.set_at(*id, value, Location::Address(at)),
+                Err(error) if *id == row.return_address || *id == info.sp => return Err(error.into()),
+                Err(_) => caller.forget(*id),
+            }
+            continue;
+        }
         match value(rule, *id, cfa, registers, context) {
-            Ok(Some(value)) => caller.set(*id, value),
+            Ok(Some((value, location))) => caller.set_at(*id, value, location),
             Ok(None) => caller.forget(*id),
             Err(error) if *id == row.return_address || *id == info.sp => return Err(error),
             // One register that cannot be recovered is no reason to give up the frame.
@@ -96,8 +126,13 @@ fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>)
     }
     if row.return_address != info.pc {
         let id = row.return_address;
-        let to = caller.get(id).or_else(|| registers.get(id)).ok_or_else(|| unknown(info, id))?;
-        caller.set(info.pc, to);
+        let found = caller.located(id).or_else(|| registers.located(id));
+        let (to, location) = found.ok_or_else(|| unknown(info, id))?;
+        caller.set_at(info.pc, info.code_address(to), location);
+        // The caller has made calls: what its own caller left in the register is saved, or lost.
+        if !row.signal_frame {
+            caller.forget(id);
+        }
     }
     let entered = if row.signal_frame { Entered::BySignal } else { Entered::ByCall };
     Ok(Step::Caller(Caller { registers: caller, cfa: Some(cfa), trust: Trust::CallFrameInfo, entered }))
@@ -118,26 +153,30 @@ fn canonical_frame_address(
     Ok(Addr(cfa & info.word_mask()))
 }
 
-/// The value of register `id` in the caller; `None` where it is lost.
+/// The value of register `id` in the caller, and where it was found; `None` where it is lost.
 fn value(
     rule: &RegisterRule,
     id: RegisterId,
     cfa: Addr,
     registers: &FrameRegisters,
     context: &StepContext<'_>,
-) -> Result<Option<u64>, StepError> {
+) -> Result<Option<(u64, Location)>, StepError> {
     let mask = context.arch.info().word_mask();
-    let word = |at: u64| context.memory.read_word(context.arch, Addr(at & mask)).map_err(StepError::from);
+    let word = |at: u64| -> Result<_, StepError> {
+        let at = Addr(at & mask);
+        Ok(Some((context.memory.read_word(context.arch, at)?, Location::Address(at))))
+    };
+    let computed = |value| Some((value, Location::Computed));
     Ok(match rule {
-        RegisterRule::SameValue => registers.get(id),
-        RegisterRule::AtCfa(offset) => Some(word(cfa.0.wrapping_add_signed(*offset))?),
-        RegisterRule::CfaPlus(offset) => Some(cfa.0.wrapping_add_signed(*offset)),
-        RegisterRule::Register(other) => registers.get(*other),
+        RegisterRule::SameValue => registers.located(id),
+        RegisterRule::AtCfa(offset) => word(cfa.0.wrapping_add_signed(*offset))?,
+        RegisterRule::CfaPlus(offset) => computed(cfa.0.wrapping_add_signed(*offset)),
+        RegisterRule::Register(other) => registers.located(*other),
         RegisterRule::AtExpression(expression) => {
-            Some(word(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)?)
+            word(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)?
         }
         RegisterRule::IsExpression(expression) => {
-            Some(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)
+            computed(expression.evaluate(Some(cfa.0), &registers.expand(), context.memory)?)
         }
         // Undefined, and rules of an architecture's own that are not known here.
         _ => None,

@@ -1,15 +1,19 @@
 //! Frame pointers: where there is nothing better.
 
-use prospect_process::Addr;
+use prospect_process::{
+    Addr,
+    arch::{FrameChain, ReturnSlot},
+};
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, FrameState},
 };
 
 use super::callers::{Callers, Return};
 
-/// Steps by the frame pointer: (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
+/// Steps by the frame pointer or the back chain, as [`ArchInfo::frame_chain`](prospect_process::ArchInfo::frame_chain) says; on x86 that is
+/// (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
 ///
 /// In the innermost frame (or one that a signal interrupted) the code at pc shows whether the function has
 /// set up its frame yet, so that no caller is skipped. Where it is known what calls look like, the return
@@ -29,7 +33,6 @@ impl FrameStepper for FramePointerStepper {
         let info = context.arch.info();
         let patterns = arch::patterns(context.arch);
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
-        let fp = frame.registers.fp();
         let state = match (frame.code, patterns) {
             (CodeAddress::Exact(pc), Some(patterns)) if context.is_executable(pc) => {
                 let code = CodeAround::read(pc, context.memory);
@@ -38,39 +41,55 @@ impl FrameStepper for FramePointerStepper {
             _ => FrameState::Set,
         };
         let word = u64::from(info.word_bytes);
-        let (mut registers, saved_fp, return_address) = match state {
-            // Nothing has been changed yet, or all has been restored.
-            FrameState::Entered => (frame.registers.preserved(), None, sp),
-            FrameState::Pushed => (frame.registers.preserved(), Some(sp), sp.wrapping_add(word)),
-            FrameState::Set => {
-                let Some(fp) = fp else { return Ok(Step::NotMine("the frame pointer is not known")) };
-                // The first function of a thread or program is entered with 0, and saves it. Where it was not
-                // saved it proves nothing: code without frame pointers may never have changed it.
-                if fp == Addr(0) && frame.trust == Trust::FramePointer {
-                    return Ok(Step::Outermost);
-                }
-                if let Some(why) = unusable(fp, sp, context) {
-                    return Ok(Step::NotMine(why));
-                }
-                (FrameRegisters::unknown(context.arch), Some(fp), fp.wrapping_add(word))
-            }
+        // Nothing has been changed yet, or all has been restored; or the frame pointer has been pushed.
+        let (saved_fp, return_slot) = match state {
+            FrameState::Set => return self.step_by_chain(frame, context),
+            _ if info.link.is_some() => return Ok(Step::NotMine("the return address is in a register")),
+            FrameState::Entered => (None, sp),
+            FrameState::Pushed => (Some(sp), sp.wrapping_add(word)),
         };
+        let mut registers = frame.registers.preserved();
         if let Some(at) = saved_fp {
-            registers.set(info.fp, context.memory.read_word(context.arch, at)?);
+            registers.set_at(info.fp, context.memory.read_word(context.arch, at)?, Location::Address(at));
         }
-        let to = Addr(context.memory.read_word(context.arch, return_address)?);
+        let to = Addr(context.memory.read_word(context.arch, return_slot)?);
         if let Some(why) = self.unlikely(to, state, frame, context) {
             return Ok(Step::NotMine(why));
         }
-        let cfa = return_address.wrapping_add(word);
-        registers.set(info.pc, to.0);
+        let cfa = return_slot.wrapping_add(word);
+        registers.set_at(info.pc, to.0, Location::Address(return_slot));
         registers.set(info.sp, cfa.0);
-        let trust = if state == FrameState::Set { Trust::FramePointer } else { Trust::Analysed };
-        Ok(Step::Caller(Caller { registers, cfa: Some(cfa), trust, entered: Entered::ByCall }))
+        Ok(Step::Caller(Caller {
+            registers,
+            cfa: Some(cfa),
+            trust: Trust::Analysed,
+            entered: Entered::ByCall,
+        }))
     }
 }
 
 impl FramePointerStepper {
+    fn step_by_chain(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
+        let info = context.arch.info();
+        let chained = match Chained::read(frame, context)? {
+            Ok(chained) => chained,
+            Err(other) => return Ok(other),
+        };
+        if let Some(why) = self.unlikely(chained.return_address, FrameState::Set, frame, context) {
+            return Ok(Step::NotMine(why));
+        }
+        let mut registers = frame.registers.none();
+        let (at, base) = chained.saved_base;
+        registers.set_at(chained.chain.base, base.0, Location::Address(at));
+        registers.set_at(info.pc, chained.return_address.0, Location::Address(chained.return_slot));
+        if chained.chain.base != info.sp {
+            registers.set(info.sp, chained.sp.0);
+        }
+        let above_sp = u64::from(info.cfa_above_sp);
+        let cfa = chained.chain.tells_sp().then(|| chained.sp.wrapping_add(above_sp));
+        Ok(Step::Caller(Caller { registers, cfa, trust: Trust::FramePointer, entered: Entered::ByCall }))
+    }
+
     /// Why `to` cannot be the return address; `None` where it can.
     fn unlikely(
         &mut self,
@@ -97,6 +116,69 @@ impl FramePointerStepper {
     }
 }
 
+/// What a frame chain says of a frame's caller.
+pub(super) struct Chained {
+    chain: &'static FrameChain,
+    /// Where the caller's frame pointer (or stack pointer, for a back chain) was saved, and its value.
+    saved_base: (Addr, Addr),
+    return_slot: Addr,
+    pub(super) return_address: Addr,
+    /// The caller's stack pointer, or a bound of it.
+    sp: Addr,
+}
+
+impl Chained {
+    /// Follows the chain from a frame. The inner error is the answer where there is no caller or no chain.
+    pub(super) fn read(frame: &Frame, context: &StepContext<'_>) -> Result<Result<Self, Step>, StepError> {
+        let info = context.arch.info();
+        let none = |why| Ok(Err(Step::NotMine(why)));
+        let Some(chain) = &info.frame_chain else {
+            return none("there is no convention for frame pointers that can be relied on");
+        };
+        let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
+        let Some(base) = frame.registers.get(chain.base).map(Addr) else {
+            return none("the frame pointer is not known");
+        };
+        // The first function of a thread or program is entered with 0, and saves it. Where it was not saved it
+        // proves nothing: code without frame pointers may never have changed it.
+        let is_chain = frame.trust == Trust::FramePointer;
+        if base == Addr(0) && is_chain {
+            return Ok(Err(Step::Outermost));
+        }
+        if let Some(why) = unusable(base, sp, context) {
+            return none(why);
+        }
+        let mask = info.word_mask();
+        let from = |base: Addr, offset: i16| Addr(base.0.wrapping_add_signed(offset.into()) & mask);
+        let saved_at = from(base, chain.saved_base);
+        let saved_base = Addr(context.memory.read_word(context.arch, saved_at)?);
+        let (return_slot, other_sp) = match chain.return_slot {
+            ReturnSlot::Frame(offset) => (from(base, offset), from(base, 2 * i16::from(info.word_bytes))),
+            ReturnSlot::CallersFrame(_) if saved_base == Addr(0) && is_chain => {
+                return Ok(Err(Step::Outermost));
+            }
+            ReturnSlot::CallersFrame(offset) => {
+                if saved_base <= base {
+                    return none("the back chain does not lead up the stack");
+                }
+                if let Some(why) = unusable(saved_base, sp, context) {
+                    return none(why);
+                }
+                (from(saved_base, offset), saved_base)
+            }
+            _ => return none("the place of the return address is not known"),
+        };
+        let word = context.memory.read_word(context.arch, return_slot)?;
+        Ok(Ok(Self {
+            chain,
+            saved_base: (saved_at, saved_base),
+            return_slot,
+            return_address: Addr(info.code_address(word)),
+            sp: chain.caller_sp.map_or(other_sp, |offset| from(base, offset)),
+        }))
+    }
+}
+
 /// Why the register cannot hold a frame pointer; `None` where it can.
 fn unusable(fp: Addr, sp: Addr, context: &StepContext<'_>) -> Option<&'static str> {
     let word = u64::from(context.arch.info().word_bytes);
@@ -105,11 +187,17 @@ fn unusable(fp: Addr, sp: Addr, context: &StepContext<'_>) -> Option<&'static st
         Some("the frame pointer is 0")
     } else if fp < sp || !fp.0.is_multiple_of(word) {
         Some("the frame pointer does not point up the stack")
-    } else if fp.0 > end.saturating_sub(2 * word) {
+    } else if fp.0 > end.saturating_sub(2 * word) && !lies_above(fp, end, context) {
         Some("the frame pointer does not point into the stack")
     } else {
         None
     }
+}
+
+/// Whether the architecture has frame pointers that point to the end of a frame, which may be the end of the
+/// stack.
+fn lies_above(fp: Addr, end: u64, context: &StepContext<'_>) -> bool {
+    context.arch.info().frame_chain.is_some_and(|chain| chain.saved_base < 0) && fp.0 <= end
 }
 
 #[cfg(test)]

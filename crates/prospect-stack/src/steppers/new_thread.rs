@@ -23,7 +23,7 @@ impl FrameStepper for NewThreadStepper {
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
         const NOT_ONE: Result<Step, StepError> = Ok(Step::NotMine("the thread has run before"));
         let (CodeAddress::Exact(pc), Trust::Given) = (frame.code, frame.trust) else { return NOT_ONE };
-        let Some(births) = arch::patterns(context.arch).map(|patterns| &patterns.births) else {
+        let Some(births) = arch::patterns(context.arch).and_then(|patterns| patterns.births.as_ref()) else {
             return NOT_ONE;
         };
         let registers = frame.registers.expand();

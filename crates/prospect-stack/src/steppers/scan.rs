@@ -2,9 +2,7 @@
 
 use prospect_process::Addr;
 
-use crate::{
-    Caller, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust, arch,
-};
+use crate::{Caller, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust, arch};
 
 use super::callers::{Callers, Return};
 
@@ -69,18 +67,21 @@ impl ScanStepper {
         let info = context.arch.info();
         let word = u64::from(info.word_bytes);
         let cfa = slot.wrapping_add(word);
-        let mut registers = FrameRegisters::unknown(context.arch);
-        registers.set(info.pc, to.0);
+        let mut registers = frame.registers.none();
+        registers.set_at(info.pc, to.0, Location::Address(slot));
         registers.set(info.sp, cfa.0);
         // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee
         // pushed first, or still in its register, and it is believed where it leads to another return
         // address.
         let pushed_at = Some(Addr(slot.0.wrapping_sub(word))).filter(|at| Some(*at) >= frame.registers.sp());
-        let pushed = pushed_at.and_then(|at| context.memory.read_word(context.arch, at).ok());
-        let candidates = [pushed.map(Addr), frame.registers.fp()];
-        if let Some(fp) = candidates.into_iter().flatten().find(|fp| self.is_frame_pointer(*fp, cfa, context))
+        let pushed = pushed_at
+            .and_then(|at| Some((context.memory.read_word(context.arch, at).ok()?, Location::Address(at))));
+        let in_register = frame.registers.located(info.fp);
+        let mut candidates = [pushed, in_register].into_iter().flatten();
+        if let Some((fp, location)) =
+            candidates.find(|(fp, _)| self.is_frame_pointer(Addr(*fp), cfa, context))
         {
-            registers.set(info.fp, fp.0);
+            registers.set_at(info.fp, fp, location);
         }
         Caller { registers, cfa: Some(cfa), trust: Trust::Scanned, entered: Entered::ByCall }
     }

@@ -3,7 +3,8 @@
 use prospect_process::Addr;
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
+    StepError, Trust,
     arch::{self, CodeAround, PAGE_BYTES, Trampoline},
     pc_cache::PcCache,
 };
@@ -24,6 +25,9 @@ pub struct SignalStepper {
     pages: PcCache<Option<Box<[u8; PAGE_BYTES]>>, MOST_PAGES>,
 }
 
+/// No architecture's saved registers take more.
+pub(crate) const SAVED_BYTES: usize = 320;
+
 /// The most pages that are kept.
 const MOST_PAGES: usize = 256;
 
@@ -31,7 +35,7 @@ const MOST_PAGES: usize = 256;
 struct Found {
     trampoline: &'static Trampoline,
     /// From sp to the saved registers.
-    above_sp: u8,
+    above_sp: u16,
     /// Whether it is in the middle of it: no return leads there.
     inside: bool,
 }
@@ -58,12 +62,13 @@ impl FrameStepper for SignalStepper {
         }
         let info = context.arch.info();
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
-        let mut bytes = [0; 256];
+        let mut bytes = [0; SAVED_BYTES];
         let saved = found.trampoline.saved;
         let length = saved.iter().map(|(_, offset, width)| usize::from(*offset) + usize::from(*width)).max();
         let bytes = &mut bytes[..length.unwrap_or(0)];
-        context.memory.read(sp.wrapping_add(u64::from(found.above_sp)), bytes)?;
-        let registers = restore(&frame.registers, found.trampoline, bytes);
+        let saved_at = sp.wrapping_add(u64::from(found.above_sp));
+        context.memory.read(saved_at, bytes)?;
+        let registers = restore(&frame.registers, found.trampoline, saved_at, bytes);
         let cfa = registers.sp();
         Ok(Step::Caller(Caller { registers, cfa, trust: Trust::SignalFrame, entered: Entered::BySignal }))
     }
@@ -100,14 +105,17 @@ fn code_around(
 
 /// The registers that the kernel saved, and those preserved ones that it does not save (the bases of
 /// segments).
-fn restore(callee: &FrameRegisters, trampoline: &Trampoline, bytes: &[u8]) -> FrameRegisters {
+fn restore(callee: &FrameRegisters, trampoline: &Trampoline, saved_at: Addr, bytes: &[u8]) -> FrameRegisters {
     let mut registers = callee.preserved();
     for (id, offset, width) in trampoline.saved {
         let (offset, width) = (usize::from(*offset), usize::from(*width));
-        let mut word = [0; 8];
-        if let Some(saved) = bytes.get(offset..offset + width) {
-            word[..width].copy_from_slice(saved);
-            registers.set(*id, u64::from_le_bytes(word));
+        let saved = bytes.get(offset..offset + width);
+        if let Some(value) = saved.and_then(|saved| callee.arch().info().unsigned(saved)) {
+            // What lies beside a part of a word is another register.
+            let is_word = width == usize::from(callee.arch().info().word_bytes);
+            let at = saved_at.wrapping_add(offset as u64);
+            let location = if is_word { Location::Address(at) } else { Location::Computed };
+            registers.set_at(*id, value, location);
         }
     }
     registers

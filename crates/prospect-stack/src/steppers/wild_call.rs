@@ -3,7 +3,9 @@
 use prospect_process::Addr;
 
 use super::callers::{Callers, Return};
-use crate::{Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust, arch};
+use crate::{
+    Caller, CodeAddress, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust, arch,
+};
 
 /// Steps from a pc at which nothing can run (a call through a null or wild pointer) to the caller, whose
 /// return address the call has just pushed.
@@ -39,7 +41,7 @@ impl FrameStepper for WildCallStepper {
         }
         // (pc, sp) = (*sp, sp + word), and nothing else has been changed.
         let mut registers = frame.registers.preserved();
-        registers.set(info.pc, to.0);
+        registers.set_at(info.pc, to.0, Location::Address(sp));
         let cfa = sp.wrapping_add(u64::from(info.word_bytes));
         registers.set(info.sp, cfa.0);
         Ok(Step::Caller(Caller {

@@ -2,7 +2,7 @@ use prospect_process::{Addr, MemoryError, Unreadable};
 
 use super::*;
 use crate::{
-    Caller, Implausible, Step,
+    Caller, Implausible, Location, Step, Trust,
     testing::{ALTERNATE, BYTES, STACK, Scene, Scripted, TEXT, get, no_binaries, pcs, registers},
 };
 
@@ -301,4 +301,152 @@ fn random_memory_neither_panics_nor_goes_round_in_circles() {
     }
     // Otherwise it would prove nothing.
     assert!(deepest > 20 && signals > 100, "{deepest} frames, {signals} signals");
+}
+
+/// A call chain of three functions with frame pointers, from `STACK` upwards.
+fn chain() -> (Scene, Registers) {
+    let mut scene = Scene::new(ARCH);
+    for (index, at) in [0x20, 0x60, 0xa0].into_iter().enumerate() {
+        let to = TEXT + 0x100 * (index as u64 + 1);
+        let outer = if at == 0xa0 { 0 } else { STACK + at + 0x40 };
+        scene.call_before(to).word(STACK + at, outer).word(STACK + at + 8, to);
+    }
+    let start = registers(ARCH, &[("rip", TEXT), ("rsp", STACK), ("rbp", STACK + 0x20), ("rbx", 7)]);
+    (scene, start)
+}
+
+fn by_frame_pointers() -> Walker {
+    Walker::with_steppers(StepperGroup::new().then(crate::steppers::FramePointerStepper::default()))
+}
+
+#[test]
+fn a_debugger_can_write_through_a_location() {
+    let (mut scene, start) = chain();
+    let mut walker = by_frame_pointers().locations(true);
+    let stack = scene.with_context(|context| walker.walk(&start, context));
+    assert_eq!(pcs(&stack), [TEXT, TEXT + 0x100, TEXT + 0x200, TEXT + 0x300]);
+    let info = ARCH.info();
+    let [first, second, ..] = stack.frames.as_slice() else { panic!("{stack:?}") };
+    assert_eq!(first.pc_location(), Some(Location::Register(info.pc)));
+    assert_eq!(first.registers.location(info.fp), Some(Location::Register(info.fp)));
+    assert_eq!(second.registers.location(info.sp), Some(Location::Computed));
+    assert_eq!(second.registers.location(info.fp), Some(Location::Address(Addr(STACK + 0x20))));
+    // The first function shall return to somewhere else.
+    let Some(Location::Address(at)) = second.pc_location() else { panic!("{second:?}") };
+    scene.call_before(TEXT + 0x800).word(at.0, TEXT + 0x800);
+    let stack = scene.with_context(|context| walker.walk(&start, context));
+    assert_eq!(pcs(&stack), [TEXT, TEXT + 0x800, TEXT + 0x200, TEXT + 0x300]);
+    // And the second one's caller is to be left out.
+    let Some(Location::Address(at)) = second.registers.location(info.fp) else { panic!("{second:?}") };
+    scene.word(at.0, STACK + 0xa0);
+    let stack = scene.with_context(|context| walker.walk(&start, context));
+    assert_eq!(pcs(&stack), [TEXT, TEXT + 0x800, TEXT + 0x300]);
+    // Nobody asked.
+    let stack = scene.with_context(|context| by_frame_pointers().walk(&start, context));
+    assert!(stack.frames.iter().all(|frame| frame.pc_location().is_none()));
+}
+
+#[test]
+fn a_walk_can_be_made_step_by_step_and_from_any_frame() {
+    let (scene, start) = chain();
+    scene.with_context(|context| {
+        let mut walker = by_frame_pointers();
+        let whole = walker.walk(&start, context);
+        assert_eq!((whole.frames.len(), &whole.end), (4, &StackEnd::Outermost));
+        assert_eq!((whole.innermost(), whole.outermost()), (whole.frames.first(), whole.frames.last()));
+
+        let mut frames = vec![Walker::first_frame(&start).unwrap()];
+        let end = loop {
+            match walker.step(frames.last_mut().unwrap(), context) {
+                Ok(caller) => frames.push(caller),
+                Err(end) => break end,
+            }
+        };
+        assert_eq!((&frames, end), (&whole.frames, StackEnd::Outermost));
+
+        for (index, frame) in whole.frames.iter().enumerate() {
+            let rest = walker.walk_from(frame.clone(), context);
+            assert_eq!((rest.frames.as_slice(), &rest.end), (&whole.frames[index..], &whole.end));
+        }
+
+        let parts = |code| Frame::from_parts(ARCH, code, Addr(STACK), Some(Addr(STACK + 0x20)));
+        let by_hand = parts(CodeAddress::Exact(Addr(TEXT)));
+        assert_eq!((by_hand.found_by, by_hand.trust), ("hand", Trust::Given));
+        assert_eq!(by_hand, parts(CodeAddress::Exact(Addr(TEXT))));
+        assert_ne!(by_hand, parts(CodeAddress::ReturnAddress(Addr(TEXT))));
+        let stack = walker.walk_from(by_hand.clone(), context);
+        assert_eq!(pcs(&stack), pcs(&whole));
+        let mut elsewhere = by_hand;
+        elsewhere.set_code(CodeAddress::ReturnAddress(Addr(TEXT + 0x40)));
+        elsewhere.registers.set(ARCH.info().fp, STACK + 0x60);
+        let stack = walker.walk_from(elsewhere, context);
+        assert_eq!(pcs(&stack), [TEXT + 0x40, TEXT + 0x200, TEXT + 0x300]);
+
+        let limited = by_frame_pointers().frame_limit(2).walk(&start, context);
+        assert_eq!((limited.frames.len(), limited.outermost()), (2, None));
+        let other = Frame::from_parts(Arch::I386, CodeAddress::Exact(Addr(TEXT)), Addr(STACK), None);
+        assert_eq!(walker.walk_from(other.clone(), context).end.as_str(), "error");
+        assert_eq!(walker.step(&mut other.clone(), context).unwrap_err().as_str(), "error");
+    });
+}
+
+#[test]
+fn an_explanation_says_who_declined_and_why() {
+    let group = || {
+        StepperGroup::new()
+            .then(table("one", &[(0x10, || called_from(STACK, STACK + 32, Trust::Scanned))]))
+            .then(table(
+                "two",
+                &[
+                    (0, || called_from(TEXT + 0x10, STACK + 16, Trust::CallFrameInfo)),
+                    (0x20, || Ok(Step::Outermost)),
+                ],
+            ))
+            .then(table("three", &[(0x10, || called_from(TEXT + 0x20, STACK + 32, Trust::Scanned))]))
+    };
+    let scene = Scene::new(ARCH);
+    let walk = |walker: Walker| scene.with_context(|context| { walker }.walk(&at(TEXT, STACK), context));
+    let stack = walk(Walker::with_steppers(group()).explain(true));
+    let said: Vec<String> = stack.explanations.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "by registers",
+            "by two; one: not in the table",
+            "by three; one: the return address 0x70000000 is not in executable memory; two: not in the table",
+            // There is no caller.
+            "by two; one: not in the table",
+        ]
+    );
+    assert!(stack.frames.iter().zip(&stack.explanations).all(|(frame, why)| frame.found_by == why.stepper));
+    assert!(walk(Walker::with_steppers(group())).explanations.is_empty());
+
+    // At an end with reasons of its own there is none more than frames.
+    let none = walk(Walker::with_steppers(StepperGroup::new()).explain(true));
+    assert_eq!((none.explanations.len(), none.end.as_str()), (1, "no-stepper"));
+    // A single step keeps the same.
+    scene.with_context(|context| {
+        let mut walker = Walker::with_steppers(group());
+        let mut frame = Walker::first_frame(&at(TEXT, STACK)).unwrap();
+        let mut caller = walker.step(&mut frame, context).unwrap();
+        assert_eq!(walker.declined(), stack.explanations[1].declined);
+        walker.step(&mut caller, context).unwrap();
+        assert_eq!(walker.declined(), stack.explanations[2].declined);
+    });
+}
+
+#[test]
+fn steppers_are_listed_and_can_be_added_to_a_walker() {
+    let stepper = |name| table(name, &[]);
+    let range = Addr(TEXT + 0x10)..Addr(TEXT + 0x20);
+    let mut walker = Walker::with_steppers(StepperGroup::new().then(stepper("second")));
+    walker.steppers_mut().push(stepper("last")).push_within(range.clone(), stepper("narrow"));
+    walker.steppers_mut().push_first(table("first", &[(0, || Ok(Step::Outermost))]));
+    let all: Vec<_> = walker.steppers().iter().map(|(name, within)| (name, within.cloned())).collect();
+    assert_eq!(all, [("first", None), ("second", None), ("last", None), ("narrow", Some(range))]);
+    let asked = |at| walker.steppers().asked_at(Addr(at)).collect::<Vec<_>>();
+    assert_eq!(asked(TEXT + 0x0f), ["first", "second", "last"]);
+    assert_eq!(asked(TEXT + 0x10), ["first", "second", "last", "narrow"]);
+    let stack = Scene::new(ARCH).with_context(|context| walker.walk(&at(TEXT, STACK), context));
+    assert_eq!(stack.end, StackEnd::Outermost);
 }

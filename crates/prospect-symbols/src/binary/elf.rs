@@ -113,7 +113,7 @@ fn parse<H: FileHeader<Endian = Endianness>>(file: &Arc<FileBytes>) -> Result<El
     let header = H::parse(data).map_err(malformed)?;
     let endian = header.endian().map_err(malformed)?;
     let mut headers = ElfHeaders::empty(
-        Arch::from_elf_machine(header.e_machine(endian).0),
+        Arch::from_elf_machine(header.e_machine(endian).0, header.is_type_64(), endian == Endianness::Big),
         if header.is_type_64() { 8 } else { 4 },
         if endian == Endianness::Little { RunTimeEndian::Little } else { RunTimeEndian::Big },
     );

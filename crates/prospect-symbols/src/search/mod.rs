@@ -32,7 +32,7 @@ pub struct SearchOptions {
     pub executable: Option<PathBuf>,
     /// Directories with separate debug files.
     pub debug_directories: Vec<PathBuf>,
-    /// Look for separate debug files and read symbols; without it only unwind information is read.
+    /// Look for separate debug files and name functions; without it only what unwinding needs is read.
     pub names: bool,
     /// A directory to keep unpacked sections in between runs, and to take them from: see
     /// [`cache_directory`](crate::cache_directory) and [`Binaries::store`].

@@ -12,7 +12,10 @@ use super::{
     debug_file::{DebugFileSearch, mini_debug_info},
     own_file,
 };
-use crate::{Binary, UnwindInfoError, UnwindRow, symbol::dwarf::DebugInfo};
+use crate::{
+    Binary, UnwindInfoError, UnwindRow,
+    symbol::{dwarf::DebugInfo, table::TableKind},
+};
 
 /// What there is of one module: its binary, and its debug file where there is one.
 #[derive(Debug)]
@@ -76,6 +79,20 @@ impl ModuleBinary {
             Some(Ok(Some(row))) => Ok(Some(row)),
             _ => own,
         }
+    }
+
+    /// The function that an address of the module lies in, by the binary's own symbols: where it begins, and
+    /// how many bytes it has, which is 0 where they do not say. `None`
+    /// where they do not say, or say that it is a part which was split off its function.
+    #[must_use]
+    pub fn function_at(&self, at: LinkAddr) -> Option<(LinkAddr, u64)> {
+        let binary = self.binary.as_ref()?;
+        let symbol = [TableKind::Full, TableKind::Dynamic].into_iter().find_map(|kind| {
+            let mut found = binary.functions(kind, &[at])?;
+            found.pop().flatten()
+        })?;
+        let is_part = symbol.name.windows(5).any(|part| part == b".cold");
+        (!is_part).then_some((symbol.start, symbol.size))
     }
 
     /// The file that holds the debug information: the separate debug file, or the binary itself.

@@ -11,7 +11,7 @@ mod tests;
 use std::{cell::RefCell, sync::OnceLock};
 
 use gimli::{BaseAddresses, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, UnwindSection};
-use prospect_process::{ArchInfo, LinkAddr};
+use prospect_process::{Arch, ArchInfo, LinkAddr};
 
 pub(crate) use eh_frame_header::EhFrameHeader;
 pub use expression::{Expression, ExpressionError};
@@ -103,6 +103,7 @@ impl CallFrameInfo {
         let Some(eh_frame) = lookup.section(lookup.layout.eh_frame) else { return Ok(None) };
         let mut section = EhFrame::from(lookup.bytes(eh_frame));
         section.set_address_size(lookup.headers.address_bytes);
+        section.set_vendor(lookup.vendor());
         let offset = match &lookup.layout.header {
             Some((index, header)) => {
                 let table = lookup.headers.sections[*index].section.all();
@@ -122,6 +123,7 @@ impl CallFrameInfo {
         let Some(debug_frame) = lookup.section(lookup.layout.debug_frame) else { return Ok(None) };
         let mut section = DebugFrame::from(lookup.bytes(debug_frame));
         section.set_address_size(lookup.headers.address_bytes);
+        section.set_vendor(lookup.vendor());
         let index = self.debug_frame_index.get_or_init(|| FdeIndex::read(&section, &lookup.layout.bases));
         match index.search(lookup.pc) {
             Some(offset) => lookup.row_of_entry(&section, offset.into()),
@@ -141,6 +143,15 @@ struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     fn section(&self, index: Option<usize>) -> Option<&'a NamedSection> {
         self.headers.sections.get(index?)
+    }
+
+    /// Whose instructions of its own the information may have: pointer authentication's on AArch64. Its state is
+    /// not kept: what is no address in a return address can be told without.
+    fn vendor(&self) -> gimli::Vendor {
+        match self.headers.arch {
+            Some(Arch::Aarch64) => gimli::Vendor::AArch64,
+            _ => gimli::Vendor::Default,
+        }
     }
 
     fn bytes(&self, section: &'a NamedSection) -> Bytes<'a> {

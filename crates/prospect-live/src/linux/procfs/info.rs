@@ -73,14 +73,16 @@ pub(super) fn executable_arch(pid: ProcessId) -> Option<Arch> {
     parse_elf_arch(read_once(Path::new(&format!("/proc/{pid}/exe")), &mut header).ok()?)
 }
 
-/// `e_machine` is the 16-bit word at 18, in the byte order that `EI_DATA` at 5 says (ELF gABI, chapter 4).
+/// `e_machine` is the 16-bit word at 18, in the byte order that `EI_DATA` at 5 says; `EI_CLASS` is at 4 (ELF
+/// gABI, chapter 4).
 fn parse_elf_arch(header: &[u8]) -> Option<Arch> {
     let machine = <[u8; 2]>::try_from(header.strip_prefix(b"\x7fELF")?.get(14..16)?).ok()?;
-    Arch::from_elf_machine(match header.get(5)? {
-        1 => u16::from_le_bytes(machine),
-        2 => u16::from_be_bytes(machine),
-        _ => return None,
-    })
+    let is_64_bit = *header.get(4)? == 2;
+    match header.get(5)? {
+        1 => Arch::from_elf_machine(u16::from_le_bytes(machine), is_64_bit, false),
+        2 => Arch::from_elf_machine(u16::from_be_bytes(machine), is_64_bit, true),
+        _ => None,
+    }
 }
 
 fn file_access(pid: ProcessId) -> FileAccess {
@@ -106,8 +108,8 @@ mod tests {
             bytes
         };
         assert_eq!(parse_elf_arch(&header(1, [62, 0])), Some(Arch::X86_64));
-        assert_eq!(parse_elf_arch(&header(1, [3, 0])), Some(Arch::I386));
-        assert_eq!(parse_elf_arch(&header(2, [0, 62])), Some(Arch::X86_64));
+        assert_eq!(parse_elf_arch(&header(1, [21, 0])), Some(Arch::Ppc64le));
+        assert_eq!(parse_elf_arch(&header(2, [0, 22])), Some(Arch::S390x));
         assert_eq!(parse_elf_arch(&header(1, [0, 62])), None);
         assert_eq!(parse_elf_arch(&header(3, [62, 0])), None);
         assert_eq!(parse_elf_arch(&header(1, [62, 0])[..19]), None);

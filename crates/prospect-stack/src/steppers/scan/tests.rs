@@ -26,7 +26,7 @@ fn start(arch: Arch, fp: u64) -> Registers {
 
 #[test]
 fn the_first_return_address_whose_call_led_here_is_the_caller() {
-    for arch in Arch::ALL {
+    for arch in [Arch::X86_64, Arch::I386] {
         let mut scene = Scene::new(arch);
         // Left behind by a call of something else, not a return address at all, and the right one.
         call(&mut scene, TEXT + 0x200, TEXT + 0x3000);

@@ -77,6 +77,10 @@ impl SymbolIndex {
         // Of two equal ones the first counts, as in a scan.
         let order = |symbol: &RawSymbol| (std::cmp::Reverse(symbol.size), symbols.rank(symbol));
         let best = same.reduce(|best, other| if order(&other) > order(&best) { other } else { best });
-        best.map(|symbol| FunctionSymbol { name: symbols.function_name(&symbol), start: LinkAddr(start) })
+        best.map(|symbol| FunctionSymbol {
+            name: symbols.function_name(&symbol),
+            start: LinkAddr(start),
+            size: symbol.size,
+        })
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct FunctionSymbol<'a> {
     pub(crate) name: &'a [u8],
     /// Where it begins.
     pub(crate) start: LinkAddr,
+    /// Its bytes; 0 where that is not known.
+    pub(crate) size: u64,
 }
 
 /// What is kept between the lookups in one table.

@@ -91,6 +91,7 @@ fn choose<'a>(
         chosen.push(best.map(|symbol| FunctionSymbol {
             name: symbols.function_name(&symbol),
             start: LinkAddr(symbol.start),
+            size: symbol.size,
         }));
     }
     chosen

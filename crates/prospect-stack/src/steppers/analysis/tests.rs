@@ -1,0 +1,113 @@
+use std::time::Instant;
+
+use prospect_process::{Arch, Registers};
+
+use super::*;
+use crate::testing::{STACK, Scene, TEXT, get, registers};
+
+/// push %rbx; push %r12; sub $0x28, %rsp; mov %rbp, 0x20(%rsp); xor %ebp, %ebp; call; mov 0x20(%rsp), %rbp;
+/// add $0x28, %rsp; pop %r12; pop %rbx; ret
+const FRAMELESS: [u8; 34] = [
+    0x53, 0x41, 0x54, 0x48, 0x83, 0xec, 0x28, 0x48, 0x89, 0x6c, 0x24, 0x20, 0x31, 0xed, 0xe8, 0x10, 0, 0, 0,
+    0x48, 0x8b, 0x6c, 0x24, 0x20, 0x48, 0x83, 0xc4, 0x28, 0x41, 0x5c, 0x5b, 0xc3, 0xcc, 0xcc,
+];
+/// Where each of its instructions begins, how far sp then is below the CFA, and whether rbx, r12 and rbp are
+/// saved and changed (or may be).
+const STATES: [(u64, u64); 12] = [
+    (0, 8),
+    (1, 16),
+    (3, 24),
+    (7, 64),
+    (12, 64),
+    (14, 64),
+    (19, 64),
+    (24, 64),
+    (28, 24),
+    (30, 16),
+    (31, 8),
+    (u64::MAX, 0),
+];
+
+const FUNCTION: u64 = TEXT + 0x100;
+const CALLER: u64 = TEXT + 0x85;
+const CFA: u64 = STACK + 0x800;
+
+fn scene() -> Scene {
+    let mut scene = Scene::new(Arch::X86_64);
+    scene.bytes(FUNCTION, &FRAMELESS).bytes(CALLER - 5, &[0xe8, 0x7b, 0, 0, 0]);
+    scene.word(CFA - 8, CALLER).word(CFA - 16, 0xb).word(CFA - 24, 0xc).word(CFA - 32, 0xbbb);
+    scene
+}
+
+fn at(pc: u64, sp: u64, code: fn(Addr) -> CodeAddress) -> Frame {
+    let mut all: Registers = registers(Arch::X86_64, &[("rip", pc), ("rsp", sp), ("rbx", 0xb), ("r12", 0xc)]);
+    let info = Arch::X86_64.info();
+    all.set(info.fp, if (FUNCTION + 14..FUNCTION + 24).contains(&pc) { 0 } else { 0xbbb });
+    let mut frame = Frame::innermost(&all).unwrap();
+    frame.code = code(Addr(pc));
+    frame
+}
+
+fn step(scene: &Scene, frame: &Frame) -> Step {
+    scene.with_context(|context| AnalysisStepper::default().step(frame, context).unwrap())
+}
+
+#[test]
+fn the_caller_is_found_from_every_instruction() {
+    let scene = scene();
+    for (offset, below) in STATES.into_iter().filter(|(offset, _)| *offset < u64::MAX) {
+        let frame = at(FUNCTION + offset, CFA - below, CodeAddress::Exact);
+        let Step::Caller(caller) = step(&scene, &frame) else { panic!("at {offset}") };
+        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed), "at {offset}");
+        let all = caller.registers;
+        assert_eq!((all.pc(), all.sp()), (Some(Addr(CALLER)), Some(Addr(CFA))), "at {offset}");
+        for (name, value) in [("rbx", 0xb), ("r12", 0xc), ("rbp", 0xbbb)] {
+            assert_eq!(get(&all, name), Some(value), "{name} at {offset}");
+        }
+        assert_eq!(get(&all, "r13"), None);
+    }
+    let frame = at(FUNCTION + 19, CFA - 64, CodeAddress::ReturnAddress);
+    assert!(matches!(step(&scene, &frame), Step::Caller(caller) if caller.cfa == Some(Addr(CFA))));
+}
+
+#[test]
+fn it_does_not_answer_where_no_call_ends_or_no_instruction_begins() {
+    let scene = scene();
+    let frame = at(FUNCTION + 5, CFA - 64, CodeAddress::Exact);
+    assert!(matches!(step(&scene, &frame), Step::NotMine(_)), "inside an instruction");
+    let frame = at(FUNCTION + 7, CFA - 72, CodeAddress::Exact);
+    assert!(matches!(step(&scene, &frame), Step::NotMine(_)), "another word is no return address");
+    let frame = at(FUNCTION + 24, CFA - 64, CodeAddress::ReturnAddress);
+    assert!(matches!(step(&scene, &frame), Step::NotMine(_)), "no call ends there");
+}
+
+/// Two paths come to the same instruction with different stacks.
+#[test]
+fn it_does_not_guess_where_paths_disagree() {
+    let mut scene = scene();
+    // test %edi, %edi; je 1f; push %rax; 1: nop; jmp *%rax
+    scene.bytes(FUNCTION, &[0x85, 0xff, 0x74, 0x01, 0x50, 0x90, 0xff, 0xe0]);
+    let frame = at(FUNCTION + 5, CFA - 8, CodeAddress::Exact);
+    assert!(matches!(
+        step(&scene, &frame),
+        Step::NotMine("the function's paths to pc differ in their stack")
+    ));
+    let frame = at(FUNCTION + 4, CFA - 8, CodeAddress::Exact);
+    assert!(matches!(step(&scene, &frame), Step::Caller(_)));
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "figures for who runs it with --nocapture")]
+fn later_visits_are_fast() {
+    let scene = scene();
+    let frame = at(FUNCTION + 19, CFA - 64, CodeAddress::ReturnAddress);
+    scene.with_context(|context| {
+        let mut stepper = AnalysisStepper::default();
+        stepper.step(&frame, context).unwrap();
+        let started = Instant::now();
+        for _ in 0..10_000 {
+            assert!(matches!(stepper.step(&frame, context), Ok(Step::Caller(_))));
+        }
+        eprintln!("a later visit takes {:?}", started.elapsed() / 10_000);
+    });
+}

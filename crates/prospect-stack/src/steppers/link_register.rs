@@ -1,0 +1,96 @@
+//! Link registers: the return address of a function that has not saved it.
+
+use prospect_process::Addr;
+
+use super::callers::{Callers, Return};
+use crate::{
+    Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    arch::{self, CodeAround, FrameState},
+    steppers::frame_pointer::Chained,
+};
+
+/// Steps out of the innermost frame (or one that a signal interrupted) by the link register, where the
+/// architecture has one.
+///
+/// At the first instruction of a function, at its last, and where a call led to no code, the register has the
+/// return address for sure. Elsewhere it may be left from a call that the function made: then it is believed
+/// where the call before it may have led to this code, the frame chain does not say the same, and the caller is
+/// trusted no more than one that was scanned.
+#[derive(Debug, Default)]
+pub struct LinkRegisterStepper {
+    callers: Callers,
+}
+
+impl FrameStepper for LinkRegisterStepper {
+    fn name(&self) -> &'static str {
+        "link register"
+    }
+
+    fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
+        let info = context.arch.info();
+        let Some(link) = info.link else {
+            return Ok(Step::NotMine("the architecture has no link register"));
+        };
+        let CodeAddress::Exact(pc) = frame.code else {
+            return Ok(Step::NotMine("the frame made a call, which changed the link register"));
+        };
+        let Some((word, location)) = frame.registers.located(link) else {
+            return Ok(Step::NotMine("the link register is not known"));
+        };
+        let to = Addr(info.code_address(word));
+        let Some(found) = self.callers.return_to(to, context) else {
+            return Ok(Step::NotMine("no call ends where the link register points"));
+        };
+        let is_wild = !context.mappings.as_slice().is_empty() && !context.is_executable(pc);
+        let is_entered = !is_wild && is_entered(pc, context);
+        let is_sure = is_wild || is_entered;
+        if !is_sure && let Some(why) = self.unlikely(found, to, frame, context) {
+            return Ok(Step::NotMine(why));
+        }
+        let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
+        let mut registers = if is_sure {
+            frame.registers.preserved()
+        } else {
+            // The function may have saved them and put others there, but mostly has not.
+            let mut registers = frame.registers.none();
+            if let Some((fp, location)) = frame.registers.located(info.fp) {
+                registers.set_at(info.fp, fp, location);
+            }
+            registers
+        };
+        registers.set(info.sp, sp.0);
+        registers.set_at(info.pc, to.0, location);
+        let trust = if is_entered { Trust::Analysed } else { Trust::Scanned };
+        let cfa = is_entered.then(|| sp.wrapping_add(u64::from(info.cfa_above_sp)));
+        Ok(Step::Caller(Caller { registers, cfa, trust, entered: Entered::ByCall }))
+    }
+}
+
+impl LinkRegisterStepper {
+    /// Why `to`, in the link register, is not where the function will return to; `None` where it may.
+    fn unlikely(
+        &mut self,
+        found: Return,
+        to: Addr,
+        frame: &Frame,
+        context: &StepContext<'_>,
+    ) -> Option<&'static str> {
+        let chained = Chained::read(frame, context);
+        if chained.is_ok_and(|chained| chained.is_ok_and(|chained| chained.return_address == to)) {
+            return Some("the return address in the link register is saved in the frame");
+        }
+        match found {
+            Return::Call(call) if !self.callers.may_lead_to(call, to, frame.for_lookup(), context) => {
+                Some("the call before where the link register points led elsewhere")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether the code at `pc` is the start or the end of a function.
+fn is_entered(pc: Addr, context: &StepContext<'_>) -> bool {
+    let code = CodeAround::read(pc, context.memory);
+    arch::patterns(context.arch)
+        .is_some_and(|patterns| (patterns.frame_state)(code.before(), code.at()) == FrameState::Entered)
+}

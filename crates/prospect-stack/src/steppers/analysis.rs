@@ -25,7 +25,7 @@ const MOST_STARTS: usize = 8;
 /// The start is what the symbols say, else the nearest place before pc that looks like one and from which
 /// pc can be reached. Where two paths lead to pc with different stacks and the frame pointer does not help
 /// either, it does not answer. The return address must be behind a call, and where the start is not known
-/// from symbols, behind one that may have led to the function.
+/// from symbols, behind one that may have led to the function; such a frame is trusted as one that was scanned.
 #[derive(Debug)]
 pub struct AnalysisStepper {
     /// By the next instruction to run.
@@ -137,7 +137,9 @@ impl FrameStepper for AnalysisStepper {
         registers.set_at(info.pc, to.0, Location::Address(slot));
         registers.set(info.sp, cfa);
         let cfa = Some(Addr(cfa));
-        Ok(Step::Caller(Caller { registers, cfa, trust: Trust::Analysed, entered: Entered::ByCall }))
+        // From a start that was guessed, the analysis may be of code that no function is made of.
+        let trust = if is_certain { Trust::Analysed } else { Trust::Scanned };
+        Ok(Step::Caller(Caller { registers, cfa, trust, entered: Entered::ByCall }))
     }
 }
 

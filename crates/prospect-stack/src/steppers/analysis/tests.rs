@@ -58,7 +58,8 @@ fn the_caller_is_found_from_every_instruction() {
     for (offset, below) in STATES.into_iter().filter(|(offset, _)| *offset < u64::MAX) {
         let frame = at(FUNCTION + offset, CFA - below, CodeAddress::Exact);
         let Step::Caller(caller) = step(&scene, &frame) else { panic!("at {offset}") };
-        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed), "at {offset}");
+        // There are no symbols here, so that the start is a guess.
+        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Scanned), "at {offset}");
         let all = caller.registers;
         assert_eq!((all.pc(), all.sp()), (Some(Addr(CALLER)), Some(Addr(CFA))), "at {offset}");
         for (name, value) in [("rbx", 0xb), ("r12", 0xc), ("rbp", 0xbbb)] {

@@ -9,5 +9,6 @@ mod subject;
 mod targets;
 mod unwind;
 
-pub use mutate::{Random, mutate};
+pub use mutate::mutate;
+pub use prospect_testing::Random;
 pub use targets::{TARGETS, Target, binary, image, procfs, unwind};

@@ -4,11 +4,11 @@ use prospect_live::procfs::{auxv::Auxv, command_line, maps, stat, status, syscal
 use prospect_process::{Addr, Arch, LinkAddr, Process, Registers};
 use prospect_stack::{StepContext, Walker};
 use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
+use prospect_testing::Random;
 
 pub use crate::unwind::unwind;
 use crate::{
     image::{self, BASE},
-    mutate::Random,
     subject::{Cursor, SUBJECTS, as_file, damage, returns},
 };
 

@@ -3,23 +3,7 @@
 
 use std::{fs, process::Command, time::Duration};
 
-use prospect_testing::{Outcome, Scratch, Tool, fixture, require};
-
-/// Marsaglia's xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
+use prospect_testing::{Outcome, Random, Scratch, Tool, fixture, require};
 
 /// Runs the command with at most 1 GiB of address space.
 fn limited(args: &[&str]) -> Outcome {
@@ -36,7 +20,7 @@ fn damage(original: &[u8], random: &mut Random) -> Vec<u8> {
             // Only the header and the tables at its heels.
             for _ in 0..4 {
                 let at = random.below(1024.min(bytes.len()));
-                bytes[at] = random.next() as u8;
+                bytes[at] = random.number() as u8;
             }
         }
         2 => {
@@ -71,7 +55,7 @@ fn assert_survives(name: &str, rounds: u32) {
     let original = fs::read(fixture.path()).unwrap();
     let scratch = Scratch::new("damaged");
     let file = scratch.path().join("damaged");
-    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ original.len() as u64);
+    let mut random = Random::new(original.len() as u64);
     for round in 0..rounds {
         fs::write(&file, damage(&original, &mut random)).unwrap();
         let outcome = limited(&["stack", "--json", "--exe", file.to_str().unwrap(), &running.arg()]);

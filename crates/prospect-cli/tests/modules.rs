@@ -4,7 +4,7 @@
 
 use std::{fs, process::Command};
 
-use prospect_testing::{Running, Scratch, Tool, fixture, require, root, tool};
+use prospect_testing::{Fixture, Running, Scratch, Thread, Tool, fixture, require, root, tool};
 
 fn prospect() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_prospect"))
@@ -59,6 +59,12 @@ fn a_library_whose_file_is_replaced() {
     thread.assert_whole();
 }
 
+/// The stack of the fixture `deep` with a name and a line.
+fn assert_deep(thread: &Thread<'_>, deep: &Fixture) {
+    thread.assert_calls(&["block", "bottom", "f3", "f2", "f1", "f0"]);
+    assert_eq!(thread.frame("f0").place(), Some(("deep.c", deep.line_of("f0"))));
+}
+
 #[test]
 fn a_deleted_program() {
     let deep = require!(fixture("deep"));
@@ -68,8 +74,7 @@ fn a_deleted_program() {
     fs::remove_file(&program).unwrap();
     let report = prospect().stack(running.pid(), &[]);
     let thread = report.thread(running.pid());
-    thread.assert_calls(&["block", "bottom", "f3", "f2", "f1", "f0"]);
-    assert_eq!(thread.frame("f0").place(), Some(("deep.c", deep.line_of("f0"))));
+    assert_deep(&thread, &deep);
     thread.assert_whole();
 }
 
@@ -83,8 +88,7 @@ fn a_replaced_program() {
     fs::copy(other.path(), &program).unwrap();
     let report = prospect().stack(running.pid(), &[]);
     let thread = report.thread(running.pid());
-    thread.assert_calls(&["block", "bottom", "f3", "f2", "f1", "f0"]);
-    assert_eq!(thread.frame("f0").place(), Some(("deep.c", deep.line_of("f0"))));
+    assert_deep(&thread, &deep);
 }
 
 #[test]
@@ -104,8 +108,7 @@ fn another_mount_namespace() {
     assert!(!place.join("program").exists());
     let report = prospect().stack(running.pid(), &[]);
     let thread = report.thread(running.pid());
-    thread.assert_calls(&["block", "bottom", "f3", "f2", "f1", "f0"]);
-    assert_eq!(thread.frame("f0").place(), Some(("deep.c", deep.line_of("f0"))));
+    assert_deep(&thread, &deep);
     thread.assert_whole();
 }
 

@@ -144,7 +144,7 @@ impl Look {
     /// Looks at one process. When the time is over, what there is of it is printed, and `others` are looked
     /// at, by another thread.
     fn one(self: &Arc<Self>, process: ProcessId, others: &[ProcessId]) -> Result {
-        let others_are_none = others.is_empty();
+        let is_last = others.is_empty();
         let (look, others) = (self.clone(), others.to_vec());
         let late = move |walked| {
             look.add(look.late(process, walked));
@@ -162,7 +162,7 @@ impl Look {
         let result = self.print(&report);
         // Now nobody waits for this process any more.
         store(&binaries);
-        if others_are_none {
+        if is_last {
             // Taking thousands of frames apart takes longer than the end of the program does.
             std::mem::forget((report, binaries));
         }

@@ -139,7 +139,19 @@ impl Frame {
         self.registers.set(self.registers.arch().info().pc, code.addr().0);
     }
 
-    /// Where its address of code was found, where that is tracked: a debugger that writes to a return address there has the callee
+    /// Whether sp is what it is, and not only a bound: some frame chains do not tell, and neither does a link
+    /// register.
+    pub(crate) fn knows_sp(&self) -> bool {
+        let info = self.registers.arch().info();
+        match self.trust {
+            _ if info.link.is_none() => true,
+            Trust::Scanned => false,
+            Trust::FramePointer => info.frame_chain.is_none_or(|chain| chain.tells_sp()),
+            _ => true,
+        }
+    }
+
+    /// Where its address of code was found: a debugger that writes to a return address there has the callee
     /// return to somewhere else.
     #[must_use]
     pub fn pc_location(&self) -> Option<Location> {

@@ -1,12 +1,14 @@
 //! The registers of a frame, in little room.
 
-mod words;
+mod layout;
+mod step_rule;
 
 use std::fmt;
 
 use prospect_process::{Addr, Arch, RegisterId, RegisterInfo, Registers, arch::MAX_REGISTERS};
 
-use words::{LAYOUTS, SLOTS, Words};
+use layout::{LAYOUTS, SLOTS};
+pub use step_rule::{RuleAt, StepRule};
 
 /// Where the value of a frame's register was found: what a debugger writes to that wants the frame to go on
 /// with another one.
@@ -22,13 +24,11 @@ pub enum Location {
     Computed,
 }
 
-/// The values of a frame's general registers, each known or not; and, where that is
-/// [tracked](Self::track_locations), where each was found.
+/// The values of a frame's general registers, each known or not, and where each was found.
 ///
 /// A stack of many frames is mostly registers, so that their size is what walks cost. Of a frame that made a
-/// call no more is known than what its callee must give back: those registers, and pc, have room here, which
-/// is a quarter of [`Registers`]. The others are kept apart where one of them is known: in the innermost frame,
-/// and in those that a signal interrupted. So are locations.
+/// call no more is known than what its callee must give back: those registers, and pc, have room here. The others
+/// are kept apart where one of them is known: in the innermost frame, and in those that a signal interrupted.
 ///
 /// Registers are equal when their values are, wherever those were found.
 #[derive(Clone)]
@@ -37,117 +37,55 @@ pub struct FrameRegisters {
     known: u64,
     /// The values of the registers that have a slot. Of one that is not known it is anything.
     slots: [u64; SLOTS],
-    /// All else that there may be, in one place: some bytes more in each frame, and walks take half as long
-    /// again, since copies become calls.
-    apart: Option<Box<Apart>>,
+    /// Where they were found.
+    places: [Place; SLOTS],
+    /// The registers that have no slot by their index, where one was ever set.
+    apart: Option<Box<[(u64, Place); MAX_REGISTERS]>>,
     arch: Arch,
 }
 
-/// What only some frames have.
-#[derive(Clone, Default)]
-struct Apart {
-    /// The values of the registers that have no slot by their index, where one was ever set.
-    values: Option<Box<[u64; MAX_REGISTERS]>>,
-    /// Where registers were found, where that is tracked.
-    places: Option<Places>,
-}
+/// A [`Location`] in a word: 0 where it was computed, a register's index plus 1, or an address. The first
+/// addresses are mapped nowhere.
+#[derive(Clone, Copy)]
+struct Place(u64);
 
-/// Where registers were found. Of one that is not known it is anything.
-#[derive(Clone)]
-struct Places {
-    /// A bit for each register that was read from memory.
-    in_memory: u64,
-    /// A bit for each register that is still in one of the thread's. Those with neither bit were computed.
-    in_register: u64,
-    /// The address, or the thread's register.
-    words: Words,
-}
+impl Place {
+    const COMPUTED: Self = Self(0);
 
-impl Apart {
-    /// What a caller needs of it, in whom these registers are `known`.
-    #[cold]
-    fn preserved(&self, arch: Arch, known: u64) -> Option<Box<Self>> {
-        let has_others = known & LAYOUTS[arch as usize].apart != 0;
-        let values = self.values.as_ref().filter(|_| has_others).cloned();
-        let kept = |places: &Places| Places { words: places.words.of(arch, known), ..*places };
-        let places = self.places.as_ref().map(kept);
-        (values.is_some() || places.is_some()).then(|| Box::new(Self { values, places }))
-    }
-}
-
-impl Places {
-    const NONE: Self = Self { in_memory: 0, in_register: 0, words: Words::NONE };
-
-    fn get(&self, arch: Arch, id: RegisterId) -> Location {
-        let word = self.words.get(arch, id);
-        match (self.in_memory >> id.0 & 1, self.in_register >> id.0 & 1) {
-            (1, _) => Location::Address(Addr(word)),
-            (_, 1) => Location::Register(RegisterId(word as u8)),
-            _ => Location::Computed,
+    #[inline]
+    fn of(location: Location) -> Self {
+        match location {
+            Location::Address(Addr(at)) if at > MAX_REGISTERS as u64 => Self(at),
+            Location::Register(RegisterId(id)) => Self(u64::from(id) + 1),
+            Location::Address(_) | Location::Computed => Self::COMPUTED,
         }
     }
 
-    fn set(&mut self, arch: Arch, id: RegisterId, location: Location) {
-        let bit = 1 << id.0;
-        self.in_memory &= !bit;
-        self.in_register &= !bit;
-        match location {
-            Location::Address(at) => {
-                self.in_memory |= bit;
-                self.words.set(arch, id, at.0);
-            }
-            Location::Register(register) => {
-                self.in_register |= bit;
-                self.words.set(arch, id, u64::from(register.0));
-            }
-            Location::Computed => {}
+    #[inline]
+    fn location(self) -> Location {
+        const REGISTERS: u64 = MAX_REGISTERS as u64;
+        match self.0 {
+            0 => Location::Computed,
+            place @ 1..=REGISTERS => Location::Register(RegisterId(place as u8 - 1)),
+            at => Location::Address(Addr(at)),
         }
     }
 }
 
 impl FrameRegisters {
-    /// Registers of `arch` of which none is known, nor tracked where it was found.
+    /// Registers of `arch` of which none is known.
     #[must_use]
     pub fn unknown(arch: Arch) -> Self {
-        Self { known: 0, slots: [0; SLOTS], apart: None, arch }
-    }
-
-    /// Registers of the same architecture of which none is known, tracked if these are.
-    #[must_use]
-    pub fn none(&self) -> Self {
-        let mut none = Self::unknown(self.arch);
-        if self.tracks_locations() {
-            none.track_locations();
-        }
-        none
+        Self { known: 0, slots: [0; SLOTS], places: [Place::COMPUTED; SLOTS], apart: None, arch }
     }
 
     /// What a caller's registers are, as far as its callee, whose registers these are, must have kept them.
     #[must_use]
     pub fn preserved(&self) -> Self {
-        let known = self.known & LAYOUTS[self.arch as usize].preserved;
-        let apart = self.apart.as_deref().and_then(|apart| apart.preserved(self.arch, known));
-        Self { known, slots: self.slots, apart, arch: self.arch }
-    }
-
-    /// Tracks from now on where each register is found. Those that are known already were computed.
-    pub fn track_locations(&mut self) {
-        self.apart.get_or_insert_default().places.get_or_insert(Places::NONE);
-    }
-
-    /// Tracks from now on where each register is found. Those that are known already are a thread's own.
-    pub(crate) fn track_from_thread(&mut self) {
-        let mut places = Places::NONE;
-        for (id, _) in self.ids() {
-            places.set(self.arch, id, Location::Register(id));
-        }
-        self.apart.get_or_insert_default().places = Some(places);
-    }
-
-    /// Whether it is tracked where registers are found.
-    #[must_use]
-    pub fn tracks_locations(&self) -> bool {
-        self.places().is_some()
+        let layout = &LAYOUTS[self.arch as usize];
+        let known = self.known & layout.preserved;
+        let apart = if known & layout.apart == 0 { None } else { self.apart.clone() };
+        Self { known, slots: self.slots, places: self.places, apart, arch: self.arch }
     }
 
     /// The same registers, each with room of its own.
@@ -176,15 +114,27 @@ impl FrameRegisters {
         let slot = LAYOUTS[self.arch as usize].slot(id);
         match self.slots.get(slot) {
             Some(value) => Some(*value),
-            None => Some(self.apart.as_ref()?.values.as_ref()?[usize::from(id.0)]),
+            None => Some(self.apart.as_ref()?[usize::from(id.0)].0),
         }
     }
 
-    /// Where a register's value was found; `None` where it is not known, or not tracked.
+    /// Where a register's value was found; `None` where it is not known.
     #[must_use]
+    #[inline]
     pub fn location(&self, id: RegisterId) -> Option<Location> {
-        self.get(id)?;
-        Some(self.places()?.get(self.arch, id))
+        Some(self.located(id)?.1)
+    }
+
+    /// A register's value, and where it was found: to be given on with [`set_at`](Self::set_at).
+    #[must_use]
+    #[inline]
+    pub fn located(&self, id: RegisterId) -> Option<(u64, Location)> {
+        let value = self.get(id)?;
+        let place = match self.places.get(LAYOUTS[self.arch as usize].slot(id)) {
+            Some(place) => *place,
+            None => self.apart.as_ref()?[usize::from(id.0)].1,
+        };
+        Some((value, place.location()))
     }
 
     /// Makes a register known, with a value that was [computed](Location::Computed). Bits beyond the
@@ -206,40 +156,18 @@ impl FrameRegisters {
     pub fn set_at(&mut self, id: RegisterId, value: u64, location: Location) {
         let value = value & self.arch.info().word_mask();
         self.known |= 1 << id.0;
-        let place = self.slots.get_mut(LAYOUTS[self.arch as usize].slot(id));
-        let has_slot = place.is_some();
-        if let Some(place) = place {
-            *place = value;
-        }
-        if !has_slot || self.apart.is_some() {
-            self.set_apart(id, value, location);
+        let slot = LAYOUTS[self.arch as usize].slot(id);
+        match (self.slots.get_mut(slot), self.places.get_mut(slot)) {
+            (Some(word), Some(place)) => (*word, *place) = (value, Place::of(location)),
+            _ => self.set_apart(id, value, Place::of(location)),
         }
     }
 
-    /// What is to be kept apart of a register that is set.
     #[cold]
     #[inline(never)]
-    fn set_apart(&mut self, id: RegisterId, value: u64, location: Location) {
-        let apart = self.apart.get_or_insert_default();
-        if LAYOUTS[self.arch as usize].slot(id) >= SLOTS {
-            apart.values.get_or_insert_with(|| Box::new([0; MAX_REGISTERS]))[usize::from(id.0)] = value;
-        }
-        if let Some(places) = &mut apart.places {
-            places.set(self.arch, id, location);
-        }
-    }
-
-    fn places(&self) -> Option<&Places> {
-        self.apart.as_ref()?.places.as_ref()
-    }
-
-    /// A register's value, and where it was found (`Computed` where that is not tracked), to be given on with
-    /// [`set_at`](Self::set_at).
-    #[must_use]
-    #[inline]
-    pub fn located(&self, id: RegisterId) -> Option<(u64, Location)> {
-        let place = |places: &Places| places.get(self.arch, id);
-        Some((self.get(id)?, self.places().map_or(Location::Computed, place)))
+    fn set_apart(&mut self, id: RegisterId, value: u64, place: Place) {
+        let apart = self.apart.get_or_insert_with(|| Box::new([(0, Place::COMPUTED); MAX_REGISTERS]));
+        apart[usize::from(id.0)] = (value, place);
     }
 
     /// Makes a register unknown.
@@ -278,13 +206,14 @@ impl FrameRegisters {
     }
 }
 
+/// A thread's own registers.
 impl From<&Registers> for FrameRegisters {
     fn from(registers: &Registers) -> Self {
         let mut all = Self::unknown(registers.arch());
         for index in 0..registers.arch().info().registers.len() {
             let id = RegisterId(index as u8);
             if let Some(value) = registers.get(id) {
-                all.set(id, value);
+                all.set_at(id, value, Location::Register(id));
             }
         }
         all

@@ -5,8 +5,8 @@ use std::{fmt, ops::Range};
 use prospect_process::{Addr, Arch};
 
 use crate::{
-    Caller, DeclineReason, Declined, Frame, FrameStepper, Implausible, ModuleChanges, Step, StepContext,
-    Trust,
+    Caller, CodeAddress, DeclineReason, Declined, Frame, FrameStepper, Implausible, ModuleChanges, RuleAt,
+    Step, StepContext, StepRule, Trust,
     steppers::{
         AnalysisStepper, CfiStepper, FramePointerStepper, LinkRegisterStepper, NewThreadStepper, ScanStepper,
         SignalStepper, WildCallStepper,
@@ -26,6 +26,7 @@ struct Entry {
 }
 
 /// What the steppers together say of a frame.
+#[expect(clippy::large_enum_variant, reason = "nearly always a caller, which goes into the stack from here")]
 pub(crate) enum GroupStep {
     /// Its caller, and who found it.
     Caller(Caller, &'static str),
@@ -115,10 +116,28 @@ impl StepperGroup {
         self.entries.iter_mut().for_each(|entry| entry.stepper.modules_changed(changes, context));
     }
 
+    /// The rule for all frames at a code address, and the stepper whose it is. `None` where they must be asked.
+    pub(crate) fn rule(
+        &mut self,
+        code: CodeAddress,
+        context: &StepContext<'_>,
+    ) -> Option<(StepRule, &'static str)> {
+        let at = code.for_lookup();
+        for Entry { within, stepper } in &mut self.entries {
+            if within.as_ref().is_some_and(|range| !range.contains(&at)) {
+                continue;
+            }
+            match stepper.rule(code, context) {
+                RuleAt::Caller(rule) => return Some((rule, stepper.name())),
+                RuleAt::NotMine => {}
+                RuleAt::Unknown => return None,
+            }
+        }
+        None
+    }
+
     /// Asks one stepper after the other until one has an answer that `check` accepts. `declined` gets
     /// the reasons of those before it.
-    // Part of the walker's loop, which has no other such call: a caller is not to be copied on its way there.
-    #[inline(always)]
     pub(crate) fn step(
         &mut self,
         frame: &Frame,

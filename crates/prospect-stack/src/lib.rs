@@ -31,6 +31,7 @@ mod group;
 mod module_changes;
 mod pc_cache;
 mod plausibility;
+mod rule_cache;
 mod stack;
 mod stack_window;
 mod step;
@@ -42,7 +43,7 @@ mod testing;
 
 pub use context::StepContext;
 pub use frame::{CodeAddress, Frame, Trust};
-pub use frame_registers::{FrameRegisters, Location};
+pub use frame_registers::{FrameRegisters, Location, RuleAt, StepRule};
 pub use group::StepperGroup;
 pub use module_changes::ModuleChanges;
 pub use plausibility::Implausible;

@@ -58,32 +58,57 @@ impl Plausibility {
     ) -> Result<(), Implausible> {
         let pc = caller.registers.pc().ok_or(Implausible::NoPc)?;
         let sp = caller.registers.sp().ok_or(Implausible::NoSp)?;
-        let callee_sp = frame.registers.sp().ok_or(Implausible::NoSp)?;
-        if caller.entered == Entered::ByCall {
+        match caller.entered {
+            Entered::ByCall => self.check_call(frame, (pc, sp), caller.trust, context),
+            // What a signal interrupted may run anywhere, on any stack, and may have jumped to nowhere.
+            Entered::BySignal => self.check_circle(frame, (pc, sp)),
+        }
+    }
+
+    /// Whether a frame with this pc and sp can have called `frame`.
+    #[inline]
+    pub(crate) fn check_call(
+        &self,
+        frame: &Frame,
+        (pc, sp): (Addr, Addr),
+        trust: Trust,
+        context: &StepContext<'_>,
+    ) -> Result<(), Implausible> {
+        let callee = frame.registers.sp().ok_or(Implausible::NoSp)?;
+        if sp <= callee {
             // A leaf that saved nothing may have its caller's sp where calls do not push.
             let same_sp_allowed = matches!(frame.code, CodeAddress::Exact(_))
-                && (caller.trust >= Trust::CallFrameInfo || context.arch.info().link.is_some());
-            if sp < callee_sp || (sp == callee_sp && !same_sp_allowed) {
-                return Err(Implausible::NotAbove { callee: callee_sp, caller: sp });
-            }
-            // 0 is for the walker to understand: it is how an outermost frame may be marked.
-            if pc != Addr(0) && !self.can_return_to(pc, context) {
-                return Err(Implausible::NotExecutable(pc));
+                && (trust >= Trust::CallFrameInfo || context.arch.info().link.is_some());
+            if sp < callee || !same_sp_allowed {
+                return Err(Implausible::NotAbove { callee, caller: sp });
             }
         }
-        // What a signal interrupted may run anywhere, on any stack, and may have jumped to nowhere.
+        // 0 is for the walker to understand: it is how an outermost frame may be marked.
+        if pc != Addr(0) && !self.can_return_to(pc, context) {
+            return Err(Implausible::NotExecutable(pc));
+        }
+        self.check_circle(frame, (pc, sp))
+    }
+
+    #[inline]
+    fn check_circle(&self, frame: &Frame, (pc, sp): (Addr, Addr)) -> Result<(), Implausible> {
         let circle = match &self.seen {
             Some(seen) => seen.contains(&(pc, sp)),
-            None => frame.registers.pc() == Some(pc) && callee_sp == sp,
+            None => frame.registers.pc() == Some(pc) && frame.registers.sp() == Some(sp),
         };
         if circle { Err(Implausible::Circle { pc, sp }) } else { Ok(()) }
     }
 
+    #[inline]
     fn can_return_to(&self, pc: Addr, context: &StepContext<'_>) -> bool {
         let (start, end) = self.code.get();
         if (start..end).contains(&pc.0) {
             return true;
         }
+        self.find_code(pc, context)
+    }
+
+    fn find_code(&self, pc: Addr, context: &StepContext<'_>) -> bool {
         if let Some(mapping) = context.mappings.at(pc).filter(|mapping| mapping.permissions.execute) {
             self.code.set((mapping.range.start.0, mapping.range.end.0));
             return true;
@@ -91,12 +116,16 @@ impl Plausibility {
         context.can_return_to(pc)
     }
 
-    /// Takes note of a step from the last of `frames` to `caller`, that [`check`](Self::check) accepted.
-    pub(crate) fn note(&mut self, frames: &[Frame], caller: &Caller) {
+    /// Takes note of a step from the last of `frames` to a frame with this pc and sp, that [`check`](Self::check)
+    /// accepted.
+    #[inline]
+    pub(crate) fn note(&mut self, frames: &[Frame], (pc, sp): (Addr, Addr), entered: Entered) {
+        if entered == Entered::ByCall && self.seen.is_none() {
+            return;
+        }
         let key = |frame: &Frame| Some((frame.registers.pc()?, frame.registers.sp()?));
-        let (Some(pc), Some(sp)) = (caller.registers.pc(), caller.registers.sp()) else { return };
         let came_from = frames.last().and_then(|frame| frame.registers.sp());
-        if self.seen.is_none() && caller.entered == Entered::BySignal && Some(sp) <= came_from {
+        if self.seen.is_none() && Some(sp) <= came_from {
             self.seen = Some(frames.iter().filter_map(key).collect());
         }
         if let Some(seen) = &mut self.seen {

@@ -101,6 +101,20 @@ pub(crate) struct StackWindow<'a> {
     memory: &'a dyn Memory,
 }
 
+impl StackWindow<'_> {
+    /// The block.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// Where it begins.
+    #[inline]
+    pub(crate) fn start(&self) -> Addr {
+        self.start
+    }
+}
+
 impl Memory for StackWindow<'_> {
     fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
         let offset = usize::try_from(at.0.wrapping_sub(self.start.0)).unwrap_or(usize::MAX);

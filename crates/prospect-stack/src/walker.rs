@@ -3,20 +3,24 @@
 use prospect_process::{Addr, Arch, Registers};
 
 use crate::{
-    CodeAddress, Declined, Entered, Explanation, Frame, Stack, StackEnd, StepContext, StepError,
+    CodeAddress, Declined, Entered, Explanation, Frame, Stack, StackEnd, StepContext, StepError, StepRule,
     StepperGroup,
     frame::FOUND_BY_REGISTERS,
     group::GroupStep,
     module_changes::KnownModules,
     plausibility::Plausibility,
-    stack_window::{AtHand, StackBuffer},
+    rule_cache::RuleCache,
+    stack_window::{AtHand, StackBuffer, StackWindow},
 };
 
 /// The most frames that a walker gives, unless it is told otherwise.
 const DEFAULT_FRAME_LIMIT: usize = 10_000;
 
-/// A stack with more frames keeps the room that it was walked in, and is not copied to its own.
-const MANY_FRAMES: usize = 512;
+/// The most rules that a walker remembers, unless it is told otherwise.
+const DEFAULT_RULES: usize = 4096;
+
+/// Room for fewer frames is not worth asking for.
+const LEAST_FRAMES: usize = 8;
 
 /// Walks stacks. It may be used for many threads and processes, one after the other; what its steppers
 /// remember of a process makes every walk after the first one fast.
@@ -25,12 +29,13 @@ pub struct Walker {
     steppers: StepperGroup,
     frame_limit: usize,
     explain: bool,
-    locations: bool,
     modules: KnownModules,
+    rules: RuleCache,
     /// Of the walk that is going on; kept for their room.
     stack: StackBuffer,
     declined: Vec<Declined>,
-    frames: Vec<Frame>,
+    /// How many frames the last stack had.
+    expected_frames: usize,
 }
 
 /// What one walk remembers from step to step.
@@ -39,6 +44,8 @@ struct Trail<'m> {
     plausibility: Plausibility,
     at_hand: AtHand<'m>,
     explanations: Vec<Explanation>,
+    /// Whether each stepper is asked, so that it is known what it said.
+    asks_all: bool,
 }
 
 impl Walker {
@@ -55,11 +62,11 @@ impl Walker {
             steppers,
             frame_limit: DEFAULT_FRAME_LIMIT,
             explain: false,
-            locations: false,
             modules: KnownModules::default(),
+            rules: RuleCache::new(DEFAULT_RULES),
             stack: StackBuffer::default(),
             declined: Vec::new(),
-            frames: Vec::new(),
+            expected_frames: 0,
         }
     }
 
@@ -79,13 +86,17 @@ impl Walker {
         self
     }
 
-    /// The same, and its frames [say](crate::FrameRegisters::location) where each register was found; or not (the
-    /// default, since a walk takes half as long again then).
+    /// The same with another bound on the [rules](StepRule) that it remembers (4,096 by default, rounded up to a power
+    /// of two), of [`RULE_BYTES`](Self::RULE_BYTES) each. Room is taken as they come. With 0, each stepper is
+    /// asked for each frame.
     #[must_use]
-    pub fn locations(mut self, locations: bool) -> Self {
-        self.locations = locations;
+    pub fn remember_rules(mut self, most: usize) -> Self {
+        self.rules = RuleCache::new(most);
         self
     }
+
+    /// The memory that each remembered rule takes, in bytes.
+    pub const RULE_BYTES: usize = RuleCache::ENTRY_BYTES;
 
     /// Its steppers.
     #[must_use]
@@ -96,6 +107,7 @@ impl Walker {
     /// Its steppers, to be added to between walks. A stepper that is new here is not told of modules that
     /// were loaded before.
     pub fn steppers_mut(&mut self) -> &mut StepperGroup {
+        self.rules.clear();
         &mut self.steppers
     }
 
@@ -118,30 +130,25 @@ impl Walker {
 
     /// Walks from any frame: one of another walk, or one that was [made](Frame::from_parts) by hand. It is the
     /// first of the stack.
-    pub fn walk_from(&mut self, mut frame: Frame, context: &StepContext<'_>) -> Stack {
+    pub fn walk_from(&mut self, frame: Frame, context: &StepContext<'_>) -> Stack {
         if frame.registers.arch() != context.arch {
             return no_start(StepError::OtherArchitecture);
         }
-        self.begin(&mut frame, context);
-        let mut trail = Trail::default();
+        self.begin(context);
+        let mut trail = Trail { asks_all: self.explain, ..Trail::default() };
         if self.explain {
             trail.explanations.push(Explanation { stepper: frame.found_by, declined: Vec::new() });
         }
-        let mut frames = std::mem::take(&mut self.frames);
-        frames.clear();
+        let mut frames = Vec::with_capacity(self.expected_frames.max(LEAST_FRAMES));
         frames.push(frame);
         let limit = self.frame_limit;
         let end = self.go_on(&mut frames, &mut trail, limit, usize::MAX, context);
-        let explanations = trail.explanations;
-        if frames.len() > MANY_FRAMES {
+        self.expected_frames = frames.len();
+        // Stacks are kept: room that grew is often twice of what is needed.
+        if frames.capacity() > frames.len() + frames.len() / 4 {
             frames.shrink_to_fit();
-            return Stack { frames, end, explanations };
         }
-        // Room that grew is often twice of what is needed; what is used again is not paid for again.
-        let mut own = Vec::with_capacity(frames.len());
-        own.append(&mut frames);
-        self.frames = frames;
-        Stack { frames: own, end, explanations }
+        Stack { frames, end, explanations: trail.explanations }
     }
 
     /// Makes one step, which also completes `frame`: its [`cfa`](Frame::cfa) is known when its caller is. Whether
@@ -153,18 +160,15 @@ impl Walker {
         if frame.registers.arch() != context.arch {
             return Err(no_start(StepError::OtherArchitecture).end);
         }
-        self.begin(frame, context);
-        let mut frames = std::mem::take(&mut self.frames);
-        frames.clear();
+        self.begin(context);
+        let mut frames = Vec::with_capacity(2);
         frames.push(frame.clone());
-        let end = self.go_on(&mut frames, &mut Trail::default(), usize::MAX, 1, context);
-        let mut frames_found = frames.drain(..);
-        if let Some(completed) = frames_found.next() {
+        let mut trail = Trail { asks_all: true, ..Trail::default() };
+        let end = self.go_on(&mut frames, &mut trail, usize::MAX, 1, context);
+        let caller = if frames.len() > 1 { frames.pop() } else { None };
+        if let Some(completed) = frames.pop() {
             *frame = completed;
         }
-        let caller = frames_found.next();
-        drop(frames_found);
-        self.frames = frames;
         caller.ok_or(end)
     }
 
@@ -175,16 +179,11 @@ impl Walker {
         &self.declined
     }
 
-    /// Tells the steppers when the process has other modules than before, and prepares the first frame.
-    fn begin(&mut self, frame: &mut Frame, context: &StepContext<'_>) {
-        if self.locations && !frame.registers.tracks_locations() {
-            if frame.found_by == FOUND_BY_REGISTERS {
-                frame.registers.track_from_thread();
-            } else {
-                frame.registers.track_locations();
-            }
-        }
+    /// Tells the steppers when the process has other modules than before.
+    fn begin(&mut self, context: &StepContext<'_>) {
         self.stack.clear();
+        self.declined.clear();
+        self.rules.begin(context.generation());
         if let Some(changes) = self.modules.update(context) {
             self.steppers.modules_changed(&changes, context);
         }
@@ -217,8 +216,20 @@ impl Walker {
         context: &StepContext<'m>,
     ) -> Result<(), StackEnd> {
         let Some(frame) = frames.last() else { return Err(StackEnd::Outermost) };
-        self.declined.clear();
         let window = self.stack.over(&frame.registers, context.memory, &mut trail.at_hand);
+        if !trail.asks_all
+            && let CodeAddress::ReturnAddress(to) = frame.code
+        {
+            let steppers = &mut self.steppers;
+            let find = || steppers.rule(frame.code, &context.with_memory(&window));
+            if let Some(rule) = self.rules.get(to, find)
+                && let Some(done) = trail.add_by_rule(rule, frames, limit, &window, context)
+            {
+                return done;
+            }
+        }
+        let Some(frame) = frames.last() else { return Err(StackEnd::Outermost) };
+        self.declined.clear();
         let context = context.with_memory(&window);
         let check = |caller: &_| trail.plausibility.check(frame, caller, &context);
         let (caller, found_by) = match self.steppers.step(frame, &context, check, &mut self.declined) {
@@ -232,7 +243,9 @@ impl Walker {
             (Some(pc), Entered::ByCall) => CodeAddress::ReturnAddress(pc),
             (pc, Entered::BySignal) => CodeAddress::Exact(pc.unwrap_or_default()),
         };
-        trail.plausibility.note(frames, &caller);
+        if let (Some(pc), Some(sp)) = (caller.registers.pc(), caller.registers.sp()) {
+            trail.plausibility.note(frames, (pc, sp), caller.entered);
+        }
         if let Some(callee) = frames.last_mut() {
             callee.cfa = caller.cfa;
             // Nothing called a signal trampoline: the handler returns to its start, and what lies
@@ -244,12 +257,7 @@ impl Walker {
         if frames.len() >= limit {
             return Err(StackEnd::FrameLimit);
         }
-        let (mut registers, trust) = (caller.registers, caller.trust);
-        if self.locations && !registers.tracks_locations() {
-            // The stepper made them anew and does not care.
-            registers.track_locations();
-        }
-        frames.push(Frame { code, registers, cfa: None, found_by, trust });
+        frames.push(Frame { code, registers: caller.registers, cfa: None, found_by, trust: caller.trust });
         if self.explain {
             self.note(found_by, trail);
         }
@@ -284,6 +292,60 @@ impl Walker {
                 StackEnd::NoStepper(declined)
             }
         }
+    }
+}
+
+impl Trail<'_> {
+    /// Adds the caller of the last frame by a rule. `None` where the steppers must be asked.
+    #[inline(always)]
+    fn add_by_rule(
+        &mut self,
+        rule: &(StepRule, &'static str),
+        frames: &mut Vec<Frame>,
+        limit: usize,
+        stack: &StackWindow<'_>,
+        context: &StepContext<'_>,
+    ) -> Option<Result<(), StackEnd>> {
+        // What the rule does not change is copied once, to where it stays.
+        frames.extend_from_within(frames.len().checked_sub(1)?..);
+        let [.., callee, caller] = frames.as_mut_slice() else { return None };
+        let Some(at) = self.follow(rule, callee, caller, stack, context) else {
+            frames.pop();
+            return None;
+        };
+        self.plausibility.note(frames, at, Entered::ByCall);
+        if frames.len() > limit {
+            frames.pop();
+            return Some(Err(StackEnd::FrameLimit));
+        }
+        Some(Ok(()))
+    }
+
+    /// Makes a copy of `callee` its caller. Gives the caller's pc and sp.
+    #[inline(always)]
+    fn follow(
+        &mut self,
+        (rule, stepper): &(StepRule, &'static str),
+        callee: &mut Frame,
+        caller: &mut Frame,
+        stack: &StackWindow<'_>,
+        context: &StepContext<'_>,
+    ) -> Option<(Addr, Addr)> {
+        if rule.needs_exact_sp() && !callee.knows_sp() {
+            return None;
+        }
+        let info = context.arch.info();
+        let cfa = rule.follow(&mut caller.registers, stack.bytes(), stack.start(), info)?;
+        let (pc, sp) = (caller.registers.pc()?, caller.registers.sp()?);
+        let is_plausible = self.plausibility.check_call(callee, (pc, sp), rule.trust(), context).is_ok();
+        // 0 is for those to understand who know more than the rule.
+        if pc == Addr(0) || !is_plausible {
+            return None;
+        }
+        callee.cfa = Some(cfa);
+        (caller.code, caller.found_by, caller.trust) =
+            (CodeAddress::ReturnAddress(pc), stepper, rule.trust());
+        Some((pc, sp))
     }
 }
 

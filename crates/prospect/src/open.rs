@@ -119,13 +119,6 @@ impl OpenOptions {
         self
     }
 
-    /// Whether frames [say](prospect_stack::FrameRegisters::location) where each of their registers was found.
-    #[must_use]
-    pub fn locations(mut self, locations: bool) -> Self {
-        self.walk.locations = locations;
-        self
-    }
-
     /// What a freeze copies.
     #[must_use]
     pub fn plan(mut self, plan: FreezePlan) -> Self {

@@ -25,18 +25,17 @@ const FRAMES_ALONE: usize = 8_000;
 pub(crate) struct WalkOptions {
     pub(crate) frame_limit: usize,
     pub(crate) explain: bool,
-    pub(crate) locations: bool,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        Self { frame_limit: 10_000, explain: false, locations: false }
+        Self { frame_limit: 10_000, explain: false }
     }
 }
 
 impl WalkOptions {
     pub(crate) fn walker(self, arch: Arch) -> Walker {
-        Walker::new(arch).frame_limit(self.frame_limit).explain(self.explain).locations(self.locations)
+        Walker::new(arch).frame_limit(self.frame_limit).explain(self.explain)
     }
 }
 

@@ -239,7 +239,6 @@ impl Args {
             .timeout(self.timeout / 2)
             .frame_limit(self.limit)
             .explain(self.explain)
-            .locations(self.registers)
             .names(!self.no_names);
         if let Some(path) = &self.exe {
             options = options.executable(path);

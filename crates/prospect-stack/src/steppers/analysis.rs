@@ -6,7 +6,8 @@ use prospect_process::{Addr, ArchInfo, RegisterId};
 
 use super::callers::{self, Callers, Return};
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
+    StepError, Trust,
     analysis::{Analysis, CfaPlace, FunctionCode, LARGEST_FUNCTION, Row, Saved, Why},
     arch::{self, Call},
     pc_cache::PcCache,
@@ -120,7 +121,7 @@ impl FrameStepper for AnalysisStepper {
             _ => {}
         }
         let in_memory = |at: u64| Some((word(at).ok()?, Location::Address(Addr(at))));
-        let mut registers = frame.registers.none();
+        let mut registers = FrameRegisters::unknown(context.arch);
         for (id, saved) in row.saved() {
             let found = match *saved {
                 Saved::Lost => None,

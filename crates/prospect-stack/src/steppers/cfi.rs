@@ -6,8 +6,8 @@ use prospect_process::{Addr, ArchInfo, Module, RegisterId};
 use prospect_symbols::{CfaRule, ModuleBinary, RegisterRule, UnwindInfoError, UnwindRow};
 
 use crate::{
-    Caller, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext, StepError, Trust,
-    pc_cache::PcCache,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, RuleAt, Step, StepContext,
+    StepError, StepRule, Trust, pc_cache::PcCache,
 };
 
 /// Steps by call frame information (DWARF 5, section 6.4): `.eh_frame` or `.debug_frame` of the module
@@ -39,13 +39,26 @@ impl FrameStepper for CfiStepper {
         "cfi"
     }
 
+    fn rule(&mut self, code: CodeAddress, context: &StepContext<'_>) -> RuleAt {
+        let row = self.modules.row(code.for_lookup(), context);
+        let rule = match &row {
+            CachedRow::None(_) => RuleAt::NotMine,
+            CachedRow::Broken(_) => RuleAt::Unknown,
+            CachedRow::Row(row) => rule(row, context).map_or(RuleAt::Unknown, RuleAt::Caller),
+        };
+        if !matches!(rule, RuleAt::Caller(_)) {
+            self.rows.get(code.for_lookup(), context, || row);
+        }
+        rule
+    }
+
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
         let Self { rows, modules } = self;
         let at = frame.for_lookup();
         match rows.get(at, context, || modules.row(at, context)) {
             CachedRow::None(why) => Ok(Step::NotMine(why)),
             CachedRow::Broken(error) => Err(error.clone().into()),
-            CachedRow::Row(row) if needs_sp(row, context) && !knows_sp(frame, context) => {
+            CachedRow::Row(row) if needs_sp(row, context) && !frame.knows_sp() => {
                 Ok(Step::NotMine("the call frame information needs sp, which was not found exactly"))
             }
             CachedRow::Row(row) => apply(row, &frame.registers, context),
@@ -80,16 +93,21 @@ fn needs_sp(row: &UnwindRow, context: &StepContext<'_>) -> bool {
     matches!(row.cfa, CfaRule::Register(id, _) if id == context.arch.info().sp)
 }
 
-/// Whether sp is what it is, and not only a bound: some frame chains do not tell, and neither does a link
-/// register.
-fn knows_sp(frame: &Frame, context: &StepContext<'_>) -> bool {
+/// The rule that a row is, where it has the form of one.
+fn rule(row: &UnwindRow, context: &StepContext<'_>) -> Option<StepRule> {
     let info = context.arch.info();
-    match frame.trust {
-        _ if info.link.is_none() => true,
-        Trust::Scanned => false,
-        Trust::FramePointer => info.frame_chain.is_none_or(|chain| chain.tells_sp()),
-        _ => true,
+    let (CfaRule::Register(base, from_base), false) = (&row.cfa, row.signal_frame) else { return None };
+    let mut saved = Vec::with_capacity(row.rules.len());
+    for (id, rule) in &row.rules {
+        match rule {
+            RegisterRule::AtCfa(offset) if *id == row.return_address => saved.push((info.pc, *offset)),
+            RegisterRule::AtCfa(_) if *id == info.sp => return None,
+            RegisterRule::AtCfa(offset) => saved.push((*id, *offset)),
+            RegisterRule::SameValue if *id != row.return_address => {}
+            _ => return None,
+        }
     }
+    StepRule::new(context.arch, (*base, *from_base), saved, Trust::CallFrameInfo)
 }
 
 /// The caller by one row of the unwind table.

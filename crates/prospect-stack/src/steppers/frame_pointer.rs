@@ -6,7 +6,8 @@ use prospect_process::{
 };
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
+    StepError, Trust,
     arch::{self, CodeAround, FrameState},
 };
 
@@ -78,7 +79,7 @@ impl FramePointerStepper {
         if let Some(why) = self.unlikely(chained.return_address, FrameState::Set, frame, context) {
             return Ok(Step::NotMine(why));
         }
-        let mut registers = frame.registers.none();
+        let mut registers = FrameRegisters::unknown(context.arch);
         let (at, base) = chained.saved_base;
         registers.set_at(chained.chain.base, base.0, Location::Address(at));
         registers.set_at(info.pc, chained.return_address.0, Location::Address(chained.return_slot));

@@ -4,7 +4,7 @@ use prospect_process::Addr;
 
 use super::callers::{Callers, Return};
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
     arch::{self, CodeAround, FrameState},
     steppers::frame_pointer::Chained,
 };
@@ -52,7 +52,7 @@ impl FrameStepper for LinkRegisterStepper {
             frame.registers.preserved()
         } else {
             // The function may have saved them and put others there, but mostly has not.
-            let mut registers = frame.registers.none();
+            let mut registers = FrameRegisters::unknown(context.arch);
             if let Some((fp, location)) = frame.registers.located(info.fp) {
                 registers.set_at(info.fp, fp, location);
             }

@@ -3,7 +3,7 @@
 use prospect_process::{Addr, Registers};
 
 use crate::{
-    CodeAddress, Frame, FrameStepper, Step, StepContext, StepError, Trust,
+    CodeAddress, Frame, FrameStepper, RuleAt, Step, StepContext, StepError, Trust,
     arch::{self, Births, ChildStack},
 };
 
@@ -28,6 +28,13 @@ impl FrameStepper for NewThreadStepper {
         };
         let registers = frame.registers.expand();
         if is_new(births, pc, &registers, context) { Ok(Step::Outermost) } else { NOT_ONE }
+    }
+
+    fn rule(&mut self, code: CodeAddress, _context: &StepContext<'_>) -> RuleAt {
+        match code {
+            CodeAddress::Exact(_) => RuleAt::Unknown,
+            CodeAddress::ReturnAddress(_) => RuleAt::NotMine,
+        }
     }
 }
 

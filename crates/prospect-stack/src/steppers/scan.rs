@@ -2,7 +2,9 @@
 
 use prospect_process::Addr;
 
-use crate::{Caller, Entered, Frame, FrameStepper, Location, Step, StepContext, StepError, Trust, arch};
+use crate::{
+    Caller, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext, StepError, Trust, arch,
+};
 
 use super::callers::{Callers, Return};
 
@@ -67,7 +69,7 @@ impl ScanStepper {
         let info = context.arch.info();
         let word = u64::from(info.word_bytes);
         let cfa = slot.wrapping_add(word);
-        let mut registers = frame.registers.none();
+        let mut registers = FrameRegisters::unknown(context.arch);
         registers.set_at(info.pc, to.0, Location::Address(slot));
         registers.set(info.sp, cfa.0);
         // Callers that keep a frame pointer cannot be stepped from without it. It is either what the callee

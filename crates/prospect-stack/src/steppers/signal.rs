@@ -3,7 +3,7 @@
 use prospect_process::Addr;
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
+    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, RuleAt, Step, StepContext,
     StepError, Trust,
     arch::{self, CodeAround, PAGE_BYTES, Trampoline},
     pc_cache::PcCache,
@@ -52,14 +52,9 @@ impl FrameStepper for SignalStepper {
     }
 
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
-        const NOT_ONE: Result<Step, StepError> = Ok(Step::NotMine("the code is no signal trampoline"));
-        let pc = frame.code.addr();
-        let Self { found, pages } = self;
-        let find = || find(pc, context, |at| code_around(at, pages, context));
-        let Some(found) = *found.get(pc, context, find) else { return NOT_ONE };
-        if found.inside && matches!(frame.code, CodeAddress::ReturnAddress(_)) {
-            return NOT_ONE;
-        }
+        let Some(found) = self.at(frame.code, context) else {
+            return Ok(Step::NotMine("the code is no signal trampoline"));
+        };
         let info = context.arch.info();
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
         let mut bytes = [0; SAVED_BYTES];
@@ -71,6 +66,20 @@ impl FrameStepper for SignalStepper {
         let registers = restore(&frame.registers, found.trampoline, saved_at, bytes);
         let cfa = registers.sp();
         Ok(Step::Caller(Caller { registers, cfa, trust: Trust::SignalFrame, entered: Entered::BySignal }))
+    }
+
+    fn rule(&mut self, code: CodeAddress, context: &StepContext<'_>) -> RuleAt {
+        if self.at(code, context).is_some() { RuleAt::Unknown } else { RuleAt::NotMine }
+    }
+}
+
+impl SignalStepper {
+    /// The trampoline that the code is.
+    fn at(&mut self, code: CodeAddress, context: &StepContext<'_>) -> Option<Found> {
+        let Self { found, pages } = self;
+        let pc = code.addr();
+        let found = *found.get(pc, context, || find(pc, context, |at| code_around(at, pages, context)));
+        found.filter(|found| !found.inside || matches!(code, CodeAddress::Exact(_)))
     }
 }
 

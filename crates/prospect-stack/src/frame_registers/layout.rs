@@ -1,4 +1,4 @@
-//! A word for each register of an architecture: room for the preserved ones, and for others where it is needed.
+//! Which registers of an architecture have room in a frame.
 
 use prospect_process::{Arch, RegisterId, arch::MAX_REGISTERS};
 
@@ -23,6 +23,10 @@ pub(super) static LAYOUTS: [Layout; Arch::ALL.len()] = layouts();
 /// room would make the walks of all the others slower.
 pub(super) const SLOTS: usize = 10;
 
+/// Where every architecture has its program counter and its stack pointer.
+pub(super) const PC_SLOT: usize = 0;
+pub(super) const SP_SLOT: usize = 1;
+
 const fn layouts() -> [Layout; Arch::ALL.len()] {
     let none = Layout { slot: [NO_SLOT; MAX_REGISTERS], slots: 0, preserved: 0, apart: 0 };
     let mut layouts = [none; Arch::ALL.len()];
@@ -31,8 +35,8 @@ const fn layouts() -> [Layout; Arch::ALL.len()] {
         let arch = Arch::ALL[index];
         let (info, layout) = (arch.info(), &mut layouts[arch as usize]);
         // Every step sets these.
-        layout.slot[info.pc.0 as usize] = 0;
-        layout.slot[info.sp.0 as usize] = 1;
+        layout.slot[info.pc.0 as usize] = PC_SLOT as u8;
+        layout.slot[info.sp.0 as usize] = SP_SLOT as u8;
         layout.slot[info.fp.0 as usize] = 2;
         layout.slots = 3;
         let mut register = 0;
@@ -60,46 +64,5 @@ impl Layout {
     #[inline]
     pub(super) fn slot(&self, id: RegisterId) -> usize {
         usize::from(self.slot[usize::from(id.0)])
-    }
-}
-
-/// A word for each register.
-#[derive(Clone)]
-pub(super) struct Words {
-    /// Those of the registers that have a slot.
-    slots: [u64; SLOTS],
-    /// Those of the others by their index, where one was ever set.
-    others: Option<Box<[u64; MAX_REGISTERS]>>,
-}
-
-impl Words {
-    pub(super) const NONE: Self = Self { slots: [0; SLOTS], others: None };
-
-    /// Those of the registers in `wanted`, a bit for each.
-    #[inline]
-    pub(super) fn of(&self, arch: Arch, wanted: u64) -> Self {
-        let needs_others = wanted & LAYOUTS[arch as usize].apart != 0;
-        Self { slots: self.slots, others: if needs_others { self.others.clone() } else { None } }
-    }
-
-    /// The word of a register. Of one that was never set it is anything.
-    #[inline]
-    pub(super) fn get(&self, arch: Arch, id: RegisterId) -> u64 {
-        let index = usize::from(id.0);
-        let slot = LAYOUTS[arch as usize].slot[index];
-        match self.slots.get(usize::from(slot)) {
-            Some(word) => *word,
-            None => self.others.as_ref().map_or(0, |others| others[index]),
-        }
-    }
-
-    #[inline]
-    pub(super) fn set(&mut self, arch: Arch, id: RegisterId, word: u64) {
-        let index = usize::from(id.0);
-        let slot = LAYOUTS[arch as usize].slot[index];
-        match self.slots.get_mut(usize::from(slot)) {
-            Some(place) => *place = word,
-            None => self.others.get_or_insert_with(|| Box::new([0; MAX_REGISTERS]))[index] = word,
-        }
     }
 }

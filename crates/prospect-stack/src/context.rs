@@ -51,8 +51,9 @@ impl<'a> StepContext<'a> {
         self.generation
     }
 
-    /// The same surroundings with another view of the memory.
-    pub(crate) fn with_memory<'b>(&self, memory: &'b dyn Memory) -> StepContext<'b>
+    /// The same surroundings with another view of the memory: a copy of a stack, say.
+    #[must_use]
+    pub fn with_memory<'b>(&self, memory: &'b dyn Memory) -> StepContext<'b>
     where
         'a: 'b,
     {

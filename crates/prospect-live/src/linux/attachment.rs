@@ -305,7 +305,8 @@ fn look_at(held: &mut HeldThread) -> bool {
     }
 }
 
-fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
+/// The registers of a thread that stands.
+pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
     let mut bytes = [0; ptrace::REGISTER_SET_BYTES];
     // An error: it was killed while it stood.
     let length = ptrace::register_set(thread, &mut bytes).map_err(|_| NoRegisters::Exited)?;

@@ -35,6 +35,9 @@ pub enum LiveError {
     /// Another stop by this program holds one thread of it.
     #[error("one thread of process {0} is held by another stop of this program")]
     PartlyHeld(ProcessId),
+    /// A thread has not stopped in time.
+    #[error("thread {0} has not stopped in time")]
+    NotStopped(ThreadId),
     /// What `/proc` says of it cannot be read.
     #[error(transparent)]
     Proc(ProcError),

@@ -168,7 +168,7 @@ impl LiveProcess {
         FrozenProcess::new(info, threads, copy, mappings).over(Box::new(rest))
     }
 
-    fn refuse_itself(&self) -> Result<(), LiveError> {
+    pub(crate) fn refuse_itself(&self) -> Result<(), LiveError> {
         if self.info.id.0 == std::process::id() { Err(LiveError::Itself(self.info.id)) } else { Ok(()) }
     }
 }

@@ -1,0 +1,202 @@
+//! Looking at threads very often, as a profiler does.
+
+use std::{
+    cell::OnceCell,
+    marker::PhantomData,
+    thread,
+    time::{Duration, Instant},
+};
+
+use prospect_process::{
+    Addr, CapturedMemory, FrozenProcess, FrozenThread, Memory, MemoryError, ProcessId, Registers, ThreadId,
+};
+
+use super::{
+    LiveError, LiveMemory, LiveProcess,
+    attachment::registers,
+    ptrace::{self, Stop, Waited},
+};
+
+/// So long a thread that is to stop is asked again and again, before there are sleeps in between.
+const IMPATIENCE: Duration = Duration::from_micros(200);
+const SLEEP: Duration = Duration::from_micros(50);
+
+/// Takes [`Sample`]s of the threads of a process. Between two samples nobody is attached to the process: it runs as
+/// if nobody looked, and gets its signals at once.
+#[derive(Debug)]
+pub struct Sampler {
+    process: ProcessId,
+    /// The most bytes of a stack that are copied.
+    stack_bytes: usize,
+    /// The end of the mapping that each stack is in is looked up here.
+    mappings: prospect_process::Mappings,
+    /// A thread that did not stop in time. It is let go when the tracing thread ends, so that there is nothing
+    /// more to do here.
+    stuck: OnceCell<ThreadId>,
+    _not_send: PhantomData<*const ()>,
+}
+
+/// One thread at one moment: its registers and its stack. All other memory is the process's as it runs on.
+///
+/// It is used for one sample after the other, so that its room is not taken anew each time.
+#[derive(Debug)]
+pub struct Sample {
+    registers: Registers,
+    stack: Vec<u8>,
+    start: Addr,
+    length: usize,
+    pause: Duration,
+    rest: LiveMemory,
+}
+
+impl LiveProcess {
+    /// Runs `work` with a sampler, on a thread of its own: Linux ties a stopped thread to the one that stopped it.
+    /// `work` gets the process too as it was then: its memory map and modules, for walking the samples. When the
+    /// process has loaded others, or maps its stacks anew, sample it anew.
+    ///
+    /// Of each stack at most `stack_bytes` are copied.
+    ///
+    /// # Errors
+    /// When the process is gone or is this one, or its memory map cannot be read.
+    pub fn sampling<T: Send>(
+        &self,
+        stack_bytes: usize,
+        work: impl FnOnce(&FrozenProcess, &mut Sampler) -> T + Send,
+    ) -> Result<T, LiveError> {
+        self.refuse_itself()?;
+        let threads = self.threads()?.into_iter().map(|thread| FrozenThread { thread, registers: None });
+        let (threads, mappings) = (threads.collect(), self.mappings()?);
+        let id = self.info().id;
+        let rest = Box::new(LiveMemory::new(id));
+        let process =
+            FrozenProcess::new(self.info().clone(), threads, CapturedMemory::default(), mappings.clone())
+                .over(rest);
+        let run = || {
+            let (stuck, _not_send) = (OnceCell::new(), PhantomData);
+            work(&process, &mut Sampler { process: id, stack_bytes, mappings, stuck, _not_send })
+        };
+        thread::scope(|scope| {
+            let worker = thread::Builder::new().name("sampler".into()).spawn_scoped(scope, run);
+            let worker = worker.map_err(LiveError::Tracer)?;
+            worker.join().map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+        })
+    }
+}
+
+impl Sampler {
+    /// A sample to be filled.
+    #[must_use]
+    pub fn empty_sample(&self) -> Sample {
+        Sample {
+            registers: Registers::unknown(prospect_process::Arch::X86_64),
+            stack: Vec::new(),
+            start: Addr(0),
+            length: 0,
+            pause: Duration::ZERO,
+            rest: LiveMemory::new(self.process),
+        }
+    }
+
+    /// Stops a thread, copies its registers and its stack, and lets it run on.
+    ///
+    /// # Errors
+    /// When there is no such thread, the system does not let us trace it, or it has not stopped within `timeout`
+    /// (it waits for a device, say). After that the sampler is spent: the thread is set free for good when the work
+    /// that has the sampler ends.
+    pub fn sample(&self, thread: ThreadId, timeout: Duration, sample: &mut Sample) -> Result<(), LiveError> {
+        if let Some(stuck) = self.stuck.get() {
+            return Err(LiveError::NotStopped(*stuck));
+        }
+        ptrace::seize(thread).map_err(|error| match error.raw_os_error() {
+            Some(libc::ESRCH) => LiveError::NoSuchThread(thread),
+            _ => LiveError::refused(self.process, error),
+        })?;
+        let began = Instant::now();
+        // An error means that it has ended, which waiting for it shows.
+        let _ = ptrace::interrupt(thread);
+        let stop = self.wait(thread, began + timeout)?;
+        let found = registers(thread);
+        if let Ok(registers) = found {
+            sample.registers = registers;
+            self.copy_stack(thread, sample);
+        }
+        let signal = if let Stop::Signal(signal) = stop { signal } else { 0 };
+        // Who cannot be detached has been killed.
+        let _ = ptrace::detach(thread, signal);
+        sample.pause = began.elapsed();
+        found.map(drop).map_err(|_| LiveError::NoSuchThread(thread))
+    }
+
+    fn wait(&self, thread: ThreadId, deadline: Instant) -> Result<Stop, LiveError> {
+        let began = Instant::now();
+        loop {
+            match ptrace::wait(thread) {
+                Waited::Stopped(stop) => return Ok(stop),
+                Waited::Ended => return Err(LiveError::NoSuchThread(thread)),
+                Waited::Nothing => {}
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                let _ = self.stuck.set(thread);
+                return Err(LiveError::NotStopped(thread));
+            }
+            if now < began + IMPATIENCE { ptrace::yield_processor() } else { thread::sleep(SLEEP) }
+        }
+    }
+
+    fn copy_stack(&self, thread: ThreadId, sample: &mut Sample) {
+        sample.length = 0;
+        let Some(sp) = sample.registers.sp() else { return };
+        let red_zone = u64::from(sample.registers.arch().info().red_zone_bytes);
+        let mapping = self.mappings.at(sp);
+        // A stack that has grown since is in none.
+        let (lowest, end) =
+            mapping.map_or((0, u64::MAX), |mapping| (mapping.range.start.0, mapping.range.end.0));
+        sample.start = Addr(sp.0.saturating_sub(red_zone).max(lowest));
+        let wanted = usize::try_from(end - sample.start.0).unwrap_or(usize::MAX).min(self.stack_bytes);
+        if sample.stack.len() < wanted {
+            sample.stack.resize(wanted, 0);
+        }
+        let buffer = &mut sample.stack[..wanted];
+        sample.length = ptrace::read_memory_at(thread, sample.start.0, buffer).unwrap_or(0);
+    }
+}
+
+impl Sample {
+    /// The thread's registers.
+    #[must_use]
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    /// For how long the thread was held: from when it was asked to stop to when it was let go.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// The copy of the stack from the red zone on, and where it begins.
+    #[must_use]
+    pub fn stack(&self) -> (Addr, &[u8]) {
+        (self.start, &self.stack[..self.length])
+    }
+}
+
+impl Memory for Sample {
+    fn at_hand(&self, at: Addr) -> Option<&[u8]> {
+        let skip = usize::try_from(at.0.wrapping_sub(self.start.0)).ok()?;
+        self.stack[..self.length].get(skip..).filter(|bytes| !bytes.is_empty())
+    }
+
+    fn read_up_to(&self, at: Addr, buffer: &mut [u8]) -> Result<usize, MemoryError> {
+        let Some(bytes) = self.at_hand(at) else {
+            // Bytes that were copied are not to be taken from the process, where they may have changed.
+            let room = usize::try_from(self.start.0.wrapping_sub(at.0)).unwrap_or(usize::MAX);
+            let length = if self.length == 0 { buffer.len() } else { buffer.len().min(room.max(1)) };
+            return self.rest.read_up_to(at, &mut buffer[..length]);
+        };
+        let length = bytes.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&bytes[..length]);
+        Ok(length)
+    }
+}

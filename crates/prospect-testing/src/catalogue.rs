@@ -141,6 +141,7 @@ pub const CATALOGUE: &[Recipe] = &[
     ),
     gcc("realign", "realign.c", &["-O2", "-g", NO_FP, "-mno-avx"]),
     gcc("dlopen", "dlopen.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
+    gcc("modules", "modules.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
     gcc("memfd", "memfd.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
     gcc("vdso", "vdso.c", &["-O2", "-g", NO_FP]),
     gcc("jit", "jit.c", &["-O2", "-g", NO_FP]),

@@ -35,51 +35,79 @@ pub(crate) struct Arguments {
 struct Row {
     name: &'static str,
     about: &'static str,
-    fixture: Option<(&'static str, &'static [&'static str])>,
+    target: Target,
     job: Job,
     is_slow: bool,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy)]
+enum Target {
+    /// A fixture with its arguments.
+    Fixture(&'static str, &'static [&'static str]),
+    /// A program with 200 libraries, of which the stack goes through so many.
+    Modules(&'static str),
+    /// A C++ program with very much debug information.
+    BigCxx,
+}
+
+impl Target {
+    fn start(self) -> Result<Running> {
+        Ok(match self {
+            Self::Fixture(name, args) => get(name)?.start(args),
+            Self::Modules(on_stack) => get("modules")?.start(&[&targets::libraries()?, on_stack]),
+            Self::BigCxx => Running::start(&mut Command::new(targets::big_cxx()?)),
+        })
+    }
 }
 
 const ROWS: &[Row] = &[
     Row {
         name: "a.T1",
         about: "200 frames without frame pointers",
-        fixture: Some(("bench-deep", &["200"])),
+        target: Target::Fixture("bench-deep", &["200"]),
         job: Job::Stacks,
         is_slow: false,
     },
     Row {
         name: "a.T2",
         about: "200 threads of 30 frames",
-        fixture: Some(("bench-threads", &["200", "30"])),
+        target: Target::Fixture("bench-threads", &["200", "30"]),
         job: Job::Stacks,
         is_slow: false,
     },
     Row {
         name: "a.T2k",
         about: "2,000 threads of 30 frames",
-        fixture: Some(("bench-threads", &["2000", "30"])),
+        target: Target::Fixture("bench-threads", &["2000", "30"]),
         job: Job::Stacks,
         is_slow: true,
     },
     Row {
+        name: "a.M200",
+        about: "200 modules, 5 of them on the stack",
+        target: Target::Modules("3"),
+        job: Job::Stacks,
+        is_slow: false,
+    },
+    Row {
         name: "a.T3r",
         about: "a Rust debug build",
-        fixture: Some(("bench-rust", &[])),
+        target: Target::Fixture("bench-rust", &[]),
         job: Job::Stacks,
         is_slow: false,
     },
     Row {
         name: "a.T3",
         about: "C++ with more than 100 MB of DWARF",
-        fixture: None,
+        target: Target::BigCxx,
         job: Job::Stacks,
         is_slow: true,
     },
     Row {
         name: "g.T2",
         about: "stop 200 threads and let them go",
-        fixture: Some(("bench-threads", &["200", "30"])),
+        target: Target::Fixture("bench-threads", &["200", "30"]),
         job: Job::Attach,
         is_slow: false,
     },
@@ -108,14 +136,7 @@ struct Figures {
 }
 
 fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Result<()> {
-    let fixture = row.fixture.map(|(name, args)| Ok::<_, anyhow::Error>((get(name)?, args))).transpose()?;
-    let start = || -> Result<Running> {
-        Ok(match &fixture {
-            Some((fixture, args)) => fixture.start(args),
-            None => Running::start(&mut Command::new(targets::big_cxx()?)),
-        })
-    };
-    let quiet = start()?;
+    let quiet = row.target.start()?;
     let mut samples: Vec<Vec<Sample>> = peers.iter().map(|_| Vec::new()).collect();
     for round in 0..=reps {
         for (peer, samples) in peers.iter().zip(&mut samples) {
@@ -128,9 +149,9 @@ fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Resul
         }
     }
     drop(quiet);
-    let stops = match &fixture {
-        Some((fixture, args)) if fixture.recipe().source.ends_with(".c") => {
-            Some(measure_stops(fixture, args, meter, &peers, reps)?)
+    let stops = match row.target {
+        Target::Fixture(name, args) if get(name)?.recipe().source.ends_with(".c") => {
+            Some(measure_stops(&get(name)?, args, meter, &peers, reps)?)
         }
         _ => None,
     };

@@ -1,4 +1,5 @@
-//! The measured programs that need more than a compiler call: a C++ program with a hundred megabytes of DWARF.
+//! The measured programs that need more than a compiler call: a C++ program with a hundred megabytes of DWARF, and
+//! very many libraries.
 
 use std::{fmt::Write, fs, path::PathBuf, process::Command};
 
@@ -29,6 +30,16 @@ pub(super) fn big_cxx() -> Result<PathBuf> {
     let status = Command::new("sh").args(["-c", script, "sh"]).arg(fixtures).current_dir(&home).status()?;
     ensure!(status.success(), "the big C++ program does not build");
     Ok(program)
+}
+
+/// A directory with 200 libraries: copies of one, which are 200 modules all the same.
+pub(super) fn libraries() -> Result<String> {
+    let home = workspace::scratch_directory("bench-modules")?;
+    let program = prospect_testing::fixture("modules").map_err(|missing| anyhow::anyhow!("{missing}"))?;
+    for number in 0..200 {
+        fs::copy(program.directory().join("liblibrary.so"), home.join(format!("lib{number:03}.so")))?;
+    }
+    Ok(home.to_string_lossy().into_owned())
 }
 
 const MAIN: &str = r#"#include "bench/gap.h"

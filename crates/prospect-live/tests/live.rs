@@ -132,10 +132,10 @@ fn a_glance_stops_nothing() {
 }
 
 #[test]
-fn nobody_stops_oneself_or_what_is_not_there() {
+fn nobody_holds_oneself_or_what_is_not_there() {
     let own = LiveProcess::open(ProcessId(std::process::id())).unwrap();
     assert!(matches!(own.stop(TIMEOUT), Err(LiveError::Itself(_))));
-    assert!(matches!(own.freeze(&FreezePlan::stacks(), TIMEOUT), Err(LiveError::Itself(_))));
+    assert!(matches!(own.stop_thread(ThreadId(std::process::id()), TIMEOUT), Err(LiveError::Itself(_))));
     assert!(!own.threads().unwrap().is_empty(), "reading oneself is no harm");
     let mut child = Command::new("true").spawn().unwrap();
     let id = ProcessId(child.id());

@@ -18,7 +18,7 @@ pub struct FreezePlan {
 
 impl FreezePlan {
     /// The least of a stack that a thread gets, however many threads there are.
-    const LEAST_STACK_BYTES: usize = 8 << 10;
+    pub const LEAST_STACK_BYTES: usize = 8 << 10;
 
     /// Registers and stacks: enough to walk every thread.
     #[must_use]

@@ -98,6 +98,9 @@ pub enum NoRegisters {
     /// It did not stop before the deadline.
     #[error("did not stop before the deadline")]
     Deadline,
+    /// It belongs to this program itself, and blocks the signal that would ask it for its registers.
+    #[error("blocks the signal that threads of this program are asked with")]
+    SignalBlocked,
     /// It was on a processor, and was not to be stopped.
     #[error("was running and was not stopped, so that its registers are unknown")]
     Running,

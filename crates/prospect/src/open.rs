@@ -31,10 +31,11 @@ impl From<ProcessId> for Source {
 /// How a live process is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Mode {
-    /// Stop it for a moment, copy registers and stacks, let it go on, and read the copy.
+    /// Stop it for a moment, copy registers and stacks, let it go on, and read the copy. Of this program itself
+    /// nothing is stopped: each thread is [asked with a signal](prospect_live::own::OwnProcess).
     #[default]
     Freeze,
-    /// Keep it stopped for as long as the session lives.
+    /// Keep it stopped for as long as the session lives. This program itself cannot be.
     Hold,
     /// Do not stop it: each thread is seen at another moment, and running ones not at all.
     NoStop,

@@ -29,8 +29,8 @@ pub enum LiveError {
         /// What the system said.
         source: io::Error,
     },
-    /// A program cannot stop itself: the thread that would look stands still too.
-    #[error("process {0} is this program itself, which cannot stop itself")]
+    /// A program cannot hold itself: the thread that would look stands still too.
+    #[error("process {0} is this program itself, which cannot hold itself still")]
     Itself(ProcessId),
     /// Another stop by this program holds one thread of it.
     #[error("one thread of process {0} is held by another stop of this program")]
@@ -41,6 +41,28 @@ pub enum LiveError {
     /// What `/proc` says of it cannot be read.
     #[error(transparent)]
     Proc(ProcError),
+    /// A signal that was to ask this program's threads has a handler already, which is not replaced.
+    #[error("signal {0} has a handler already, which is not replaced")]
+    SignalTaken(i32),
+    /// Every real-time signal has a handler already.
+    #[error("every real-time signal has a handler already, so that there is none to ask threads with")]
+    NoFreeSignal,
+    /// A signal cannot be handled.
+    #[error("signal {signal} cannot be handled: {source}")]
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another thread of this program was looking at all of its threads until the deadline.
+    #[error(
+        "this program is being frozen by another thread of its own, which did not end before the deadline"
+    )]
+    OwnTurn,
+    /// There is no memory to copy stacks into.
+    #[error("no memory to copy stacks into: {0}")]
+    NoMemory(#[source] io::Error),
     /// No thread could be started to hold it from.
     #[error("cannot start a tracer thread: {0}")]
     Tracer(#[source] io::Error),

@@ -1,8 +1,10 @@
 //! Linux: `/proc`, ptrace and `process_vm_readv`.
 
+pub mod own;
 pub mod permission;
 pub mod procfs;
 
+mod arch;
 mod attachment;
 mod error;
 mod memory;

@@ -12,6 +12,7 @@ use prospect_process::{
 
 use super::{
     LiveError, LiveMemory, Stopped,
+    own::OwnProcess,
     procfs::{self, TaskDirectory, ThreadFacts},
     stopped::Held,
     tracer,
@@ -119,12 +120,15 @@ impl LiveProcess {
         Ok(stopped)
     }
 
-    /// Stops all threads for a moment, copies registers and stacks, and lets them go on.
+    /// Stops all threads for a moment, copies registers and stacks, and lets them go on. Of this program itself
+    /// nothing is stopped: each thread is [asked with a signal](OwnProcess).
     ///
     /// # Errors
     /// When the process is gone, or the system does not let us trace it.
     pub fn freeze(&self, plan: &FreezePlan, timeout: Duration) -> Result<Freeze, LiveError> {
-        self.refuse_itself()?;
+        if self.refuse_itself().is_err() {
+            return OwnProcess::new().freeze(plan, timeout);
+        }
         let memory = LiveMemory::new(self.info.id);
         let deadline = Instant::now() + timeout;
         // Written, so that its pages are there. Most threads use less of their stack than this.

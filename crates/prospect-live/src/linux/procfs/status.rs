@@ -31,6 +31,10 @@ pub struct Status {
     pub namespace_ids: Vec<u32>,
     /// How many threads the process has.
     pub threads: u64,
+    /// The signals that were sent to this thread alone and not delivered yet, a bit for each from 1 on.
+    pub pending_signals: u64,
+    /// The signals that are held back from it. Those that it waits for with `sigwait` are not among them.
+    pub blocked_signals: u64,
     /// The capabilities that it may use, a bit for each.
     pub permitted: u64,
     /// The capabilities that it uses now.
@@ -67,6 +71,8 @@ pub fn parse(bytes: &[u8]) -> Option<Status> {
         // The kernel nests pid namespaces at most 32 deep (MAX_PID_NS_LEVEL).
         namespace_ids: line(b"NSpid").map(|value| numbers(value, 33)).unwrap_or_default(),
         threads: number(b"Threads").unwrap_or(0),
+        pending_signals: mask(b"SigPnd"),
+        blocked_signals: mask(b"SigBlk"),
         permitted: mask(b"CapPrm"),
         effective: mask(b"CapEff"),
         bounding: mask(b"CapBnd"),
@@ -148,6 +154,7 @@ mod tests {
     const TEXT: &[u8] = b"Name:\ta b\\n\\\\c\\x\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t77\nNgid:\t0\n\
         Pid:\t78\nPPid:\t5\nTracerPid:\t12\nUid:\t1000\t1001\t1002\t1003\nGid:\t7\t8\t9\t10\n\
         NSpid:\t78\t4\t1\nThreads:\t3\n\
+        SigPnd:\t0000000000000001\nShdPnd:\t0000000000000002\nSigBlk:\tc000000000000004\n\
         CapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000080000\nCapBnd:\t1\n\
         NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
 
@@ -160,6 +167,7 @@ mod tests {
         assert_eq!((status.users, status.groups), ([1000, 1001, 1002, 1003], [7, 8, 9, 10]));
         assert_eq!((status.namespace_ids.as_slice(), status.threads), (&[78, 4, 1][..], 3));
         assert_eq!((status.permitted, status.effective, status.bounding), (0x1ff_ffff_ffff, 1 << 19, 1));
+        assert_eq!((status.pending_signals, status.blocked_signals), (1, 0xc000_0000_0000_0004));
         assert!(status.no_new_privileges);
         assert_eq!(status.seccomp, 2);
     }

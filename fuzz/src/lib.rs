@@ -6,9 +6,11 @@
 mod image;
 mod mutate;
 mod subject;
+mod tables;
 mod targets;
 mod unwind;
 
 pub use mutate::mutate;
 pub use prospect_testing::Random;
+pub use tables::tables;
 pub use targets::{TARGETS, Target, binary, image, procfs, unwind};

@@ -10,6 +10,7 @@ pub use crate::unwind::unwind;
 use crate::{
     image::{self, BASE},
     subject::{Cursor, SUBJECTS, as_file, damage, returns},
+    tables,
 };
 
 /// A fuzz target: its name, what it does with bytes, and inputs to begin with.
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "binary", run: binary, seed: random_bytes },
     Target { name: "image", run: image, seed: random_bytes },
     Target { name: "unwind", run: unwind, seed: random_bytes },
+    Target { name: "tables", run: tables, seed: tables::seed },
 ];
 
 /// The parsers of files under `/proc`.

@@ -23,6 +23,10 @@ pub struct ProcessInfo {
     pub working_directory: Option<Vec<u8>>,
     /// When it started.
     pub started: Option<SystemTime>,
+    /// The bits of a return address in which pointer authentication keeps its code, as the kernel tells it
+    /// (`NT_ARM_PAC_MASK`, `insn_mask`); `None` where it was not asked, and those of the architecture's table
+    /// count.
+    pub authentication_mask: Option<u64>,
     /// How to reach the files that it has mapped.
     pub files: FileAccess,
 }
@@ -40,8 +44,23 @@ impl ProcessInfo {
             command_line: Vec::new(),
             working_directory: None,
             started: None,
+            authentication_mask: None,
             files: FileAccess::default(),
         }
+    }
+
+    /// The bits in which pointer authentication keeps its code: those that the kernel tells, else the
+    /// architecture's.
+    #[must_use]
+    pub fn authentication_mask(&self) -> u64 {
+        self.authentication_mask.unwrap_or(self.arch.info().authentication_mask)
+    }
+
+    /// The address of code in a return address that is signed, or may be: see
+    /// [`ArchInfo::code_address`](crate::ArchInfo::code_address).
+    #[must_use]
+    pub fn code_address(&self, word: u64) -> u64 {
+        self.arch.info().authenticated_address(word, self.authentication_mask())
     }
 }
 

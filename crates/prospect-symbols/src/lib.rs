@@ -3,7 +3,7 @@
 //! - [`Binaries`] finds the file of a module, does not believe it before its build-id was compared with
 //!   the one in the process's memory, and keeps it open for everyone. What memory holds is the fallback.
 //! - [`ModuleBinary::unwind_row`] says how to get from a frame to its caller (`.eh_frame`,
-//!   `.debug_frame`). It reads what one lookup needs, and no debug file unless the binary says nothing.
+//!   `.debug_frame`, SFrame, the exception tables of ARM). It reads what one lookup needs, and no debug file unless the binary says nothing.
 //! - What was unpacked of packed sections is kept on disk for later runs, where the caller wants it
 //!   ([`SearchOptions::cache`], [`Binaries::store`]).
 //! - [`Symbolizer`] names addresses, many at once: from DWARF, symbol tables, `.gnu_debugdata`, linkage

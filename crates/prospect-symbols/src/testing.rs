@@ -40,11 +40,16 @@ impl TempDir {
 
     /// Compiles a C program.
     pub(crate) fn compile(&self, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+        self.compile_with("gcc", name, source, flags)
+    }
+
+    /// The same with any compiler like gcc.
+    pub(crate) fn compile_with(&self, compiler: &str, name: &str, source: &str, flags: &[&str]) -> PathBuf {
         let source = self.write(&format!("{name}.c"), source.as_bytes());
         let path = self.path(name);
         // The language comes before the file, and libraries behind it.
         let (before, after): (Vec<&str>, Vec<&str>) = flags.iter().partition(|flag| flag.starts_with("-x"));
-        run("gcc", &[&before[..], &[text(&source), "-o", text(&path)], &after].concat());
+        run(compiler, &[&before[..], &[text(&source), "-o", text(&path)], &after].concat());
         path
     }
 }

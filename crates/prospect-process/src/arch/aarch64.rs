@@ -55,9 +55,10 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     fp: RegisterId(29),
     link: Some(RegisterId(30)),
     red_zone_bytes: 0,
+    code_address_mask: u64::MAX,
     // Pointer authentication keeps its code above the address. Linux gives no memory above 48 bits to a
     // program that does not ask for it by address (`Documentation/arch/arm64/memory.rst`), and code does not.
-    code_address_mask: (1 << 48) - 1,
+    authentication_mask: 0xffff << 48,
     // AAPCS64, section 6.4.6: the frame record (x29, x30) may be anywhere in its frame.
     cfa_above_sp: 0,
     frame_chain: Some(FrameChain {

@@ -41,6 +41,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     red_zone_bytes: 0,
     // A return address to Thumb code is odd.
     code_address_mask: 0xffff_fffe,
+    authentication_mask: 0,
     // Compilers do not agree on where fp points in its frame, and Thumb code keeps it in r7.
     cfa_above_sp: 0,
     frame_chain: None,

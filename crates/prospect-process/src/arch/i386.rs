@@ -38,6 +38,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     link: None,
     red_zone_bytes: 0,
     code_address_mask: 0xffff_ffff,
+    authentication_mask: 0,
     cfa_above_sp: 0,
     frame_chain: Some(FrameChain {
         base: RegisterId(5),

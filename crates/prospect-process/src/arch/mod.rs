@@ -87,8 +87,11 @@ pub struct ArchInfo {
     pub link: Option<RegisterId>,
     /// Bytes below sp that a leaf function may use without moving sp.
     pub red_zone_bytes: u16,
-    /// The bits of a return address that are an address; see [`code_address`](Self::code_address).
+    /// The bits of a return address that are an address, or above one; see [`code_address`](Self::code_address).
     pub code_address_mask: u64,
+    /// The bits of a return address that pointer authentication keeps its code in, where the process does not say
+    /// which; 0 where there is no such thing.
+    pub authentication_mask: u64,
     /// How far the canonical frame address lies above the stack pointer of the caller, in bytes.
     pub cfa_above_sp: u16,
     /// How frames are chained where code keeps frame pointers or a back chain; `None` where there is no
@@ -187,17 +190,19 @@ impl ArchInfo {
     }
 
     /// The address of code in a word that a call left as its return address, without what else is in it: the
-    /// code of pointer authentication on AArch64, the mark of Thumb code on ARM.
+    /// code of pointer authentication on AArch64 (also where it has none), the mark of Thumb code on ARM.
     #[must_use]
     pub fn code_address(&self, word: u64) -> u64 {
+        self.authenticated_address(word, self.authentication_mask)
+    }
+
+    /// The same for a return address that is signed in the bits of `authentication_mask`; 0 for one that is not.
+    #[must_use]
+    pub fn authenticated_address(&self, word: u64, authentication_mask: u64) -> u64 {
+        let word = word & self.code_address_mask;
         // Bit 55 tells the two halves of AArch64's address space apart (Arm Architecture Reference Manual,
-        // "Pointer authentication in AArch64 state"). No other mask has it and leaves it out.
-        let has_upper_half = self.code_address_mask >> 55 & 1 == 0;
-        if has_upper_half && word >> 55 & 1 == 1 {
-            word | !self.code_address_mask
-        } else {
-            word & self.code_address_mask
-        }
+        // "Pointer authentication in AArch64 state").
+        if word >> 55 & 1 == 1 { word | authentication_mask } else { word & !authentication_mask }
     }
 
     /// Reads a number of at most 8 bytes, in the byte order of this architecture.

@@ -77,6 +77,7 @@ const fn info(name: &'static str, wide: bool, big_endian: bool) -> ArchInfo {
         // ELF V2 ABI, section 2.2.2.4; the 32-bit ABI has none.
         red_zone_bytes: if wide { 288 } else { 0 },
         code_address_mask: if wide { !3 } else { 0xffff_fffc },
+        authentication_mask: 0,
         // The back chain: r1 points to the caller's r1. A function saves its return address in the frame of
         // its caller.
         cfa_above_sp: 0,

@@ -54,6 +54,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     link: Some(RegisterId(1)),
     red_zone_bytes: 0,
     code_address_mask: !1,
+    authentication_mask: 0,
     // psABI, "Frame Pointer Convention": fp is the stack pointer on entry.
     cfa_above_sp: 0,
     frame_chain: Some(FrameChain {

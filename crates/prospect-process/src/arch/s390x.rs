@@ -54,6 +54,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     link: Some(RegisterId(14)),
     red_zone_bytes: 0,
     code_address_mask: !1,
+    authentication_mask: 0,
     // Supplement, section 1.2.2: where code keeps a back chain at all (`-mbackchain`), r15 points to the
     // caller's r15, and the registers of a function's caller are saved in its caller's frame.
     // A caller leaves its callee 160 bytes of its own frame; the CFA is above them.

@@ -104,3 +104,25 @@ fn what_is_no_address_is_taken_off_return_addresses() {
     assert_eq!(code(Arch::X86_64, u64::MAX), u64::MAX);
     assert_eq!(code(Arch::I386, 0xf7ff_ffff), 0xf7ff_ffff);
 }
+
+#[test]
+fn only_authentication_has_bits_above_an_address() {
+    for arch in Arch::ALL {
+        let expected = if arch == Arch::Aarch64 { 0xffff << 48 } else { 0 };
+        assert_eq!(arch.info().authentication_mask, expected, "{arch:?}");
+    }
+    let plain = |arch: Arch, word| arch.info().authenticated_address(word, 0);
+    assert_eq!(plain(Arch::Aarch64, 0x0035_aaaa_1234_5678), 0x0035_aaaa_1234_5678);
+    assert_eq!(plain(Arch::Aarch64, u64::MAX - 3), u64::MAX - 3);
+    assert_eq!(plain(Arch::Arm, 0x0001_0455), 0x0001_0454);
+    assert_eq!(plain(Arch::I386, 0xf7ff_ffff), 0xf7ff_ffff);
+}
+
+#[test]
+fn a_process_may_say_where_authentication_keeps_its_code() {
+    let mut process = crate::ProcessInfo::new(crate::ProcessId(1), Arch::Aarch64);
+    assert_eq!(process.code_address(0x0035_aaaa_1234_5678), 0xaaaa_1234_5678);
+    // Addresses of 52 bits, as a program with large ones has them.
+    process.authentication_mask = Some(0x0070 << 48);
+    assert_eq!(process.code_address(0x0035_aaaa_1234_5678), 0x0005_aaaa_1234_5678);
+}

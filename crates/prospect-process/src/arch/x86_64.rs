@@ -48,6 +48,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
     link: None,
     red_zone_bytes: 128,
     code_address_mask: u64::MAX,
+    authentication_mask: 0,
     cfa_above_sp: 0,
     frame_chain: Some(FrameChain {
         base: RegisterId(6),

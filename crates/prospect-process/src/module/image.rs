@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use object::{
     Endianness,
-    elf::{FileHeader32, FileHeader64, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE},
+    elf::{
+        FileHeader32, FileHeader64, PT_ARM_EXIDX, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_SFRAME, PT_LOAD,
+        PT_NOTE,
+    },
     read::elf::{FileHeader, NoteIterator, ProgramHeader},
 };
 
@@ -30,6 +33,10 @@ pub struct ElfImage {
     pub dynamic: Option<Range<LinkAddr>>,
     /// The table over the unwind information (`PT_GNU_EH_FRAME`).
     pub eh_frame_header: Option<Range<LinkAddr>>,
+    /// The unwind information in SFrame format (`PT_GNU_SFRAME`).
+    pub sframe: Option<Range<LinkAddr>>,
+    /// The index of ARM's exception tables (`PT_ARM_EXIDX`); on other machines it means nothing.
+    pub exception_index: Option<Range<LinkAddr>>,
     /// The build-id, where there is one.
     pub build_id: Option<BuildId>,
 }
@@ -78,6 +85,8 @@ fn parse<H: FileHeader<Endian = Endianness>>(
         loads: of_kind(PT_LOAD).map(range).collect(),
         dynamic: of_kind(PT_DYNAMIC).map(range).next(),
         eh_frame_header: of_kind(PT_GNU_EH_FRAME).map(range).next(),
+        sframe: of_kind(PT_GNU_SFRAME).map(range).next(),
+        exception_index: of_kind(PT_ARM_EXIDX).map(range).next(),
         build_id: None,
     };
     for note in of_kind(PT_NOTE) {

@@ -47,6 +47,8 @@ pub struct StepRule {
     offsets: [u16; MOST_SAVED],
     /// From the lowest of the saved words to the end of the highest.
     span: u16,
+    /// The bits of the return address in which pointer authentication has its code.
+    authentication: u64,
 }
 
 /// pc, and what compilers for AMD64 save.
@@ -100,6 +102,7 @@ impl StepRule {
             lowest,
             offsets: [0; MOST_SAVED],
             span: 0,
+            authentication: info.authentication_mask,
         };
         for (index, (id, offset)) in all.iter().enumerate() {
             rule.slots[index] = slot(*id)? as u8;
@@ -117,6 +120,14 @@ impl StepRule {
         for RegisterId(id) in lost {
             self.kept &= !1u64.checked_shl(id.into()).unwrap_or(0);
         }
+        self
+    }
+
+    /// The same, and pointer authentication has its code in these bits of the return address: 0 where it is not
+    /// signed. Unless told so, it may be, in the bits that the architecture's table has.
+    #[must_use]
+    pub fn authenticated(mut self, mask: u64) -> Self {
+        self.authentication = mask;
         self
     }
 
@@ -144,7 +155,7 @@ impl StepRule {
             *slots.get_mut(usize::from(*slot))? = value;
             *places.get_mut(usize::from(*slot))? = Place(lowest.wrapping_add((*offset).into()));
         }
-        slots[PC_SLOT] = info.code_address(slots[PC_SLOT]);
+        slots[PC_SLOT] = info.authenticated_address(slots[PC_SLOT], self.authentication);
         slots[SP_SLOT] = cfa.wrapping_sub(info.cfa_above_sp.into()) & mask;
         places[SP_SLOT] = Place::COMPUTED;
         *known = *known & self.kept | self.found;

@@ -10,9 +10,13 @@ use crate::{
     StepError, StepRule, Trust, pc_cache::PcCache,
 };
 
-/// Steps by call frame information (DWARF 5, section 6.4): `.eh_frame` or `.debug_frame` of the module
-/// that the code is in. All registers that the callee preserves are recovered; the others are unknown in
-/// the caller.
+/// Steps by call frame information (DWARF 5, section 6.4) of the module that the code is in: `.eh_frame` or
+/// `.debug_frame`, and what says less where those do not cover the code. All registers that the callee preserves are
+/// recovered; the others are unknown in the caller.
+///
+/// SFrame tells of pc, sp and the frame pointer alone: the other registers are lost in its callers. The exception
+/// tables of 32-bit ARM are [true at calls](UnwindRow::only_at_calls): a thread that was stopped in the middle of a
+/// function's prologue or epilogue may get a caller by them that is not its own, if that one is plausible.
 #[derive(Debug, Default)]
 pub struct CfiStepper {
     rows: PcCache<CachedRow>,
@@ -97,17 +101,19 @@ fn needs_sp(row: &UnwindRow, context: &StepContext<'_>) -> bool {
 fn rule(row: &UnwindRow, context: &StepContext<'_>) -> Option<StepRule> {
     let info = context.arch.info();
     let (CfaRule::Register(base, from_base), false) = (&row.cfa, row.signal_frame) else { return None };
-    let mut saved = Vec::with_capacity(row.rules.len());
+    let (mut saved, mut lost) = (Vec::with_capacity(row.rules.len()), Vec::new());
     for (id, rule) in &row.rules {
         match rule {
             RegisterRule::AtCfa(offset) if *id == row.return_address => saved.push((info.pc, *offset)),
             RegisterRule::AtCfa(_) if *id == info.sp => return None,
             RegisterRule::AtCfa(offset) => saved.push((*id, *offset)),
             RegisterRule::SameValue if *id != row.return_address => {}
+            RegisterRule::Undefined if *id != row.return_address => lost.push(*id),
             _ => return None,
         }
     }
-    StepRule::new(context.arch, (*base, *from_base), saved, Trust::CallFrameInfo)
+    let rule = StepRule::new(context.arch, (*base, *from_base), saved, Trust::CallFrameInfo)?;
+    Some(rule.without(lost).authenticated(authentication(row, context)))
 }
 
 /// The caller by one row of the unwind table.
@@ -146,7 +152,8 @@ fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>)
         let id = row.return_address;
         let found = caller.located(id).or_else(|| registers.located(id));
         let (to, location) = found.ok_or_else(|| unknown(info, id))?;
-        caller.set_at(info.pc, info.code_address(to), location);
+        let to = info.authenticated_address(to, authentication(row, context));
+        caller.set_at(info.pc, to, location);
         // The caller has made calls: what its own caller left in the register is saved, or lost.
         if !row.signal_frame {
             caller.forget(id);
@@ -154,6 +161,11 @@ fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>)
     }
     let entered = if row.signal_frame { Entered::BySignal } else { Entered::ByCall };
     Ok(Step::Caller(Caller { registers: caller, cfa: Some(cfa), trust: Trust::CallFrameInfo, entered }))
+}
+
+/// The bits of the return address that authentication has, by this row.
+fn authentication(row: &UnwindRow, context: &StepContext<'_>) -> u64 {
+    if row.signed_return_address { context.info.authentication_mask() } else { 0 }
 }
 
 fn canonical_frame_address(

@@ -174,7 +174,7 @@ impl Chained {
             chain,
             saved_base: (saved_at, saved_base),
             return_slot,
-            return_address: Addr(info.code_address(word)),
+            return_address: Addr(context.info.code_address(word)),
             sp: chain.caller_sp.map_or(other_sp, |offset| from(base, offset)),
         }))
     }

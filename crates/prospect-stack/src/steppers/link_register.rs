@@ -37,7 +37,7 @@ impl FrameStepper for LinkRegisterStepper {
         let Some((word, location)) = frame.registers.located(link) else {
             return Ok(Step::NotMine("the link register is not known"));
         };
-        let to = Addr(info.code_address(word));
+        let to = Addr(context.info.code_address(word));
         let Some(found) = self.callers.return_to(to, context) else {
             return Ok(Step::NotMine("no call ends where the link register points"));
         };

@@ -9,14 +9,17 @@ strip=-s
 bytes=1024
 fill=$(printf '%04000d' 0)
 
-# ARCH COMPILER QEMU SP-REGISTER FLAGS...
+source=deep.c
+remove=
+# NAME COMPILER QEMU SP-REGISTER FLAGS...
 take() {
     arch=$1 compiler=$2 qemu=$3 sp=$4
     shift 4
     port=$((port + 1))
     "$compiler" -O2 -g0 -static -nostdlib -ffreestanding -fno-stack-protector -fasynchronous-unwind-tables \
         -Wl,-e,main -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 $strip "$@" \
-        -o "$arch.elf" deep.c
+        -o "$arch.elf" "$source"
+    [ -z "$remove" ] || "${compiler%gcc}objcopy" --remove-section="$remove" "$arch.elf"
     # The environment lies above the first frame: not that of whoever runs this, but enough to read so far.
     timeout -k 5 60 env -i FILL="$fill" "$(command -v "$qemu")" -g $port "./$arch.elf" > /dev/null 2>&1 &
     stub=$!
@@ -52,3 +55,21 @@ strip= bytes=1024
 take arm arm-linux-gnueabihf-gcc qemu-arm sp -marm -g1 \
     -Wl,--defsym=__aeabi_unwind_cpp_pr0=0 -Wl,--defsym=__aeabi_unwind_cpp_pr1=0
 arm-linux-gnueabihf-objcopy --strip-debug --keep-section=.debug_frame --strip-unneeded arm.elf
+
+# Return addresses signed in leaf functions too, and with the other key.
+bytes=1024 strip=-s
+take aarch64-leaf aarch64-linux-gnu-gcc qemu-aarch64 sp -mbranch-protection=pac-ret+leaf
+take aarch64-b-key aarch64-linux-gnu-gcc qemu-aarch64 sp -mbranch-protection=pac-ret+leaf+b-key
+# SFrame alone: gas of binutils 2.40 writes version 1.
+remove=.eh_frame
+take aarch64-sframe aarch64-linux-gnu-gcc qemu-aarch64 sp -mbranch-protection=pac-ret -Wa,--gsframe
+remove=
+# ARM's exception tables alone.
+personalities='-Wl,--defsym=__aeabi_unwind_cpp_pr0=0 -Wl,--defsym=__aeabi_unwind_cpp_pr1=0
+    -Wl,--defsym=__gxx_personality_v0=0 -Wl,--defsym=__cxa_end_cleanup=0 -Wl,--defsym=__cxa_throw=0
+    -Wl,--defsym=__cxa_allocate_exception=0 -Wl,--defsym=_ZTIi=0'
+take arm-tables arm-linux-gnueabihf-gcc qemu-arm sp -marm -funwind-tables $personalities
+take arm-thumb-tables arm-linux-gnueabihf-gcc qemu-arm sp -mthumb -funwind-tables $personalities
+source=guarded.cc
+take arm-guarded arm-linux-gnueabihf-gcc qemu-arm sp -marm -fexceptions $personalities
+take arm-thumb-guarded arm-linux-gnueabihf-gcc qemu-arm sp -mthumb -fexceptions $personalities

@@ -56,6 +56,12 @@ pub(crate) struct ElfHeaders {
     pub(crate) dynamic: Option<Range<LinkAddr>>,
     /// `PT_GNU_EH_FRAME`: there even where the section table was stripped.
     pub(crate) eh_frame_header: Option<Range<LinkAddr>>,
+    /// `PT_GNU_SFRAME`.
+    pub(crate) sframe: Option<Range<LinkAddr>>,
+    /// `PT_ARM_EXIDX`.
+    pub(crate) exception_index: Option<Range<LinkAddr>>,
+    /// Where a program begins, as far as the file says so.
+    pub(crate) entry: Option<LinkAddr>,
     pub(crate) build_id: Option<BuildId>,
 }
 
@@ -71,6 +77,9 @@ impl ElfHeaders {
             code: Vec::new(),
             dynamic: None,
             eh_frame_header: None,
+            sframe: None,
+            exception_index: None,
+            entry: None,
             build_id: None,
         }
     }
@@ -117,6 +126,7 @@ fn parse<H: FileHeader<Endian = Endianness>>(file: &Arc<FileBytes>) -> Result<El
         if header.is_type_64() { 8 } else { 4 },
         if endian == Endianness::Little { RunTimeEndian::Little } else { RunTimeEndian::Big },
     );
+    headers.entry = Some(LinkAddr(header.e_entry(endian).into())).filter(|at| at.0 != 0);
     // A file may have sections without segments (a debug file's are empty) or segments without
     // sections (a stripped one): neither is an error, and a broken table is as good as none.
     for segment in header.program_headers(endian, data).unwrap_or_default().iter().take(MOST_SECTIONS) {
@@ -150,6 +160,10 @@ fn add_segment<H: FileHeader<Endian = Endianness>>(
         });
     } else if kind == elf::PT_GNU_EH_FRAME {
         headers.eh_frame_header = Some(range);
+    } else if kind == elf::PT_GNU_SFRAME {
+        headers.sframe = Some(range);
+    } else if kind == elf::PT_ARM_EXIDX && headers.arch == Some(Arch::Arm) {
+        headers.exception_index = Some(range);
     } else if kind == elf::PT_DYNAMIC {
         headers.dynamic = Some(range);
     } else if kind == elf::PT_NOTE

@@ -6,7 +6,7 @@ use std::ops::Range;
 use prospect_process::{Addr, LinkAddr, Memory};
 
 use super::{ElfHeaders, Segment};
-use crate::unwind_info::EhFrameHeader;
+use crate::unwind_info::{EhFrameHeader, pointed_to};
 
 /// Of one section in memory, not more than this is copied.
 const LARGEST_COPY: u64 = 64 << 20;
@@ -117,6 +117,11 @@ pub(super) fn copy(memory: &dyn Memory, at: Addr, length: usize, to: &mut Vec<u8
 pub(crate) fn find_sections(headers: &ElfHeaders, bias: u64, loaded: &mut dyn Loaded) -> Vec<LoadedSection> {
     let mut found = Vec::new();
     find_unwind_sections(headers, loaded, &mut found);
+    if let Some(range) = headers.sframe.clone() {
+        let address = range.start;
+        found.extend(loaded.place(range).map(|place| LoadedSection { name: ".sframe", address, place }));
+    }
+    find_exception_tables(headers, loaded, &mut found);
     find_dynamic_symbols(headers, bias, loaded, &mut found);
     found
 }
@@ -135,6 +140,24 @@ fn find_unwind_sections(headers: &ElfHeaders, loaded: &mut dyn Loaded, found: &m
     if let Some(place) = loaded.place(address..end) {
         found.push(LoadedSection { name: ".eh_frame", address, place });
     }
+}
+
+/// `.ARM.exidx` has a segment; where `.ARM.extab` is, its entries say.
+fn find_exception_tables(
+    headers: &ElfHeaders,
+    loaded: &mut dyn Loaded,
+    found: &mut Vec<LoadedSection>,
+) -> Option<()> {
+    let range = headers.exception_index.clone()?;
+    let address = range.start;
+    let index = loaded.place(range)?;
+    let used = pointed_to(loaded.bytes(index.clone()), headers.pointer_format(address.0));
+    found.push(LoadedSection { name: ".ARM.exidx", address, place: index });
+    let used = used?;
+    let address = used.start;
+    let table = loaded.place(used)?;
+    found.push(LoadedSection { name: ".ARM.extab", address, place: table });
+    Some(())
 }
 
 /// Tags of the dynamic section (ELF gABI, "Dynamic Section"; `DT_GNU_HASH` is GNU's).

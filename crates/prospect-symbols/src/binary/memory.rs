@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use gimli::RunTimeEndian;
-use prospect_process::{Memory, Module, ModuleKind, module::ElfImage};
+use prospect_process::{Arch, Memory, Module, ModuleKind, module::ElfImage};
 
 use super::{
     Binary, BinaryError, ElfHeaders, FileBytes, Segment,
@@ -41,6 +41,8 @@ impl Binary {
             .collect();
         headers.dynamic = image.dynamic;
         headers.eh_frame_header = image.eh_frame_header;
+        headers.sframe = image.sframe;
+        headers.exception_index = image.exception_index.filter(|_| arch == Arch::Arm);
         headers.build_id = image.build_id;
         let mut copy = LoadedMemory::new(memory, module.bias);
         let found = loaded::find_sections(&headers, module.bias, &mut copy);

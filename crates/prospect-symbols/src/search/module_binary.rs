@@ -66,13 +66,14 @@ impl ModuleBinary {
     }
 
     /// The unwind row for an address of the module, from the first of its binary and its debug file
-    /// that covers it. The debug file is not looked for before the binary was found to say nothing.
+    /// that covers it. The debug file is not looked for before the binary was found to say nothing, or nothing
+    /// but what is [true at calls](UnwindRow::only_at_calls).
     ///
     /// # Errors
     /// When the information that covers the address is broken.
     pub fn unwind_row(&self, at: LinkAddr) -> Result<Option<UnwindRow>, UnwindInfoError> {
         let own = self.binary.as_ref().map_or(Ok(None), |binary| binary.unwind_row(at));
-        if matches!(own, Ok(Some(_))) {
+        if matches!(&own, Ok(Some(row)) if !row.only_at_calls) {
             return own;
         }
         match self.debug_file().map(|debug| debug.unwind_row(at)) {

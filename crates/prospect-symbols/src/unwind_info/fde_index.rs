@@ -8,11 +8,12 @@ use super::row::Bytes;
 #[derive(Debug)]
 pub(super) struct FdeIndex(Vec<IndexedFde>);
 
+/// The addresses that an entry covers, and where it is.
 #[derive(Debug)]
-struct IndexedFde {
-    start: u64,
-    end: u64,
-    offset: usize,
+pub(super) struct IndexedFde {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) offset: usize,
 }
 
 impl FdeIndex {
@@ -44,9 +45,14 @@ impl FdeIndex {
                 found.push(IndexedFde { start, end, offset: fde.offset() });
             }
         }
-        found.sort_by_key(|entry| (entry.start, entry.end));
-        found.shrink_to_fit();
-        Self(found)
+        Self::new(found)
+    }
+
+    /// Sorts entries.
+    pub(super) fn new(mut entries: Vec<IndexedFde>) -> Self {
+        entries.sort_by_key(|entry| (entry.start, entry.end));
+        entries.shrink_to_fit();
+        Self(entries)
     }
 
     /// The offset of the entry that covers `pc`.

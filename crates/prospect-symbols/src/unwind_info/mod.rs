@@ -1,10 +1,16 @@
-//! Call frame information: how to get from a frame to its caller's registers.
+//! How to get from a frame to its caller's registers: call frame information (`.eh_frame`, `.debug_frame`), SFrame,
+//! and the exception tables of ARM.
 
+mod aarch64;
+#[cfg(test)]
+mod dwarf_tests;
 mod eh_frame_header;
+mod ehabi;
 mod expression;
 mod fde_index;
 mod pointer;
 mod row;
+mod sframe;
 #[cfg(test)]
 mod tests;
 
@@ -14,13 +20,16 @@ use gimli::{BaseAddresses, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, Unwi
 use prospect_process::{Arch, ArchInfo, LinkAddr};
 
 pub(crate) use eh_frame_header::EhFrameHeader;
+pub(crate) use ehabi::pointed_to;
 pub use expression::{Expression, ExpressionError};
 pub(crate) use pointer::PointerFormat;
 pub use row::{CfaRule, RegisterRule, UnwindRow};
 
 use crate::binary::{ElfHeaders, NamedSection};
+use aarch64::in_plain_words;
 use fde_index::FdeIndex;
 use row::{Bytes, RowContext, malformed, row_at};
+use sframe::SFrame;
 
 /// Why call frame information cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +50,8 @@ thread_local! {
 pub(crate) struct CallFrameInfo {
     layout: OnceLock<Layout>,
     eh_frame_index: OnceLock<FdeIndex>,
+    /// `.eh_frame` without what is AArch64's own in it, once something in it could not be read.
+    plain_eh_frame: OnceLock<Box<[u8]>>,
     debug_frame_index: OnceLock<FdeIndex>,
 }
 
@@ -50,6 +61,10 @@ struct Layout {
     header: Option<(usize, EhFrameHeader)>,
     eh_frame: Option<usize>,
     debug_frame: Option<usize>,
+    sframe: Option<(usize, SFrame)>,
+    /// `.ARM.exidx` and `.ARM.extab`.
+    exception_index: Option<usize>,
+    exception_table: Option<usize>,
     bases: BaseAddresses,
 }
 
@@ -75,7 +90,20 @@ impl Layout {
             let same = eh_frame.is_some_and(|eh_frame| address(eh_frame) == header.eh_frame);
             (header.has_table() && same).then_some((index, header))
         });
-        Self { header, eh_frame, debug_frame: named(b".debug_frame"), bases }
+        let sframe = named(b".sframe").and_then(|index| {
+            let format = headers.pointer_format(address(index));
+            Some((index, SFrame::parse(headers.sections[index].section.all(), format, headers.arch?)?))
+        });
+        let is_arm = headers.arch == Some(Arch::Arm);
+        Self {
+            header,
+            eh_frame,
+            debug_frame: named(b".debug_frame"),
+            sframe,
+            exception_index: named(b".ARM.exidx").filter(|_| is_arm),
+            exception_table: named(b".ARM.extab").filter(|_| is_arm),
+            bases,
+        }
     }
 }
 
@@ -89,19 +117,54 @@ impl CallFrameInfo {
         let Some(arch) = headers.arch.map(|arch| arch.info()) else { return Ok(None) };
         let layout = self.layout.get_or_init(|| Layout::find(headers));
         let lookup = Lookup { headers, layout, arch, pc: at.0 };
-        let in_eh_frame = self.row_in_eh_frame(&lookup);
-        if let Ok(Some(_)) = in_eh_frame {
-            return in_eh_frame;
+        // What knows most comes first: all registers at every instruction, then few, then at calls alone.
+        let sources = [
+            Self::row_in_eh_frame,
+            Self::row_in_debug_frame,
+            Self::row_in_sframe,
+            Self::row_in_exception_tables,
+        ];
+        let mut otherwise = Ok(None);
+        for source in sources {
+            let found = source(self, &lookup);
+            match found {
+                Ok(Some(_)) => return found,
+                Err(_) if otherwise.is_ok() => otherwise = found,
+                _ => {}
+            }
         }
-        match self.row_in_debug_frame(&lookup) {
-            Ok(None) => in_eh_frame,
-            found => found,
-        }
+        otherwise
     }
 
     fn row_in_eh_frame(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
         let Some(eh_frame) = lookup.section(lookup.layout.eh_frame) else { return Ok(None) };
-        let mut section = EhFrame::from(lookup.bytes(eh_frame));
+        let bytes = lookup.bytes(eh_frame);
+        let may_have_letters = lookup.headers.arch == Some(Arch::Aarch64);
+        let has_table = lookup.layout.header.is_some();
+        if may_have_letters && (!has_table || self.plain_eh_frame.get().is_some()) {
+            return self.row_in_eh_frame_of(lookup, eh_frame, self.plain(lookup, eh_frame));
+        }
+        match self.row_in_eh_frame_of(lookup, eh_frame, bytes) {
+            Err(_) if may_have_letters => {
+                self.row_in_eh_frame_of(lookup, eh_frame, self.plain(lookup, eh_frame))
+            }
+            found => found,
+        }
+    }
+
+    fn plain<'a>(&'a self, lookup: &Lookup<'a>, eh_frame: &'a NamedSection) -> Bytes<'a> {
+        let format = lookup.headers.pointer_format(eh_frame.address.0);
+        let bytes = self.plain_eh_frame.get_or_init(|| in_plain_words(eh_frame.section.all(), format));
+        EndianSlice::new(bytes, lookup.headers.endian)
+    }
+
+    fn row_in_eh_frame_of<'a>(
+        &self,
+        lookup: &Lookup<'a>,
+        eh_frame: &NamedSection,
+        bytes: Bytes<'a>,
+    ) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let mut section = EhFrame::from(bytes);
         section.set_address_size(lookup.headers.address_bytes);
         section.set_vendor(lookup.vendor());
         let offset = match &lookup.layout.header {
@@ -130,6 +193,30 @@ impl CallFrameInfo {
             None => Ok(None),
         }
     }
+
+    fn row_in_sframe(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some((index, sframe)) = &lookup.layout.sframe else { return Ok(None) };
+        sframe.row(lookup.headers.sections[*index].section.all(), lookup.arch, lookup.pc)
+    }
+
+    fn row_in_exception_tables(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let part = |index| {
+            let section: &NamedSection = lookup.section(index)?;
+            let format = lookup.headers.pointer_format(section.address.0);
+            Some(ehabi::Part { bytes: section.section.all(), format })
+        };
+        let Some(index) = part(lookup.layout.exception_index) else { return Ok(None) };
+        let Some(end) = lookup.headers.code_end(LinkAddr(lookup.pc)) else { return Ok(None) };
+        let tables = ehabi::Tables {
+            index,
+            table: part(lookup.layout.exception_table),
+            program_entry: lookup.headers.entry,
+        };
+        let row = ehabi::row(&tables, lookup.arch, lookup.pc, end)?;
+        // The index says where functions begin. The last one of a section ends with it.
+        let is_same = |row: &UnwindRow| lookup.headers.code_end(row.range.start) == Some(end);
+        Ok(row.filter(is_same))
+    }
 }
 
 /// One address that is looked up in one binary.
@@ -145,8 +232,7 @@ impl<'a> Lookup<'a> {
         self.headers.sections.get(index?)
     }
 
-    /// Whose instructions of its own the information may have: pointer authentication's on AArch64. Its state is
-    /// not kept: what is no address in a return address can be told without.
+    /// Whose instructions of its own the information may have: pointer authentication's on AArch64.
     fn vendor(&self) -> gimli::Vendor {
         match self.headers.arch {
             Some(Arch::Aarch64) => gimli::Vendor::AArch64,

@@ -22,6 +22,12 @@ pub struct UnwindRow {
     /// Whether the function is a signal trampoline (augmentation `S`): its caller was interrupted, and
     /// did not call.
     pub signal_frame: bool,
+    /// Whether the return address has the code of pointer authentication in it (AArch64; "DWARF for the Arm
+    /// 64-bit Architecture" (AADWARF64), section 4.1, `RA_SIGN_STATE`).
+    pub signed_return_address: bool,
+    /// Whether the row is true where the function has made a call, and anywhere else only perhaps: in its
+    /// prologue and its epilogue it is not. So are the rows of ARM's exception tables.
+    pub only_at_calls: bool,
 }
 
 /// How the canonical frame address is computed.
@@ -112,7 +118,12 @@ where
         arch.by_dwarf(register.0).ok_or_else(name)
     };
     let mut rules = Vec::with_capacity(8);
+    let mut signed_return_address = false;
     for (register, rule) in row.registers() {
+        if arch.authentication_mask != 0 && *register == gimli::AArch64::RA_SIGN_STATE {
+            signed_return_address = is_signed(section, rule);
+            continue;
+        }
         // Vector registers and the like, which nobody asks for.
         let Some(id) = arch.by_dwarf(register.0) else { continue };
         let rule = match rule {
@@ -141,7 +152,27 @@ where
         return_address: known(fde.cie().return_address_register())?,
         rules,
         signal_frame: fde.is_signal_trampoline(),
+        signed_return_address,
+        only_at_calls: false,
     })
+}
+
+/// Whether a rule of `RA_SIGN_STATE` makes its lowest bit 1. What only the frame could tell counts as signed: of
+/// an address that is not, nothing is lost then but what no address of a program has.
+fn is_signed<'a, S>(section: &S, rule: &gimli::RegisterRule<usize>) -> bool
+where
+    S: UnwindSection<Bytes<'a>>,
+{
+    match rule {
+        gimli::RegisterRule::Undefined | gimli::RegisterRule::SameValue => false,
+        gimli::RegisterRule::Constant(state) => state & 1 == 1,
+        // DW_OP_lit0 to DW_OP_lit3.
+        gimli::RegisterRule::ValExpression(is) => match is.get(section).map(|found| found.0.slice()) {
+            Ok([literal @ 0x30..=0x33]) => literal & 1 == 1,
+            _ => true,
+        },
+        _ => true,
+    }
 }
 
 pub(super) fn malformed(error: gimli::Error) -> UnwindInfoError {

@@ -10,7 +10,7 @@ use crate::{
     testing::{TempDir, libc, run, text, without_section_table},
 };
 
-const PROGRAM: &str = r#"
+pub(super) const PROGRAM: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
@@ -74,14 +74,14 @@ fn columns(line: &str) -> Vec<&str> {
     values
 }
 
-fn cfa_text(arch: &ArchInfo, rule: &CfaRule) -> String {
+pub(super) fn cfa_text(arch: &ArchInfo, rule: &CfaRule) -> String {
     match rule {
         CfaRule::Register(id, offset) => format!("{}{offset:+}", arch.register(*id).name),
         CfaRule::Expression(_) => "exp".into(),
     }
 }
 
-fn rule_text(arch: &ArchInfo, rule: Option<&RegisterRule>) -> String {
+pub(super) fn rule_text(arch: &ArchInfo, rule: Option<&RegisterRule>) -> String {
     match rule {
         None | Some(RegisterRule::Undefined) => "u".into(),
         Some(RegisterRule::SameValue) => "s".into(),

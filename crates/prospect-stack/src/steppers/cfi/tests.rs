@@ -18,6 +18,8 @@ fn row(rules: Vec<(RegisterId, RegisterRule)>) -> UnwindRow {
         return_address: RIP,
         rules,
         signal_frame: false,
+        signed_return_address: false,
+        only_at_calls: false,
     }
 }
 
@@ -94,6 +96,33 @@ fn a_register_that_cannot_be_recovered_is_lost_but_not_the_frame() {
     let mut no_sp = start();
     no_sp.forget(RSP);
     assert!(matches!(step(&no_return, &no_sp), Err(StepError::UnknownRegister("rsp"))));
+}
+
+#[test]
+fn authentication_is_taken_off_signed_return_addresses_alone() {
+    let (lr, sp, pc) = (RegisterId(30), RegisterId(31), RegisterId(32));
+    let signed: u64 = 0x0035_0000_0040_0100;
+    for (is_signed, expected) in [(true, 0x40_0100), (false, signed)] {
+        let row = UnwindRow {
+            cfa: CfaRule::Register(sp, 32),
+            return_address: lr,
+            signed_return_address: is_signed,
+            ..row(vec![(lr, RegisterRule::AtCfa(-8))])
+        };
+        let mut scene = Scene::new(Arch::Aarch64);
+        scene.word(STACK + 24, signed);
+        let registers = registers(Arch::Aarch64, &[("pc", TEXT), ("sp", STACK)]);
+        let step = scene.with_context(|context| apply(&row, &(&registers).into(), context));
+        let Ok(Step::Caller(caller)) = step else { panic!("{step:?}") };
+        assert_eq!(caller.registers.get(pc), Some(expected));
+        // So by the rule that the walker remembers.
+        let rule = scene.with_context(|context| rule(&row, context)).unwrap();
+        let mut followed = FrameRegisters::from(&registers);
+        let mut stack = [0; 32];
+        stack[24..].copy_from_slice(&signed.to_le_bytes());
+        rule.follow(&mut followed, &stack, Addr(STACK), Arch::Aarch64.info()).unwrap();
+        assert_eq!(followed.get(pc), Some(expected));
+    }
 }
 
 #[test]

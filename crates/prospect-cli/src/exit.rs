@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     message: String,
     /// What to do about it, a line each.
     help: Vec<String>,
+    /// Whether that was said already.
+    told: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +57,19 @@ impl Failure {
     }
 
     fn new(kind: Kind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string(), help: Vec::new() }
+        Self { kind, message: message.to_string(), help: Vec::new(), told: false }
+    }
+
+    /// The same, said now and not once more later.
+    pub(crate) fn told(mut self) -> Self {
+        self.tell();
+        self.told = true;
+        self
+    }
+
+    /// Whether nobody reads what we print.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.kind == Kind::ClosedPipe
     }
 
     fn code(&self) -> u8 {
@@ -70,7 +84,7 @@ impl Failure {
 
     /// Says what happened, on stderr.
     pub(crate) fn tell(&self) {
-        if self.kind == Kind::ClosedPipe {
+        if self.told || self.is_closed_pipe() {
             return;
         }
         tell(&self.message);
@@ -92,7 +106,7 @@ impl From<OpenError> for Failure {
 impl From<LiveError> for Failure {
     fn from(error: LiveError) -> Self {
         let kind = match &error {
-            LiveError::NoSuchProcess(_) | LiveError::NoSuchThread(_) => Kind::NotFound,
+            LiveError::NoSuchProcess(_) | LiveError::Ended(_) | LiveError::NoSuchThread(_) => Kind::NotFound,
             LiveError::Refused { .. } | LiveError::Proc(ProcError::Denied { .. }) => Kind::Permission,
             LiveError::Itself(_) => Kind::Usage,
             _ => Kind::Failed,

@@ -136,8 +136,33 @@ fn pid(target: &str) -> Result<ProcessId> {
     }
 }
 
+/// Reads a time between two events: a number with a unit (`ms`, `s`, `m`, `h`; seconds without one), more than nothing.
+pub(crate) fn interval(text: &str) -> std::result::Result<Duration, String> {
+    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let unit = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, unit) = unit.unwrap_or((text, &1.0));
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a time (5s, 500ms, 2m)"))?;
+    let time = Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err(format!("{text:?} is no time at all")) } else { Ok(time) }
+}
+
 /// Reads a number of seconds, which may have a fraction.
 pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_units() {
+        let read = |text| interval(text).ok().map(|time| time.as_millis());
+        assert_eq!(
+            ["5s", "500ms", "2m", "1h", "0.25"].map(read),
+            [5000, 500, 120_000, 3_600_000, 250].map(Some)
+        );
+        assert_eq!(["", "s", "0", "0ms", "-1s", "5x", "NaN", "inf", "1e300s", "5 s "].map(read), [None; 10]);
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`LiveProcess`] is where to start: opening one does not touch it. [`LiveProcess::freeze`] stops it for
 //! a moment, copies what must be of one moment, and lets it go on; [`LiveProcess::stop`] holds it for as
-//! long as the returned [`Stopped`] lives.
+//! long as the returned [`Stopped`] lives, all of it or some threads. [`Events`] says when processes end, with one
+//! descriptor for all of them and without being attached to any.
 
 #[cfg(target_os = "linux")]
 mod linux;

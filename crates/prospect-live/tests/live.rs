@@ -60,7 +60,6 @@ fn one_thread_can_be_held_alone() {
     assert_eq!(stopped.threads().len(), 1);
     assert!(stopped.registers(worker).unwrap().pc().is_some());
     assert_eq!(states(running.pid()).matches('t').count(), 1);
-    assert!(matches!(live.stop(TIMEOUT), Err(LiveError::PartlyHeld(_))));
     drop(stopped);
     heartbeat.assert_beats();
     running.assert_unharmed();

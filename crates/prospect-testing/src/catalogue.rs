@@ -154,6 +154,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("churn", "churn.c", &["-O2", "-g", NO_FP]),
     gcc("tracer", "tracer.c", &["-O2", "-g", NO_FP]),
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
+    gcc("orders", "orders.c", &["-O2", "-g", NO_FP]),
     gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
     // The measured programs, and the bare ones that mark what the machine can do at best.
     gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),

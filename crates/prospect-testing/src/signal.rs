@@ -11,6 +11,12 @@ pub enum Signal {
     Continue,
     /// End, if you please.
     Terminate,
+    /// What Ctrl-C sends.
+    Interrupt,
+    /// `SIGUSR1`: what the program makes of it.
+    User1,
+    /// `SIGUSR2`: the same.
+    User2,
     /// End.
     Kill,
 }
@@ -23,6 +29,9 @@ pub fn send(signal: Signal, pid: u32) -> bool {
         Signal::Stop => "STOP",
         Signal::Continue => "CONT",
         Signal::Terminate => "TERM",
+        Signal::Interrupt => "INT",
+        Signal::User1 => "USR1",
+        Signal::User2 => "USR2",
         Signal::Kill => "KILL",
     };
     Command::new("sh")

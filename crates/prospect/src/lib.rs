@@ -13,14 +13,17 @@
 //! }
 //! ```
 //!
-//! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened.
+//! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened. A [`Watch`]
+//! looks at processes again and again, and says when they end.
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
 //! machine, [`stack`] walks, [`symbols`] knows binaries, and [`process`] has the words that they share.
 
+mod memo;
 mod open;
 mod session;
 mod stacks;
 mod walk;
+mod watch;
 
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use prospect_live as live;
@@ -29,6 +32,7 @@ pub use prospect_stack as stack;
 pub use prospect_symbols as symbols;
 pub use session::Session;
 pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
+pub use watch::Watch;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

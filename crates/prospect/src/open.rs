@@ -6,7 +6,7 @@ use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, ProcessId};
 use prospect_symbols::{Binaries, SearchOptions};
 
-use crate::{Session, session::View, walk::WalkOptions};
+use crate::{Session, memo::Memo, session::View, walk::WalkOptions};
 
 /// What can be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,7 +170,21 @@ impl OpenOptions {
     /// When there is no such thing, or the system does not let us look at it.
     pub fn open(&self, source: impl Into<Source>) -> Result<Session, OpenError> {
         let Source::Process(id) = source.into();
-        let live = LiveProcess::open(id)?;
+        self.look(&LiveProcess::open(id)?, &self.binaries(), &Arc::default())
+    }
+
+    /// A cache of files that looks where this says.
+    pub(crate) fn binaries(&self) -> Arc<Binaries> {
+        Arc::new(Binaries::new(self.search.clone()))
+    }
+
+    /// Looks at a process as it is now.
+    pub(crate) fn look(
+        &self,
+        live: &LiveProcess,
+        binaries: &Arc<Binaries>,
+        memo: &Arc<Memo>,
+    ) -> Result<Session, OpenError> {
         let (view, pause) = match self.mode {
             Mode::Freeze => {
                 let Freeze { process, pause } = live.freeze(&self.plan, self.timeout)?;
@@ -179,8 +193,8 @@ impl OpenOptions {
             Mode::Hold => (View::Held(live.stop(self.timeout)?), None),
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
-        let binaries = Arc::new(Binaries::new(self.search.clone()));
-        Ok(Session { view, mode: self.mode, pause, binaries, walk: self.walk })
+        let (binaries, memo) = (binaries.clone(), memo.clone());
+        Ok(Session { view, mode: self.mode, pause, binaries, walk: self.walk, memo })
     }
 }
 

@@ -9,6 +9,7 @@ use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
 
 use crate::{
     Mode,
+    memo::Memo,
     stacks::{Names, ThreadStack},
     walk::{self, WalkOptions},
 };
@@ -21,6 +22,7 @@ pub struct Session {
     pub(crate) pause: Option<Duration>,
     pub(crate) binaries: Arc<Binaries>,
     pub(crate) walk: WalkOptions,
+    pub(crate) memo: Arc<Memo>,
 }
 
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Session {
     #[must_use]
     pub fn unnamed_stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
-        walk::stacks(self.process(), &self.binaries, self.walk, &threads)
+        walk::stacks(self.process(), &self.binaries, &self.memo.walkers, self.walk, &threads)
     }
 
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.
@@ -137,7 +139,10 @@ impl Session {
     pub fn names_of(&self, mut addresses: Vec<Addr>) -> Names {
         addresses.sort_unstable();
         addresses.dedup();
-        let resolved = Symbolizer::new(self.process(), &self.binaries).resolve(&addresses);
-        addresses.into_iter().zip(resolved.into_iter().map(Arc::new)).collect()
+        let symbolizer = Symbolizer::new(self.process(), &self.binaries);
+        // A just-in-time compiler puts other code where some was before.
+        let is_in_module = |at: Addr| self.process().modules().at(at).is_some();
+        let generation = self.context().generation();
+        self.memo.names(addresses, generation, is_in_module, |unknown| symbolizer.resolve(unknown))
     }
 }

@@ -1,6 +1,10 @@
 //! Stacks with names: owned values that outlive the session.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use prospect_process::{Addr, LinkAddr, Registers, Thread};
 use prospect_stack::{Explanation, Frame, Stack, StackEnd};
@@ -73,6 +77,17 @@ impl ThreadStack {
     #[must_use]
     pub fn end(&self) -> Option<&StackEnd> {
         self.stack.as_ref().map(|stack| &stack.end)
+    }
+
+    /// A number that is the same for a thread whose stack has the same frames at the same place as before. `None` when it
+    /// was not walked.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        for frame in &self.stack.as_ref()?.frames {
+            (frame.code.addr(), frame.registers.sp()).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     /// How each frame was found; see [`Stack::explanations`].

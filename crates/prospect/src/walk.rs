@@ -39,10 +39,29 @@ impl WalkOptions {
     }
 }
 
-/// The stacks of `threads`, without names, in their order.
+/// Walkers that have walked a process, with what they remember of it.
+#[derive(Debug, Default)]
+pub(crate) struct Walkers(Mutex<Vec<(Arch, Walker)>>);
+
+impl Walkers {
+    /// One of them, or a new one, to be given back.
+    fn take(&self, arch: Arch, options: WalkOptions) -> Walker {
+        let mut walkers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of another architecture are of a program that the process runs no more.
+        walkers.retain(|(of, _)| *of == arch);
+        walkers.pop().map_or_else(|| options.walker(arch), |(_, walker)| walker)
+    }
+
+    fn give_back(&self, arch: Arch, walker: Walker) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((arch, walker));
+    }
+}
+
+/// The stacks of `threads`, without names, in their order. All walks with the same `walkers` have the same `options`.
 pub(crate) fn stacks(
     process: &dyn Process,
     binaries: &Binaries,
+    walkers: &Walkers,
     options: WalkOptions,
     threads: &[&Thread],
 ) -> Vec<ThreadStack> {
@@ -64,13 +83,17 @@ pub(crate) fn stacks(
         }
         true
     };
-    let mut own = Worker::new(process, context, options);
+    let mut own = Worker::new(process, context, walkers.take(context.arch, options));
     // The first one opens the binaries too, which the others would only wait for.
     if work(&mut own, FRAMES_ALONE) {
         let left = parts.lock().unwrap_or_else(PoisonError::into_inner).len();
         let helpers = thread::available_parallelism().map_or(0, |all| NonZero::get(all) - 1).min(left);
         thread::scope(|scope| {
-            let help = || work(&mut Worker::new(process, context, options), usize::MAX);
+            let help = || {
+                let mut worker = Worker::new(process, context, walkers.take(context.arch, options));
+                work(&mut worker, usize::MAX);
+                walkers.give_back(context.arch, worker.walker);
+            };
             let helpers: Vec<_> =
                 (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
             work(&mut own, usize::MAX);
@@ -78,6 +101,7 @@ pub(crate) fn stacks(
             helpers.into_iter().for_each(|helper| drop(helper.join()));
         });
     }
+    walkers.give_back(context.arch, own.walker);
     let unwalked = |thread: &Thread| ThreadStack {
         thread: thread.clone(),
         registers: process.registers(thread.id),
@@ -99,11 +123,11 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(process: &'a dyn Process, context: StepContext<'a>, options: WalkOptions) -> Self {
+    fn new(process: &'a dyn Process, context: StepContext<'a>, walker: Walker) -> Self {
         Self {
             process,
             context,
-            walker: options.walker(context.arch),
+            walker,
             paths: vec![None; process.modules().as_slice().len()],
             no_name: Arc::default(),
         }

@@ -1,11 +1,16 @@
 //! The JSON of `prospect stack`. Its schema is documented in docs/json.md: what is there only grows within
 //! a version.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use prospect::{
     Call, ThreadStack,
-    process::{Addr, RegisterId, Registers},
+    live::Ending,
+    process::{Addr, ProcessId, RegisterId, Registers},
     stack::{self, Explanation, FrameRegisters, Location},
 };
 use serde::Serialize;
@@ -18,6 +23,8 @@ pub(crate) const VERSION: u32 = 1;
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look: Option<Look>,
     target: Target<'a>,
     mode: &'static str,
     pause_ms: Option<f64>,
@@ -27,6 +34,24 @@ struct Report<'a> {
     threads: Option<Vec<Thread<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Group<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Look {
+    number: u64,
+    unix: f64,
+    since_s: f64,
+}
+
+/// Something that has happened to a process.
+#[derive(Serialize)]
+struct Ended {
+    version: u32,
+    event: &'static str,
+    pid: u32,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    unix: f64,
 }
 
 #[derive(Serialize)]
@@ -42,6 +67,8 @@ struct Thread<'a> {
     tid: u32,
     name: Option<&'a str>,
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged_looks: Option<u64>,
     #[serde(flatten)]
     stack: Stack<'a>,
 }
@@ -113,10 +140,15 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
         let groups = merge::groups(&report.threads);
         groups.iter().map(|group| Group::new(group, layout)).collect()
     });
-    let threads = || report.threads.iter().map(|thread| Thread::new(thread, layout)).collect();
+    let threads = || report.threads.iter().map(|thread| Thread::new(thread, report, layout)).collect();
     let executable = report.target.executable.as_deref();
     print(&Report {
         version: VERSION,
+        look: report.look.map(|look| Look {
+            number: look.number,
+            unix: unix(look.at),
+            since_s: seconds(look.since),
+        }),
         target: Target {
             pid: report.target.id.0,
             name: &report.target.name,
@@ -132,6 +164,27 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
     })
 }
 
+/// Prints as one line of JSON that a process has ended.
+pub(crate) fn ended_json(process: ProcessId, ending: Ending) -> std::io::Result<()> {
+    let (exit_code, signal) = match ending {
+        Ending::Exited(code) => (Some(code), None),
+        Ending::Killed { signal, .. } => (None, Some(signal)),
+        _ => (None, None),
+    };
+    let unix = unix(SystemTime::now());
+    print(&Ended { version: VERSION, event: "ended", pid: process.0, exit_code, signal, unix })
+}
+
+/// Seconds since 1970.
+fn unix(moment: SystemTime) -> f64 {
+    seconds(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Seconds to a millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
+
 /// Prints a value as one line.
 pub(crate) fn print(value: &impl Serialize) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(value)?;
@@ -142,11 +195,12 @@ pub(crate) fn print(value: &impl Serialize) -> std::io::Result<()> {
 }
 
 impl<'a> Thread<'a> {
-    fn new(thread: &'a ThreadStack, layout: Layout) -> Self {
+    fn new(thread: &'a ThreadStack, report: &StackReport, layout: Layout) -> Self {
         Self {
             tid: thread.thread.id.0,
             name: thread.thread.name.as_deref(),
             state: thread.thread.state.as_str(),
+            unchanged_looks: report.unchanged.get(&thread.thread.id).copied(),
             stack: Stack::new(thread, layout),
         }
     }

@@ -7,14 +7,20 @@ mod merge;
 mod style;
 mod text;
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
-use prospect::{Mode, ThreadStack, process::ProcessInfo};
+use prospect::{
+    Mode, ThreadStack,
+    process::{ProcessInfo, ThreadId},
+};
 
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
-pub(crate) use json::stack_json;
-pub(crate) use text::stack_text;
+pub(crate) use json::{ended_json, stack_json};
+pub(crate) use text::{event_text, look_text, stack_text};
 
 /// The stacks of a process, ready to be printed: owned values, read from a process that runs on.
 #[derive(Debug)]
@@ -28,6 +34,20 @@ pub(crate) struct StackReport {
     pub(crate) warnings: Vec<String>,
     /// Whether time ran out before the names were there.
     pub(crate) late: bool,
+    /// Which look this is, of those that are made again and again.
+    pub(crate) look: Option<LookReport>,
+    /// At how many looks before this one a thread's stack was the same.
+    pub(crate) unchanged: HashMap<ThreadId, u64>,
+}
+
+/// When a look was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookReport {
+    /// From 1.
+    pub(crate) number: u64,
+    pub(crate) at: SystemTime,
+    /// After the first one.
+    pub(crate) since: Duration,
 }
 
 /// What of a report is shown.

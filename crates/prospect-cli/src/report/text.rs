@@ -4,17 +4,44 @@ use std::fmt;
 
 use prospect::{
     Call, Mode, ThreadStack,
+    live::{Event, wall_clock},
     process::Registers,
     stack::{StackEnd, Trust},
 };
 
 use super::{
-    Layout, StackReport, merge, milliseconds,
+    Layout, LookReport, StackReport, merge, milliseconds,
     style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
 
 /// A function name that is longer does not push the places of all others to the right.
 const WIDEST: usize = 48;
+
+/// Says that a round of looks begins.
+pub(crate) fn look_text(look: &LookReport) -> std::io::Result<()> {
+    let mut page = Page::new();
+    if look.number > 1 {
+        page.end_line();
+    }
+    let since = look.since.as_secs_f64();
+    match wall_clock(look.at) {
+        Some((hour, minute, second)) => {
+            page.styled(HEADING, format_args!("look {} at {hour:02}:{minute:02}:{second:02}", look.number));
+        }
+        None => page.styled(HEADING, format_args!("look {}", look.number)),
+    }
+    page.push(format_args!("  {since:.1} s after the start"));
+    page.end_line();
+    page.print()
+}
+
+/// Says that something has happened to a process.
+pub(crate) fn event_text(event: &Event) -> std::io::Result<()> {
+    let mut page = Page::new();
+    page.styled(WARNING, format_args!("{event}"));
+    page.end_line();
+    page.print()
+}
 
 /// Prints a report.
 pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Result<()> {
@@ -40,7 +67,12 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
         for thread in &report.threads {
             page.end_line();
             page.styled(HEADING, format_args!("thread {}", Label(thread)));
-            page.push(format_args!(" {}\n", thread.thread.state));
+            page.push(format_args!(" {}", thread.thread.state));
+            if let Some(looks @ 1..) = report.unchanged.get(&thread.thread.id) {
+                let looks = looks + 1;
+                page.styled(PLACE, format_args!("  the same stack at {looks} looks"));
+            }
+            page.end_line();
             if let Some(registers) = thread.registers.as_ref().filter(|_| layout.registers) {
                 register_table(&mut page, registers);
             }

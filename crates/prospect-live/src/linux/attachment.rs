@@ -1,340 +1,261 @@
-//! Holding the threads of a process still, and letting them go as they were.
-//!
-//! The order is what keeps the pause short: what can be known without stopping (names, states) is read
-//! first; threads that wait in the kernel where nothing wakes them are given their chance before any other
-//! is held; idle threads are held next, which costs them nothing; the running ones last, and they are let
-//! go first.
+//! The threads that a tracer holds, and letting them go as they were.
 //!
 //! The kernel lets go whatever the tracer's *thread* still holds when that thread ends, by whatever means:
 //! so an attachment lives on a thread of its own ([`super::tracer`]), and nothing stays behind: neither when
 //! the program is killed, nor a thread that stops only after we have given up on it.
 
 use std::{
-    collections::HashSet,
-    io,
+    collections::{HashMap, HashSet},
     marker::PhantomData,
-    num::NonZero,
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use prospect_process::{
-    Arch, FrozenThread, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState,
-};
+use prospect_process::{FrozenThread, NoRegisters, ThreadId, ThreadState};
 
 use super::{
     LiveError,
-    procfs::{self, TaskDirectory, ThreadFacts},
+    hold::Threads,
+    identity::Identity,
+    procfs::TaskDirectory,
     ptrace::{self, Stop, Waited},
+    stopping::{self, HeldThread, HoldState, Stopping},
 };
 
-/// How long a thread that the kernel does not let stop (state `D`) is waited for.
-const GRACE: Duration = Duration::from_millis(10);
+/// How often it is looked whether a thread that is held has ended, for which its parent waits too.
+const WATCH: Duration = Duration::from_millis(50);
 
-/// How long threads that have not stopped yet are looked at again and again: on another processor they need a few
-/// microseconds. After that they may need ours.
-const IMPATIENCE: Duration = Duration::from_micros(40);
+/// The same of a thread that was given up, is held no more, and stands as soon as the kernel lets it.
+const WATCH_GIVEN_UP: Duration = Duration::from_millis(1);
 
-/// The facts of so many threads take longer than starting a thread does.
-const WORTH_A_THREAD: usize = 50;
-
-/// The longest sleep between two looks at threads that have not stopped yet.
-const LONGEST_SLEEP: Duration = Duration::from_micros(500);
-
-/// One thread, held or not.
-#[derive(Debug)]
-struct HeldThread {
-    thread: Thread,
-    registers: Option<Registers>,
-    hold: Hold,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Hold {
-    /// It is not ours.
-    Not,
-    /// It is ours and has not stopped.
-    Seized,
-    /// It stands.
-    Stopped(Stop),
-}
-
-/// The threads of a process, held by the calling thread until this is dropped.
+/// The threads of a process that the calling thread holds, each for as many as want it held, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Attachment {
-    process: ProcessId,
-    threads: Vec<HeldThread>,
-    /// When the first thread was asked to stop.
-    began: Instant,
-    deadline: Instant,
+    identity: Arc<Identity>,
+    tracees: HashMap<ThreadId, Tracee>,
     /// Only the thread that stopped them can let them go.
     _not_send: PhantomData<*const ()>,
 }
 
+/// One thread that is ours.
+#[derive(Debug)]
+struct Tracee {
+    /// Where it stands; `None` as long as it has not stopped.
+    stop: Option<Stop>,
+    /// Before it was stopped.
+    state: ThreadState,
+    /// How many want it held. With none, it was given up and can be let go only when it has stopped.
+    holds: u32,
+}
+
+/// The threads of one hold: what it gives back.
+#[derive(Debug)]
+pub(crate) struct Grip {
+    threads: Vec<ThreadId>,
+    began: Instant,
+}
+
+impl Grip {
+    pub(crate) fn threads(&self) -> &[ThreadId] {
+        &self.threads
+    }
+
+    /// Takes the threads out of it that are not `kept`.
+    pub(crate) fn split_off(&mut self, kept: impl Fn(ThreadId) -> bool) -> Self {
+        let (threads, rest) = std::mem::take(&mut self.threads).into_iter().partition(|thread| kept(*thread));
+        self.threads = threads;
+        Self { threads: rest, began: self.began }
+    }
+}
+
 impl Attachment {
-    /// Holds every thread of a process, or `only` one.
+    pub(crate) fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, tracees: HashMap::new(), _not_send: PhantomData }
+    }
+
+    /// Holds threads, and says what they are like.
     ///
     /// # Errors
-    /// When there is no such process, or none of its threads may be held. A thread that cannot be stopped
+    /// When there is no such process, or none of these threads may be held. A thread that cannot be stopped
     /// is no error: it says so itself.
-    pub(crate) fn stop(
-        process: ProcessId,
-        only: Option<ThreadId>,
+    pub(crate) fn hold(
+        &mut self,
+        which: &Threads,
         deadline: Instant,
-    ) -> Result<Self, LiveError> {
-        let tasks = TaskDirectory::open(process)?;
-        let now = Instant::now();
-        let mut attachment =
-            Self { process, threads: Vec::new(), began: now, deadline, _not_send: PhantomData };
-        let mut known = HashSet::new();
+    ) -> Result<(Grip, Vec<FrozenThread>), LiveError> {
+        self.hear_of_ends();
+        let identity = self.identity.clone();
+        let tasks = TaskDirectory::open(identity.process())?;
+        let mut stopping = Stopping::new(&identity, &tasks, deadline);
+        let mut standing = Vec::new();
+        let found = self.find_and_stop(which, &tasks, deadline, &mut stopping, &mut standing);
+        let Stopping { threads: stopped, began, .. } = stopping;
+        let mut grip = Grip { threads: Vec::with_capacity(stopped.len() + standing.len()), began };
+        let mut threads = Vec::with_capacity(stopped.len() + standing.len());
+        for HeldThread { thread, registers, hold } in stopped {
+            if let HoldState::Seized | HoldState::Stopped(_) = hold {
+                let stop = if let HoldState::Stopped(stop) = hold { Some(stop) } else { None };
+                let new = Tracee { stop, state: thread.state, holds: 0 };
+                let tracee = self.tracees.entry(thread.id).or_insert(new);
+                tracee.stop = stop;
+                tracee.holds += 1;
+                grip.threads.push(thread.id);
+            }
+            // What ended meanwhile is not a thread of this process any more.
+            if thread.not_stopped != Some(NoRegisters::Exited) {
+                threads.push(FrozenThread { thread, registers });
+            }
+        }
+        for id in &standing {
+            let Some(tracee) = self.tracees.get_mut(id) else { continue };
+            tracee.holds += 1;
+            grip.threads.push(*id);
+            threads.extend(seen_again(&tasks, *id, tracee.state));
+        }
+        match found {
+            Ok(order) if !threads.is_empty() => {
+                if !standing.is_empty() {
+                    let place: HashMap<_, _> = order.into_iter().zip(0..).collect();
+                    threads.sort_by_key(|one| place.get(&one.thread.id).copied().unwrap_or(usize::MAX));
+                }
+                Ok((grip, threads))
+            }
+            failed => {
+                self.release(grip);
+                Err(failed.err().unwrap_or_else(|| match which {
+                    Threads::Only(threads) if !threads.is_empty() => LiveError::NoSuchThread(threads[0]),
+                    _ => LiveError::NoSuchProcess(identity.process()),
+                }))
+            }
+        }
+    }
+
+    /// Stops what does not stand yet until there are no others, and returns all threads in the order in which they were
+    /// found. Those that stand already, for another hold, are noted in `standing`.
+    fn find_and_stop(
+        &self,
+        which: &Threads,
+        tasks: &TaskDirectory,
+        deadline: Instant,
+        stopping: &mut Stopping<'_>,
+        standing: &mut Vec<ThreadId>,
+    ) -> Result<Vec<ThreadId>, LiveError> {
+        let (mut known, mut order) = (HashSet::new(), Vec::new());
         loop {
-            let mut new = match only {
-                Some(thread) => vec![thread],
+            let all_stand = || {
+                let count = (stopping.standing() + standing.len()) as u64;
+                count > 0 && tasks.expected_count().is_ok_and(|expected| expected == count)
+            };
+            let mut new = match which {
+                Threads::Only(threads) => threads.clone(),
                 // All that there are stand, so that there are no others: one system call says it.
-                None if attachment.all_stand(&tasks) => break,
-                None => tasks.task_ids()?,
+                Threads::All if all_stand() => break,
+                Threads::All => tasks.task_ids()?,
             };
             new.retain(|thread| known.insert(*thread));
             if new.is_empty() {
                 break;
             }
-            let first_round = attachment.threads.is_empty();
-            attachment.hold(&tasks, &new, first_round)?;
+            let is_first_round = order.is_empty();
+            order.extend_from_slice(&new);
+            new.retain(|thread| {
+                let stands = self.tracees.get(thread).is_some_and(|tracee| tracee.stop.is_some());
+                if stands {
+                    standing.push(*thread);
+                }
+                !stands
+            });
+            let are_seized = |thread| self.tracees.contains_key(&thread);
+            stopping.stop(&new, are_seized, is_first_round && standing.is_empty())?;
             // A process whose threads are born faster than they are held ends the search here.
             if Instant::now() >= deadline {
                 break;
             }
         }
-        // What ended meanwhile is not a thread of this process any more.
-        attachment.threads.retain(|held| held.thread.not_stopped != Some(NoRegisters::Exited));
-        if attachment.threads.is_empty() {
-            return Err(match only {
-                Some(thread) => LiveError::NoSuchThread(thread),
-                None => LiveError::NoSuchProcess(process),
-            });
-        }
-        Ok(attachment)
+        Ok(order)
     }
 
-    /// Whether as many threads stand as there are.
-    fn all_stand(&self, tasks: &TaskDirectory) -> bool {
-        let stands = |held: &&HeldThread| matches!(held.hold, Hold::Stopped(_)) && held.registers.is_some();
-        let count = self.threads.iter().filter(stands).count() as u64;
-        count > 0 && tasks.expected_count().is_ok_and(|expected| expected == count)
-    }
-
-    /// Seizes `new` threads and waits until they stand.
-    fn hold(&mut self, tasks: &TaskDirectory, new: &[ThreadId], first_round: bool) -> Result<(), LiveError> {
-        let start = self.threads.len();
-        let mut refused = None;
-        for ThreadFacts { thread, .. } in facts(tasks, new) {
-            let id = thread.id;
-            let mut held = HeldThread { thread, registers: None, hold: Hold::Not };
-            if held.thread.not_stopped.is_none() {
-                match ptrace::seize(id) {
-                    Ok(()) => held.hold = Hold::Seized,
-                    Err(error) => {
-                        let Ok(facts) = tasks.thread_in_detail(id) else { continue };
-                        held.thread = facts.thread;
-                        if let Some(error) = why_not_seized(self.process, &mut held.thread, error) {
-                            refused.get_or_insert(error);
-                        }
-                    }
+    /// Gives a hold back: threads that nobody else wants held go on, those that ran first. Says for how long they were
+    /// held; `None` when there are none.
+    pub(crate) fn release(&mut self, grip: Grip) -> Option<Duration> {
+        let mut free = Vec::new();
+        for id in &grip.threads {
+            if let Some(tracee) = self.tracees.get_mut(id) {
+                tracee.holds = tracee.holds.saturating_sub(1);
+                if tracee.holds == 0 {
+                    free.push(*id);
                 }
             }
-            self.threads.push(held);
         }
-        let nothing_held = !self.threads.iter().any(|held| held.hold == Hold::Seized);
-        if let Some(error) = refused.filter(|_| first_round && nothing_held) {
-            return Err(LiveError::refused(self.process, error));
-        }
-        if first_round {
-            self.began = Instant::now();
-        }
-        let in_state = |held: &[HeldThread], wanted: fn(ThreadState) -> bool| {
-            let indices = (start..).zip(&held[start..]);
-            let chosen = indices.filter(|(_, held)| held.hold == Hold::Seized && wanted(held.thread.state));
-            chosen.map(|(index, _)| index).collect::<Vec<_>>()
-        };
-        let stuck = in_state(&self.threads, |state| state == ThreadState::Uninterruptible);
-        if !stuck.is_empty() {
-            self.interrupt_and_wait(tasks, stuck);
-            if first_round && !self.threads.iter().any(|held| matches!(held.hold, Hold::Stopped(_))) {
-                self.began = Instant::now();
-            }
-        }
-        let idle = in_state(&self.threads, |state| {
-            !matches!(state, ThreadState::Uninterruptible | ThreadState::Running)
-        });
-        self.interrupt_and_wait(tasks, idle);
-        let running = in_state(&self.threads, |state| state == ThreadState::Running);
-        self.interrupt_and_wait(tasks, running);
-        Ok(())
+        self.let_go(free);
+        (!grip.threads.is_empty()).then(|| grip.began.elapsed())
     }
 
-    /// Interrupts the threads with these indices and waits until each stands, has ended, or is given up.
-    fn interrupt_and_wait(&mut self, tasks: &TaskDirectory, mut waiting: Vec<usize>) {
-        for index in &waiting {
-            // An error means that it has ended, which waiting for it shows.
-            let _ = ptrace::interrupt(self.threads[*index].thread.id);
-        }
-        let began = Instant::now();
-        let (mut last_progress, mut sleep) = (began, Duration::from_micros(20));
-        while !waiting.is_empty() {
-            let before = waiting.len();
-            waiting.retain(|index| !look_at(&mut self.threads[*index]));
-            let now = Instant::now();
-            if waiting.len() < before {
-                last_progress = now;
-                continue;
+    /// Does what is due while nothing is asked for, and says when to come back for it.
+    pub(crate) fn tend(&mut self) -> Duration {
+        self.hear_of_ends();
+        if self.tracees.values().any(|tracee| tracee.holds == 0) { WATCH_GIVEN_UP } else { WATCH }
+    }
+
+    /// A thread of ours that was killed is a zombie until we know of it: for so long its parent does not learn of the
+    /// end of the process, and an `execve` of another thread waits. What was given up and has stopped since is let go.
+    fn hear_of_ends(&mut self) {
+        while let Some((id, waited)) = ptrace::wait_any() {
+            match (waited, self.tracees.get_mut(&id)) {
+                (Waited::Ended, _) => drop(self.tracees.remove(&id)),
+                (Waited::Stopped(stop), Some(tracee)) => {
+                    tracee.stop = Some(stop);
+                    if tracee.holds == 0 {
+                        self.let_go(vec![id]);
+                    }
+                }
+                (Waited::Stopped(_) | Waited::Nothing, _) => {}
             }
-            if now < last_progress + IMPATIENCE {
-                ptrace::yield_processor();
-                continue;
-            }
-            let (in_grace, in_time) = (now < began + GRACE, now < self.deadline);
-            if !in_grace || !in_time {
-                waiting.retain(|index| !give_up(&mut self.threads[*index], tasks, in_time));
-            }
-            thread::sleep(sleep);
-            sleep = (sleep * 2).min(LONGEST_SLEEP);
         }
     }
 
-    /// What the threads are like: to be taken once.
-    pub(crate) fn take_threads(&mut self) -> Vec<FrozenThread> {
-        let take = |held: &mut HeldThread| {
-            let rest = Thread { state: held.thread.state, ..Thread::new(held.thread.id) };
-            let thread = std::mem::replace(&mut held.thread, rest);
-            FrozenThread { thread, registers: held.registers.take() }
-        };
-        self.threads.iter_mut().map(take).collect()
-    }
-
-    /// Lets all threads go on, and says for how long they were held; `None` when none was.
-    pub(crate) fn release(mut self) -> Option<Duration> {
-        let held = self.threads.iter().any(|held| held.hold != Hold::Not);
-        self.detach_all();
-        held.then(|| self.began.elapsed())
-    }
-
-    fn detach_all(&mut self) {
-        let (running, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut self.threads)
-            .into_iter()
-            .filter(|held| held.hold != Hold::Not)
-            .partition(|held| held.thread.state == ThreadState::Running);
-        for held in running.iter().chain(&idle) {
-            let stop = match held.hold {
-                Hold::Stopped(stop) => stop,
+    fn let_go(&mut self, threads: Vec<ThreadId>) {
+        let ran = |id: &ThreadId| self.tracees.get(id).is_some_and(|one| one.state == ThreadState::Running);
+        let (running, idle): (Vec<_>, Vec<_>) = threads.into_iter().partition(ran);
+        for id in running.into_iter().chain(idle) {
+            let Some(tracee) = self.tracees.get(&id) else { continue };
+            let stop = match tracee.stop {
+                Some(stop) => stop,
                 // It was given up and may stand by now.
-                _ => match ptrace::wait(held.thread.id) {
+                None => match ptrace::wait(id) {
                     Waited::Stopped(stop) => stop,
                     // Not to be detached blindly, for that would take a signal from it that it is just about
-                    // to get. When this thread ends, the kernel lets it go with its signal.
-                    Waited::Nothing | Waited::Ended => continue,
+                    // to get. When it has stopped, or this thread ends, it goes with its signal.
+                    Waited::Nothing => continue,
+                    Waited::Ended => {
+                        self.tracees.remove(&id);
+                        continue;
+                    }
                 },
             };
             let signal = if let Stop::Signal(signal) = stop { signal } else { 0 };
             // Who cannot be detached has been killed.
-            let _ = ptrace::detach(held.thread.id, signal);
+            let _ = ptrace::detach(id, signal);
+            self.tracees.remove(&id);
         }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.detach_all();
+        let all = self.tracees.keys().copied().collect();
+        self.let_go(all);
     }
 }
 
-/// What is known of threads, without those that are gone by now: they are not threads of this process any more.
-/// The kernel takes microseconds for each, so that many are shared out over the processors.
-fn facts(tasks: &TaskDirectory, threads: &[ThreadId]) -> Vec<ThreadFacts> {
-    let of = |part: &[ThreadId]| part.iter().filter_map(|id| tasks.thread(*id).ok()).collect::<Vec<_>>();
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(threads.len() / WORTH_A_THREAD);
-    if workers < 2 {
-        return of(threads);
+/// What a thread that stands already is like; `None` when it is gone.
+fn seen_again(tasks: &TaskDirectory, id: ThreadId, before: ThreadState) -> Option<FrozenThread> {
+    let mut thread = tasks.thread(id).ok()?.thread;
+    let registers = stopping::registers(id);
+    if let (Err(reason), None) = (&registers, &thread.not_stopped) {
+        thread.not_stopped = Some(reason.clone());
+    } else if registers.is_ok() {
+        thread.state = before;
     }
-    let (own, others) = threads.split_at(threads.len().div_ceil(workers));
-    thread::scope(|scope| {
-        let others: Vec<_> = others.chunks(own.len()).map(|part| scope.spawn(|| of(part))).collect();
-        let mut all = of(own);
-        others.into_iter().for_each(|worker| all.extend(worker.join().unwrap_or_default()));
-        all
-    })
-}
-
-/// Says in `thread` why it could not be seized, and returns the error where that is a refusal.
-fn why_not_seized(process: ProcessId, thread: &mut Thread, error: io::Error) -> Option<io::Error> {
-    // One that ended between the listing and now is refused too; what is known of it says so.
-    if thread.not_stopped.is_some() {
-        return None;
-    }
-    let ended = error.raw_os_error() == Some(libc::ESRCH);
-    thread.not_stopped = Some(match tracer_of(process, thread.id) {
-        _ if ended => NoRegisters::Exited,
-        Some(tracer) => NoRegisters::Refused(format!("it is traced already by process {tracer}")),
-        None => NoRegisters::Refused(error.to_string()),
-    });
-    (!ended).then_some(error)
-}
-
-/// Who traces a thread: there can be only one.
-fn tracer_of(process: ProcessId, thread: ThreadId) -> Option<ProcessId> {
-    let tracer = procfs::thread_status(process, thread).ok()?.tracer;
-    (tracer != 0).then_some(ProcessId(tracer))
-}
-
-/// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.
-fn look_at(held: &mut HeldThread) -> bool {
-    match ptrace::wait(held.thread.id) {
-        Waited::Nothing => false,
-        Waited::Ended => {
-            held.hold = Hold::Not;
-            held.thread.not_stopped = Some(NoRegisters::Exited);
-            true
-        }
-        Waited::Stopped(stop) => {
-            held.hold = Hold::Stopped(stop);
-            match registers(held.thread.id) {
-                Ok(registers) => held.registers = Some(registers),
-                Err(reason) => held.thread.not_stopped = Some(reason),
-            }
-            true
-        }
-    }
-}
-
-/// The registers of a thread that stands.
-pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
-    let mut bytes = [0; ptrace::REGISTER_SET_BYTES];
-    // An error: it was killed while it stood.
-    let length = ptrace::register_set(thread, &mut bytes).map_err(|_| NoRegisters::Exited)?;
-    let unknown = || format!("its register set of {length} bytes is of no architecture that is known");
-    let arch = Arch::from_regset_bytes(length).ok_or_else(|| NoRegisters::Refused(unknown()))?;
-    Ok(Registers::from_regset(arch, &bytes[..length]))
-}
-
-/// Whether there is no use in waiting longer for a thread; says why it was given up.
-fn give_up(held: &mut HeldThread, tasks: &TaskDirectory, in_time: bool) -> bool {
-    let id = held.thread.id;
-    let Ok(ThreadFacts { mut thread, registers: waiting, .. }) = tasks.thread_in_detail(id) else {
-        held.thread.not_stopped = Some(NoRegisters::Exited);
-        return true;
-    };
-    match thread.state {
-        _ if thread.not_stopped.is_some() => {}
-        ThreadState::Uninterruptible => thread.not_stopped = Some(NoRegisters::Uninterruptible),
-        // It stands, and that was reported to somebody else who waits for every child of this program.
-        ThreadState::Traced if registers(id).is_ok() => {
-            held.hold = Hold::Stopped(Stop::Interrupted);
-            held.registers = registers(id).ok();
-            return true;
-        }
-        _ if in_time => return false,
-        _ => thread.not_stopped = Some(NoRegisters::Deadline),
-    }
-    held.registers = waiting;
-    held.thread = thread;
-    true
+    Some(FrozenThread { thread, registers: registers.ok() })
 }

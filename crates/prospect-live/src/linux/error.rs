@@ -16,6 +16,9 @@ pub enum LiveError {
     /// There is none of that number.
     #[error("there is no process {0}")]
     NoSuchProcess(ProcessId),
+    /// It has ended since it was opened. Its number may belong to another one by now.
+    #[error("process {0} has ended")]
+    Ended(ProcessId),
     /// It has no thread of that number.
     #[error("there is no thread {0}")]
     NoSuchThread(ThreadId),
@@ -32,9 +35,25 @@ pub enum LiveError {
     /// A program cannot hold itself: the thread that would look stands still too.
     #[error("process {0} is this program itself, which cannot hold itself still")]
     Itself(ProcessId),
-    /// Another stop by this program holds one thread of it.
-    #[error("one thread of process {0} is held by another stop of this program")]
-    PartlyHeld(ProcessId),
+    /// The system does not let us send it a signal.
+    #[error("cannot send process {process} a signal: {source}")]
+    NotSignalled {
+        /// The process.
+        process: ProcessId,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its end cannot be waited for: on kernels before Linux 5.3, and where a number is that of a thread.
+    #[error("process {process} cannot be waited for (pidfd_open, Linux 5.3): {source}")]
+    NoDescriptor {
+        /// The process.
+        process: ProcessId,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Events of processes cannot be waited for at all.
+    #[error("cannot wait for events: {0}")]
+    Events(#[source] io::Error),
     /// A thread has not stopped in time.
     #[error("thread {0} has not stopped in time")]
     NotStopped(ThreadId),

@@ -5,20 +5,22 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use prospect_process::{Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable, memory::ReadRequest};
 
-use super::{procfs, ptrace};
+use super::{identity::Identity, procfs, ptrace};
 
 /// The memory of a process as it is at the time of each read: while the process runs, two reads may be of
 /// two moments.
 #[derive(Debug)]
 pub struct LiveMemory {
     process: ProcessId,
+    /// Which process that is, where its number may be given away while this lives.
+    identity: Option<Arc<Identity>>,
     /// The thread through which it is read. When the first thread of a process has ended, the memory is
     /// reached through any other.
     thread: AtomicU32,
@@ -31,7 +33,19 @@ impl LiveMemory {
     /// The memory of a process, which need not be stopped.
     #[must_use]
     pub fn new(process: ProcessId) -> Self {
-        Self { process, thread: AtomicU32::new(process.0), file: OnceLock::new() }
+        Self { process, identity: None, thread: AtomicU32::new(process.0), file: OnceLock::new() }
+    }
+
+    /// The memory of this process and of none that gets its number later.
+    pub(crate) fn of(identity: Arc<Identity>) -> Self {
+        Self { identity: Some(identity.clone()), ..Self::new(identity.process()) }
+    }
+
+    /// What came of a read by number, unless the number belongs to another process by now.
+    fn checked(&self, read: io::Result<usize>) -> io::Result<usize> {
+        let is_other =
+            read.is_ok() && self.identity.as_ref().is_some_and(|identity| identity.check().is_err());
+        if is_other { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { read }
     }
 
     fn thread(&self) -> ThreadId {
@@ -84,7 +98,7 @@ impl Memory for LiveMemory {
         if let Err(libc::EPERM | libc::ENOSYS | libc::EFAULT) = code(&read) {
             read = self.read_file(at, buffer).unwrap_or(read);
         }
-        match read {
+        match self.checked(read) {
             Ok(0) => Err(unreadable(Unreadable::Unmapped)),
             Ok(read) => Ok(read),
             Err(error) => Err(unreadable(match error.raw_os_error() {
@@ -105,6 +119,7 @@ impl Memory for LiveMemory {
                 .map(|request| ptrace::RemoteRead { at: request.at.0, buffer: request.buffer })
                 .collect();
             let read = self.through_a_live_thread(|thread| ptrace::read_memory(thread, &mut reads));
+            let read = self.checked(read);
             let count = reads.len();
             let (complete, partial) = share_out(&mut rest[..count], read.unwrap_or(0));
             next += complete;

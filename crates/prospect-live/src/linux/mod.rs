@@ -6,16 +6,27 @@ pub mod procfs;
 
 mod arch;
 mod attachment;
+mod epoll;
 mod error;
+mod events;
+mod hold;
+mod identity;
+mod interrupt;
 mod memory;
+mod pidfd;
 mod process;
 mod ptrace;
 mod sampler;
 mod stopped;
+mod stopping;
 mod tracer;
+mod wall_clock;
 
 pub use error::LiveError;
+pub use events::{Ending, Event, Events, Wait, Waker};
+pub use hold::Threads;
 pub use memory::LiveMemory;
 pub use process::{Freeze, LiveProcess};
 pub use sampler::{Sample, Sampler};
 pub use stopped::Stopped;
+pub use wall_clock::wall_clock;

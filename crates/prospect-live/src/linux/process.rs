@@ -1,7 +1,8 @@
 //! A process of this machine.
 
 use std::{
-    sync::{Mutex, PoisonError, Weak},
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,11 +12,14 @@ use prospect_process::{
 };
 
 use super::{
-    LiveError, LiveMemory, Stopped,
+    Ending, LiveError, LiveMemory, Stopped, Threads,
+    hold::{Hold, Holds},
+    identity::Identity,
     own::OwnProcess,
-    procfs::{self, TaskDirectory, ThreadFacts},
-    stopped::Held,
-    tracer,
+    procfs::{
+        self, ProcError, RepeatedMap, TaskDirectory, ThreadFacts,
+        auxv::{self, Auxv},
+    },
 };
 
 /// What a thread's stack is expected to take, and the least that is expected of all together.
@@ -23,12 +27,17 @@ const TYPICAL_STACK_BYTES: usize = 8 << 10;
 const LEAST_ROOM_BYTES: usize = 256 << 10;
 
 /// A process of this machine. Opening one reads files of `/proc` and touches nothing.
+///
+/// It stays that process: when it has ended and its number was given to another one, all of this says that it
+/// [has ended](LiveError::Ended). What is held of it by several is held until the last of them lets go.
 #[derive(Debug)]
 pub struct LiveProcess {
     info: ProcessInfo,
+    image: Image,
     memory: LiveMemory,
-    /// The stop that is in force, so that a second one is the same one.
-    held: Mutex<Weak<Held>>,
+    holds: Arc<Holds>,
+    /// What [`pause`](Self::pause) holds; no thread is in two of them.
+    paused: Mutex<Vec<Hold>>,
 }
 
 /// A process that was stopped for a moment, copied, and runs on.
@@ -40,14 +49,36 @@ pub struct Freeze {
     pub pause: Option<Duration>,
 }
 
+/// What tells one program that a process runs from the next one.
+#[derive(PartialEq, Eq, Debug, Default)]
+struct Image {
+    executable: Option<Vec<u8>>,
+    /// What the kernel has told it, with addresses that are random for each `execve`.
+    auxv: Auxv,
+}
+
+impl Image {
+    /// Empty where nothing is to be seen: it may belong to somebody else, or have ended.
+    fn of(id: ProcessId) -> Self {
+        Self {
+            executable: procfs::executable(id).ok().flatten().map(|link| link.path),
+            auxv: auxv::read(id, procfs::host_arch()).unwrap_or_default(),
+        }
+    }
+}
+
 impl LiveProcess {
     /// Opens a process.
     ///
     /// # Errors
     /// When there is none of that number.
     pub fn open(id: ProcessId) -> Result<Self, LiveError> {
+        let identity = Arc::new(Identity::of(id)?);
+        let image = Image::of(id);
         let info = procfs::process_info(id)?;
-        Ok(Self { memory: LiveMemory::new(id), info, held: Mutex::default() })
+        identity.check()?;
+        let (memory, holds) = (LiveMemory::of(identity.clone()), Holds::of(identity));
+        Ok(Self { info, image, memory, holds, paused: Mutex::default() })
     }
 
     /// What is known of it as a whole, from when it was opened.
@@ -62,12 +93,42 @@ impl LiveProcess {
         &self.memory
     }
 
+    /// Whether it runs another program (`execve`) than when this was asked last, or it was opened. If so,
+    /// [`info`](Self::info) is known anew.
+    ///
+    /// A program that runs itself again is recognised by where the kernel has put it, and not at all where that is not
+    /// random.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn has_executed(&mut self) -> Result<bool, LiveError> {
+        let image = self.of_itself(|id| Ok(Image::of(id)))?;
+        if image == self.image || image == Image::default() {
+            return Ok(false);
+        }
+        self.info = self.of_itself(procfs::process_info)?;
+        self.image = image;
+        Ok(true)
+    }
+
+    /// Whether all of its threads have ended. A zombie, whose parent has not waited for it, has.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.identity().has_ended()
+    }
+
+    /// How it ended, as far as the system says: see [`Ending`]. `None` when it has not.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.has_ended().then(|| self.identity().ending())
+    }
+
     /// Its memory map now.
     ///
     /// # Errors
     /// When it is gone, or the system does not let us look.
     pub fn mappings(&self) -> Result<Mappings, LiveError> {
-        Ok(procfs::mappings(self.info.id)?)
+        self.of_itself(procfs::mappings)
     }
 
     /// Its threads now, with what the kernel says of each.
@@ -75,9 +136,11 @@ impl LiveProcess {
     /// # Errors
     /// When it is gone.
     pub fn threads(&self) -> Result<Vec<Thread>, LiveError> {
-        let tasks = TaskDirectory::open(self.info.id)?;
-        let ids = tasks.task_ids()?;
-        Ok(ids.into_iter().filter_map(|id| Some(tasks.thread_in_detail(id).ok()?.thread)).collect())
+        self.of_itself(|id| {
+            let tasks = TaskDirectory::open(id)?;
+            let ids = tasks.task_ids()?;
+            Ok(ids.into_iter().filter_map(|id| Some(tasks.thread_in_detail(id).ok()?.thread)).collect())
+        })
     }
 
     /// The processes that it has started and their children, nearest first; at most `limit` of them.
@@ -85,16 +148,16 @@ impl LiveProcess {
     /// # Errors
     /// When it is gone.
     pub fn descendants(&self, limit: usize) -> Result<Vec<procfs::Child>, LiveError> {
-        Ok(procfs::descendants(self.info.id, limit)?)
+        self.of_itself(|id| procfs::descendants(id, limit))
     }
 
     /// Stops all threads for as long as the result lives. What does not stop before `timeout` is over is
-    /// reported and left alone. Stops of one process by one program nest.
+    /// reported and left alone.
     ///
     /// # Errors
     /// When the process is gone, or the system does not let us trace it.
     pub fn stop(&self, timeout: Duration) -> Result<Stopped, LiveError> {
-        self.hold(None, timeout)
+        self.stop_threads(Threads::All, timeout)
     }
 
     /// Stops one thread for as long as the result lives.
@@ -102,22 +165,90 @@ impl LiveProcess {
     /// # Errors
     /// When there is no such thread, or the system does not let us trace it.
     pub fn stop_thread(&self, thread: ThreadId, timeout: Duration) -> Result<Stopped, LiveError> {
-        self.hold(Some(thread), timeout)
+        self.stop_threads(thread, timeout)
     }
 
-    fn hold(&self, only: Option<ThreadId>, timeout: Duration) -> Result<Stopped, LiveError> {
+    /// Stops these threads for as long as the result lives; the others run on. Of threads that are gone by now there is
+    /// nothing in the result.
+    ///
+    /// # Errors
+    /// When there is none of them, or the system does not let us trace it.
+    pub fn stop_threads(&self, threads: impl Into<Threads>, timeout: Duration) -> Result<Stopped, LiveError> {
+        let (hold, threads) = self.hold(threads.into(), timeout)?;
+        Ok(Stopped::new(self.info.clone(), hold, threads))
+    }
+
+    /// Stops threads until [`resume`](Self::resume) is called for them, or this is dropped. Pausing a thread twice is as
+    /// pausing it once; beside that, it can be held by a [`Stopped`] or seen by a [`freeze`](Self::freeze), and stays
+    /// paused after that. Says what the threads are like.
+    ///
+    /// # Errors
+    /// When there is none of them, or the system does not let us trace it.
+    pub fn pause(
+        &self,
+        threads: impl Into<Threads>,
+        timeout: Duration,
+    ) -> Result<Vec<FrozenThread>, LiveError> {
+        let mut paused = self.lock_paused();
+        let (mut hold, threads) = self.hold(threads.into(), timeout)?;
+        let before: HashSet<ThreadId> = paused.iter().flat_map(Hold::threads).copied().collect();
+        hold.keep(|thread| !before.contains(&thread));
+        paused.push(hold);
+        paused.retain(|hold| !hold.threads().is_empty());
+        Ok(threads)
+    }
+
+    /// Lets paused threads go on, in any order; of those that are not paused nothing changes.
+    pub fn resume(&self, threads: impl Into<Threads>) {
+        let threads = threads.into();
+        let mut paused = self.lock_paused();
+        paused.iter_mut().for_each(|hold| hold.keep(|thread| !threads.includes(thread)));
+        paused.retain(|hold| !hold.threads().is_empty());
+    }
+
+    /// The threads that are [paused](Self::pause).
+    #[must_use]
+    pub fn paused(&self) -> Vec<ThreadId> {
+        self.lock_paused().iter().flat_map(Hold::threads).copied().collect()
+    }
+
+    /// Ends all [pauses](Self::pause), and leaves the process stopped: see [`Stopped::leave_stopped`].
+    ///
+    /// # Errors
+    /// When it has ended, or the system does not let us send it a signal.
+    pub fn leave_stopped(&self) -> Result<(), LiveError> {
+        let mut paused = self.lock_paused();
+        self.identity().signal(libc::SIGSTOP)?;
+        paused.clear();
+        Ok(())
+    }
+
+    fn lock_paused(&self) -> MutexGuard<'_, Vec<Hold>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self, which: Threads, timeout: Duration) -> Result<(Hold, Vec<FrozenThread>), LiveError> {
         self.refuse_itself()?;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = held.upgrade() {
-            return if held.only.is_none() || held.only == only {
-                Ok(Stopped::from_held(held))
-            } else {
-                Err(LiveError::PartlyHeld(self.info.id))
-            };
-        }
-        let stopped = Stopped::new(self.info.clone(), only, Instant::now() + timeout)?;
-        *held = std::sync::Arc::downgrade(stopped.held());
-        Ok(stopped)
+        self.still_itself(self.holds.hold(which, Instant::now() + timeout))
+    }
+
+    /// What `read` learns of its number, if it is its own afterwards.
+    fn of_itself<T>(&self, read: impl FnOnce(ProcessId) -> Result<T, ProcError>) -> Result<T, LiveError> {
+        let read = read(self.info.id).map_err(LiveError::from);
+        self.identity().check()?;
+        self.still_itself(read)
+    }
+
+    /// The same result; that there is no such process means that it has ended.
+    fn still_itself<T>(&self, result: Result<T, LiveError>) -> Result<T, LiveError> {
+        result.map_err(|error| match error {
+            LiveError::NoSuchProcess(id) => LiveError::Ended(id),
+            other => other,
+        })
+    }
+
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        self.holds.identity()
     }
 
     /// Stops all threads for a moment, copies registers and stacks, and lets them go on. Of this program itself
@@ -129,19 +260,22 @@ impl LiveProcess {
         if self.refuse_itself().is_err() {
             return OwnProcess::new().freeze(plan, timeout);
         }
-        let memory = LiveMemory::new(self.info.id);
         let deadline = Instant::now() + timeout;
         // Written, so that its pages are there. Most threads use less of their stack than this.
-        let threads = TaskDirectory::open(self.info.id)?.expected_count()?;
+        let threads = self.of_itself(|id| TaskDirectory::open(id)?.expected_count())?;
         let room = usize::try_from(threads).unwrap_or(usize::MAX).saturating_mul(TYPICAL_STACK_BYTES);
         let room = vec![1; room.max(LEAST_ROOM_BYTES).min(plan.stack_bytes)];
-        let (parts, pause) = tracer::stopped_while(self.info.id, deadline, |stop| {
-            let registers = stop.threads.iter().filter_map(|one| one.registers.as_ref());
-            let copy = capture_stacks(plan, registers, &stop.mappings, &memory, room);
-            (stop, copy)
-        })?;
-        let (stop, copy) = parts;
-        Ok(Freeze { process: self.frozen(stop.threads, copy, stop.mappings), pause })
+        let (id, plan) = (self.info.id, plan.clone());
+        let (threads, copy, mappings, pause) = self.still_itself(self.holds.run(move |attachment| {
+            let memory = LiveMemory::new(id);
+            let map = RepeatedMap::new(id);
+            let (grip, threads) = attachment.hold(&Threads::All, deadline)?;
+            let mappings = map.now(id);
+            let registers = threads.iter().filter_map(|one| one.registers.as_ref());
+            let copy = capture_stacks(&plan, registers, &mappings, &memory, room);
+            Ok((threads, copy, mappings, attachment.release(grip)))
+        }))?;
+        Ok(Freeze { process: self.frozen(threads, copy, mappings), pause })
     }
 
     /// Copies what can be seen without stopping anything: each thread at another moment, and registers only
@@ -150,11 +284,13 @@ impl LiveProcess {
     /// # Errors
     /// When the process is gone, or the system does not let us look.
     pub fn glance(&self, plan: &FreezePlan) -> Result<FrozenProcess, LiveError> {
-        let tasks = TaskDirectory::open(self.info.id)?;
-        let mappings = self.mappings()?;
-        let ids = tasks.task_ids()?;
-        let threads: Vec<FrozenThread> =
-            ids.into_iter().filter_map(|id| Some(seen_running(tasks.thread_in_detail(id).ok()?))).collect();
+        let (threads, mappings) = self.of_itself(|id| {
+            let tasks = TaskDirectory::open(id)?;
+            let mappings = procfs::mappings(id)?;
+            let ids = tasks.task_ids()?;
+            let seen = ids.into_iter().filter_map(|id| Some(seen_running(tasks.thread_in_detail(id).ok()?)));
+            Ok((seen.collect::<Vec<FrozenThread>>(), mappings))
+        })?;
         let registers: Vec<&Registers> = threads.iter().filter_map(|one| one.registers.as_ref()).collect();
         let copy = capture_stacks(plan, registers.into_iter(), &mappings, &self.memory, Vec::new());
         Ok(self.frozen(threads, copy, mappings))
@@ -168,7 +304,7 @@ impl LiveProcess {
     ) -> FrozenProcess {
         let info =
             ProcessInfo { arch: running_arch(&threads).unwrap_or(self.info.arch), ..self.info.clone() };
-        let rest = LiveMemory::new(info.id);
+        let rest = LiveMemory::of(self.identity().clone());
         FrozenProcess::new(info, threads, copy, mappings).over(Box::new(rest))
     }
 

@@ -75,10 +75,24 @@ pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTE
 
 /// Whether a tracee of the calling thread has stopped. Never waits.
 pub(crate) fn wait(thread: ThreadId) -> Waited {
+    wait_for(pid(thread)).1
+}
+
+/// What has happened to any tracee of the calling thread; `None` when nothing has that was not asked for yet. Never
+/// waits, and takes no news from whoever else waits for processes in this program.
+pub(crate) fn wait_any() -> Option<(ThreadId, Waited)> {
+    match wait_for(-1) {
+        (..=0, _) => None,
+        (thread, waited) => Some((ThreadId(thread.cast_unsigned()), waited)),
+    }
+}
+
+fn wait_for(whom: libc::pid_t) -> (libc::pid_t, Waited) {
     let mut status = 0;
     let flags = libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD;
     // SAFETY: `status` outlives the call.
-    match unsafe { libc::waitpid(pid(thread), &raw mut status, flags) } {
+    let who = unsafe { libc::waitpid(whom, &raw mut status, flags) };
+    let waited = match who {
         0 => Waited::Nothing,
         -1 => match io::Error::last_os_error().raw_os_error() {
             Some(libc::EINTR) => Waited::Nothing,
@@ -93,7 +107,8 @@ pub(crate) fn wait(thread: ThreadId) -> Waited {
             })
         }
         _ => Waited::Ended,
-    }
+    };
+    (who, waited)
 }
 
 /// Lets other threads run on this processor.

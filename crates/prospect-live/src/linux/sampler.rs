@@ -13,8 +13,8 @@ use prospect_process::{
 
 use super::{
     LiveError, LiveMemory, LiveProcess,
-    attachment::registers,
     ptrace::{self, Stop, Waited},
+    stopping::registers,
 };
 
 /// So long a thread that is to stop is asked again and again, before there are sleeps in between.

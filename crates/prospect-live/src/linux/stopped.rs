@@ -3,27 +3,26 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use prospect_process::{
-    Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, Registers, Target, TargetError, Thread,
-    ThreadId,
+    FrozenThread, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, Registers, Target, TargetError,
+    Thread, ThreadId,
 };
 
-use super::{LiveError, LiveMemory, procfs, tracer::Tracer};
+use super::{LiveError, LiveMemory, hold::Hold, procfs};
 
-/// A process, or one thread of it, that stands still for as long as this or a clone of it lives.
+/// A process, or some of its threads, that stand still for as long as this or a clone of it lives.
 ///
-/// It may be used from any thread. When the program ends, by whatever means, the process goes on.
+/// It may be used from any thread. When the program ends, by whatever means, the process goes on. Threads that others
+/// hold too stay where they are until all of them let go.
 #[derive(Clone, Debug)]
 pub struct Stopped(Arc<Held>);
 
 #[derive(Debug)]
-pub(crate) struct Held {
-    tracer: Tracer,
-    /// The thread that is held, where it is not all of them.
-    pub(crate) only: Option<ThreadId>,
+struct Held {
+    hold: Hold,
     info: ProcessInfo,
     threads: Vec<Thread>,
     registers: HashMap<ThreadId, Registers>,
@@ -35,16 +34,10 @@ pub(crate) struct Held {
 }
 
 impl Stopped {
-    pub(crate) fn new(
-        info: ProcessInfo,
-        only: Option<ThreadId>,
-        deadline: Instant,
-    ) -> Result<Self, LiveError> {
-        let (tracer, threads) = Tracer::hold(info.id, only, deadline)?;
+    pub(crate) fn new(info: ProcessInfo, hold: Hold, threads: Vec<FrozenThread>) -> Self {
         let registers = threads.iter().filter_map(|held| Some((held.thread.id, held.registers?)));
-        Ok(Self(Arc::new(Held {
-            tracer,
-            only,
+        Self(Arc::new(Held {
+            hold,
             registers: registers.collect(),
             threads: threads.into_iter().map(|held| held.thread).collect(),
             memory: LiveMemory::new(info.id),
@@ -52,22 +45,26 @@ impl Stopped {
             modules: OnceLock::new(),
             processes: [info.id],
             info,
-        })))
+        }))
     }
 
-    pub(crate) fn from_held(held: Arc<Held>) -> Self {
-        Self(held)
-    }
-
-    pub(crate) fn held(&self) -> &Arc<Held> {
-        &self.0
-    }
-
-    /// Lets the process go, and says for how long it was held. `None` when a clone of this still holds it, or no
-    /// thread of it could be held.
+    /// Lets the threads go, and says for how long they were held. `None` when a clone of this still holds them, or no
+    /// thread could be held.
     #[must_use = "dropping it lets the process go too"]
     pub fn resume(self) -> Option<Duration> {
-        Arc::into_inner(self.0)?.tracer.release()
+        Arc::into_inner(self.0)?.hold.release()
+    }
+
+    /// Lets the process go, but leaves it stopped as job control does it (`SIGSTOP`): it shows as `T`, its parent is
+    /// told, no thread of it executes anything more, and `SIGCONT` makes it go on. It is always the whole process.
+    ///
+    /// While a clone of this or another hold lives, its threads stand for that, and are stopped afterwards.
+    ///
+    /// # Errors
+    /// When it has ended, or the system does not let us send it a signal; then it goes on as usual.
+    pub fn leave_stopped(self) -> Result<(), LiveError> {
+        // It takes effect as each thread is let go, before that returns from the kernel.
+        self.0.hold.identity().signal(libc::SIGSTOP)
     }
 }
 

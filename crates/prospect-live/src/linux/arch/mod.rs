@@ -15,7 +15,7 @@ mod x86_64;
 pub(crate) use aarch64::{ARCH, current, interrupted};
 #[cfg(target_arch = "x86")]
 pub(crate) use i386::{ARCH, current, interrupted};
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::{ARCH, current, interrupted};
 #[cfg(not(any(target_arch = "aarch64", target_arch = "x86", target_arch = "x86_64")))]
 pub(crate) use unknown::{ARCH, current, interrupted};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::{ARCH, current, interrupted};

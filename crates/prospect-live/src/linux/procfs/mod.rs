@@ -39,6 +39,7 @@ pub use syscall::SyscallState;
 pub use threads::{TaskDirectory, ThreadFacts, task_ids, thread_state};
 
 pub(crate) use file::{exists, read_small};
+pub(crate) use stat::exit_status;
 pub(crate) use status::own_status;
 
 #[cfg(test)]

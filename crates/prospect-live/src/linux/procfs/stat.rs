@@ -7,7 +7,7 @@ use std::{
 
 use prospect_process::{ProcessId, ThreadState};
 
-use super::{ProcError, clock, cursor::Cursor, file::read_once};
+use super::{ProcError, clock, cursor::Cursor, executable, file::read_once};
 
 /// Room for any `stat` line: a name of at most 64 bytes and 52 numbers of at most 20 digits.
 pub(super) const LINE_BYTES: usize = 2048;
@@ -112,6 +112,27 @@ pub fn process_stat(pid: ProcessId, buffer: &mut Vec<u8>) -> Result<Stat<'_>, Pr
         .ok_or_else(|| ProcError::Malformed { path: path.to_owned(), what: "fields up to the start time" })
 }
 
+/// How a zombie ended, as `wait` reports it; `None` where the process is none, or the kernel does not let us know.
+pub(crate) fn exit_status(pid: ProcessId) -> Option<i32> {
+    let mut buffer = [0; LINE_BYTES];
+    let line = read_once(Path::new(&format!("/proc/{pid}/stat")), &mut buffer).ok()?;
+    let status = parse_exit_status(line)?;
+    // Whoever may not look is shown 0 (`do_task_stat` in `fs/proc/array.c`). The link asks for the same right.
+    let denied = matches!(executable(pid), Err(ProcError::Denied { .. }));
+    (status != 0 || !denied).then_some(status)
+}
+
+/// Field 52, `exit_code`, of a zombie's line.
+fn parse_exit_status(line: &[u8]) -> Option<i32> {
+    parse(line).filter(|stat| stat.state == ThreadState::Zombie)?;
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let mut cursor = Cursor(&line[close + 1..]);
+    cursor.blanks();
+    // The first one here is field 3.
+    (3..52).try_for_each(|_| cursor.word().map(drop))?;
+    i32::try_from(cursor.signed()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +148,14 @@ mod tests {
         assert_eq!((stat.parent, stat.flags, stat.threads), (7, 4_194_560, 3));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (15, 16, 1_234_567));
         assert!(!stat.is_kernel_thread());
+    }
+
+    #[test]
+    fn the_status_of_a_zombie_is_the_last_field() {
+        let line = |state: char, rest: &str| format!("1 (a) b) {state} 2{}{rest}\n", " 0".repeat(47));
+        assert_eq!(parse_exit_status(line('Z', " 256").as_bytes()), Some(256));
+        assert_eq!(parse_exit_status(line('Z', "").as_bytes()), None);
+        assert_eq!(parse_exit_status(line('S', " 256").as_bytes()), None);
     }
 
     #[test]

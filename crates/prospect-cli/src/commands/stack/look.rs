@@ -1,0 +1,230 @@
+//! Looking at processes, each with its deadline.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use prospect::{
+    Names, Session, ThreadStack,
+    process::{ProcessId, ThreadId},
+    stack::Frame,
+    symbols::Binaries,
+};
+
+use super::{Args, Rounds};
+use crate::{
+    exit::{Failure, Outcome, Result, worse},
+    report::{self, Layout, StackReport},
+    target::Targets,
+    watch::Watch,
+};
+
+/// How long the end of the program may be put off by writing to the cache.
+const LONGEST_STORE: Duration = Duration::from_secs(2);
+
+/// The work of one command: shared, since another thread carries it on when it gets stuck.
+pub(super) struct Look {
+    args: Args,
+    targets: Mutex<Option<Targets>>,
+    result: Mutex<Result>,
+    /// With `--every`.
+    rounds: Option<Rounds>,
+    /// The processes that are being looked at, also by a thread that is stuck.
+    busy: Mutex<HashSet<ProcessId>>,
+}
+
+/// What comes after the walk.
+struct Named {
+    names: Names,
+    warnings: Vec<String>,
+    pause: Option<Duration>,
+    binaries: Arc<Binaries>,
+}
+
+impl Look {
+    pub(super) fn new(args: Args, targets: Targets, rounds: Option<Rounds>) -> Arc<Self> {
+        Arc::new(Self {
+            args,
+            targets: Mutex::new(Some(targets)),
+            result: Mutex::new(Ok(Outcome::Complete)),
+            rounds,
+            busy: Mutex::default(),
+        })
+    }
+
+    /// Looks at these processes, as often as that is wanted.
+    pub(super) fn run(self: &Arc<Self>, mut processes: Vec<ProcessId>) -> Result {
+        if let Some(rounds) = &self.rounds {
+            processes.iter().for_each(|process| self.add(rounds.add(*process).map(|()| Outcome::Complete)));
+            self.add(rounds.begin().map(|()| Outcome::Complete));
+            processes = rounds.processes();
+        }
+        self.all(processes)
+    }
+
+    /// Looks at these processes, again as long as there are rounds, ends what was started for that, and says how all
+    /// of it went.
+    fn all(self: &Arc<Self>, mut processes: Vec<ProcessId>) -> Result {
+        loop {
+            for (index, process) in processes.iter().enumerate() {
+                let result = self.one(*process, &processes[index + 1..]);
+                self.add(result);
+            }
+            match self.rounds.as_ref().map(Rounds::next) {
+                Some(Ok(Some(again))) => processes = again,
+                Some(Err(failure)) => {
+                    self.add(Err(failure));
+                    break;
+                }
+                Some(Ok(None)) | None => break,
+            }
+        }
+        if let Some(targets) = lock(&self.targets).take() {
+            targets.end();
+        }
+        std::mem::replace(&mut *lock(&self.result), Ok(Outcome::Complete))
+    }
+
+    fn add(&self, result: Result) {
+        let result = match (result, &self.rounds) {
+            // Who watches wants to know now.
+            (Err(failure), Some(rounds)) => {
+                if failure.is_closed_pipe() {
+                    rounds.end();
+                }
+                Err(failure.told())
+            }
+            (result, _) => result,
+        };
+        let mut all = lock(&self.result);
+        let before = std::mem::replace(&mut *all, Ok(Outcome::Complete));
+        *all = worse(before, result);
+    }
+
+    /// Looks at one process. When the time is over, what there is of it is printed, and `others` are looked
+    /// at, by another thread.
+    fn one(self: &Arc<Self>, process: ProcessId, others: &[ProcessId]) -> Result {
+        if let Some(rounds) = &self.rounds
+            && !rounds.is_wanted(process)?
+        {
+            return Ok(Outcome::Complete);
+        }
+        if !lock(&self.busy).insert(process) {
+            return Err(Failure::failed(format_args!(
+                "process {process}: the look before is not finished yet"
+            )));
+        }
+        let is_last = others.is_empty() && self.rounds.is_none();
+        let (look, others) = (self.clone(), others.to_vec());
+        let late = move |walked| {
+            look.add(look.late(process, walked));
+            look.all(others)
+        };
+        let watch = Watch::start(Instant::now() + self.args.timeout, late).map_err(Failure::failed)?;
+        let named = self.look(process, &watch);
+        lock(&self.busy).remove(&process);
+        let walked = watch.finish();
+        let has_ended = || self.rounds.as_ref().is_some_and(|rounds| rounds.has_ended(process));
+        let named = match named {
+            // It ended meanwhile, which is told as an event.
+            Err(_) if has_ended() => return Ok(Outcome::Complete),
+            named => named?,
+        };
+        let (Named { names, warnings, pause, binaries }, Some(mut report)) = (named, walked) else {
+            return Ok(Outcome::Partial);
+        };
+        report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
+        report.warnings = warnings;
+        report.pause = report.pause.or(pause);
+        let result = self.print(process, &mut report);
+        // Now nobody waits for this process any more.
+        store(&binaries);
+        if is_last {
+            // Taking thousands of frames apart takes longer than the end of the program does.
+            std::mem::forget((report, binaries));
+        }
+        match result {
+            Ok(Outcome::Partial) if has_ended() => Ok(Outcome::Complete),
+            result => result,
+        }
+    }
+
+    fn open(&self, process: ProcessId) -> Result<Session> {
+        match &self.rounds {
+            Some(rounds) => rounds.look(process),
+            None => Ok(self.args.options().open(process)?),
+        }
+    }
+
+    /// Notes the stacks as soon as they are walked, and returns their names.
+    fn look(&self, process: ProcessId, watch: &Watch<StackReport>) -> Result<Named> {
+        let session = self.open(process)?;
+        let wanted: Vec<ThreadId> = self.args.thread.iter().copied().map(ThreadId).collect();
+        for thread in &wanted {
+            if !session.process().threads().iter().any(|one| one.id == *thread) {
+                return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
+            }
+        }
+        let threads = session.unnamed_stacks(|thread| wanted.is_empty() || wanted.contains(&thread.id));
+        let addresses = threads.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup).collect();
+        watch.note(StackReport {
+            target: session.process().info().clone(),
+            mode: session.mode(),
+            pause: session.pause(),
+            threads,
+            warnings: session.warnings(),
+            late: false,
+            look: None,
+            unchanged: HashMap::new(),
+        });
+        let names = session.names_of(addresses);
+        let warnings = session.warnings();
+        let binaries = session.binaries().clone();
+        // Only now is a process that was held let go, and the time known that it was.
+        Ok(Named { names, warnings, pause: session.close(), binaries })
+    }
+
+    fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
+        let late = format!("not finished after {} s (--timeout)", self.args.timeout.as_secs_f64());
+        let Some(mut report) = walked else {
+            let why = "its memory map or memory could not be read in time";
+            return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
+        };
+        report.late = true;
+        report.warnings.push(format!("names are missing: {late}"));
+        self.print(process, &mut report)
+    }
+
+    fn print(&self, process: ProcessId, report: &mut StackReport) -> Result {
+        if let Some(rounds) = &self.rounds {
+            rounds.note(process, report);
+        }
+        let Args { addresses, registers, merge, explain, json, .. } = self.args;
+        let layout = Layout { addresses, registers, merge, explain };
+        if json { report::stack_json(report, layout) } else { report::stack_text(report, layout) }?;
+        Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps what was unpacked for the next run. A disk that does not answer is not waited for.
+fn store(binaries: &Arc<Binaries>) {
+    if !binaries.has_news() {
+        return;
+    }
+    let (done, stored) = mpsc::channel();
+    let binaries = binaries.clone();
+    let write = move || {
+        binaries.store();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().name("store".into()).spawn(write).is_ok() {
+        let _ = stored.recv_timeout(LONGEST_STORE);
+    }
+}

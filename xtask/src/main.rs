@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod bench;
+mod every_instruction;
 mod fuzz;
 mod oracle;
 mod setup;

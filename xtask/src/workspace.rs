@@ -36,7 +36,12 @@ pub(crate) fn build_prospect() -> Result<PathBuf> {
 
 /// Builds the library's example that stops a process and lets it go.
 pub(crate) fn build_attach_example() -> Result<PathBuf> {
-    build(&["--package", "prospect-live", "--example", "attach"], "attach")
+    build_example("prospect-live", "attach")
+}
+
+/// Builds an example of a package with optimisation and says where it is.
+pub(crate) fn build_example(package: &str, name: &str) -> Result<PathBuf> {
+    build(&["--package", package, "--example", name], name)
 }
 
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {

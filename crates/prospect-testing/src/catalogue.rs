@@ -75,6 +75,9 @@ impl Recipe {
     }
 }
 
+const EVERY: &str = "every_instruction.c";
+/// Library functions are bound when they are first called.
+const LAZY: &str = "-Wl,-z,lazy";
 const NO_FP: &str = "-fomit-frame-pointer";
 
 /// Every fixture program.
@@ -156,6 +159,28 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
     gcc("orders", "orders.c", &["-O2", "-g", NO_FP]),
     gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
+    // To be run instruction by instruction.
+    gcc("flags", "flags.c", &["-O2", "-mno-red-zone"]),
+    gcc("flags-32", "flags.c", &["-O2", "-m32"]),
+    gcc("every", EVERY, &["-O2", "-g", NO_FP, LAZY]),
+    gcc("every-o0", EVERY, &["-O0", "-g", LAZY]),
+    gcc("every-o3", EVERY, &["-O3", "-g", NO_FP, LAZY]),
+    gcc("every-size", EVERY, &["-Os", "-g", NO_FP, LAZY]),
+    gcc("every-fp", EVERY, &["-O2", "-g", "-fno-omit-frame-pointer", LAZY]),
+    gcc("every-cet", EVERY, &["-O2", "-g", "-fcf-protection=full", LAZY]),
+    gcc("every-avx", EVERY, &["-O2", "-g", NO_FP, "-mavx2", "-fstack-protector-all", LAZY]),
+    gcc("every-static", EVERY, &["-O2", "-g", NO_FP, "-static"]),
+    gcc("every-32", EVERY, &["-O2", "-g", NO_FP, "-m32", LAZY]),
+    gcc("every-32-o0", EVERY, &["-O0", "-g", "-m32", LAZY]),
+    gcc("every-32-fp", EVERY, &["-O2", "-g", "-fno-omit-frame-pointer", "-m32", LAZY]),
+    gcc("every-32-static", EVERY, &["-O2", "-g", NO_FP, "-m32", "-static"]),
+    gcc("every-clang", EVERY, &["-O2", "-g", NO_FP, LAZY]).by(Compiler::Clang),
+    gcc("every-clang-o0", EVERY, &["-O0", "-g", LAZY]).by(Compiler::Clang),
+    gcc("every-clang-o3", EVERY, &["-O3", "-g", NO_FP, LAZY]).by(Compiler::Clang),
+    gcc("every-musl", EVERY, &["-O2", "-g", NO_FP]).by(Compiler::MuslGcc),
+    gcc("throws", "throws.cc", &["-O2", "-g", NO_FP, LAZY]).by(Compiler::Gxx),
+    gcc("throws-o0", "throws.cc", &["-O0", "-g", LAZY]).by(Compiler::Gxx),
+    gcc("throws-32", "throws.cc", &["-O2", "-g", NO_FP, "-m32", LAZY]).by(Compiler::Gxx),
     // The measured programs, and the bare ones that mark what the machine can do at best.
     gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),
     gcc("bench-threads", "bench/threads.c", &["-O2", "-g", NO_FP]),

@@ -9,12 +9,12 @@ pub enum Signal {
     Stop,
     /// Go on.
     Continue,
+    /// Begin: what a fixture that waits for it understands.
+    User1,
     /// End, if you please.
     Terminate,
     /// What Ctrl-C sends.
     Interrupt,
-    /// `SIGUSR1`: what the program makes of it.
-    User1,
     /// `SIGUSR2`: the same.
     User2,
     /// End.
@@ -28,9 +28,9 @@ pub fn send(signal: Signal, pid: u32) -> bool {
     let name = match signal {
         Signal::Stop => "STOP",
         Signal::Continue => "CONT",
+        Signal::User1 => "USR1",
         Signal::Terminate => "TERM",
         Signal::Interrupt => "INT",
-        Signal::User1 => "USR1",
         Signal::User2 => "USR2",
         Signal::Kill => "KILL",
     };

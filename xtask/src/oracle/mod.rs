@@ -10,7 +10,7 @@ mod witness;
 use anyhow::{Result, bail, ensure};
 use prospect_testing::{Signal, Tool, send};
 
-use crate::workspace;
+use crate::{every_instruction, workspace};
 use compare::{matches, same_function};
 use programs::Program;
 use witness::{Frame, Stacks};
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Most disagreements shown for one program
     #[arg(long, default_value_t = 12)]
     show: usize,
+    /// Instead: run programs instruction by instruction and hold every walk against what was really called
+    #[arg(long)]
+    every_instruction: bool,
 }
 
 #[derive(Default)]
@@ -44,6 +47,9 @@ struct Tally {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.every_instruction {
+        return every_instruction::run(arguments.only.as_deref(), arguments.show);
+    }
     for name in ["gdb", "eu-stack"] {
         if let Err(missing) = prospect_testing::tool(name) {
             bail!("{missing}: nothing to compare with");

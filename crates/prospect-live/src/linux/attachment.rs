@@ -214,6 +214,13 @@ impl Attachment {
         }
     }
 
+    /// Gives away a thread that stands, with how it does. From then on it is the calling thread that has to let it go.
+    pub(super) fn give_away(&mut self, id: ThreadId) -> Option<Stop> {
+        let stop = self.tracees.get(&id)?.stop?;
+        self.tracees.remove(&id);
+        Some(stop)
+    }
+
     fn let_go(&mut self, threads: Vec<ThreadId>) {
         let ran = |id: &ThreadId| self.tracees.get(id).is_some_and(|one| one.state == ThreadState::Running);
         let (running, idle): (Vec<_>, Vec<_>) = threads.into_iter().partition(ran);

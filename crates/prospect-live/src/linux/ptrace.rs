@@ -57,6 +57,56 @@ pub(crate) fn detach(thread: ThreadId, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_DETACH, thread, signal.cast_unsigned() as usize)
 }
 
+/// Lets a stopped thread run one instruction, with the signal that it is to get (0: none).
+pub(crate) fn single_step(thread: ThreadId, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_SINGLESTEP, thread, signal.cast_unsigned() as usize)
+}
+
+/// Leaves a thread of a group-stopped process stopped as job control has it, so that the end of that stop is
+/// seen.
+pub(crate) fn listen(thread: ThreadId) -> io::Result<()> {
+    request(libc::PTRACE_LISTEN, thread, 0)
+}
+
+/// Why a stopped thread has its signal: `si_code` of `siginfo_t`.
+pub(crate) fn signal_code(thread: ThreadId) -> io::Result<i32> {
+    // SAFETY: all zeros is a valid `siginfo_t`, a structure of numbers.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` outlives the call, which fills it.
+    let result = unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid(thread), 0usize, &raw mut info) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(info.si_code) }
+}
+
+/// Whether a stopped thread is about to get a signal of this number that the processor caused, behind the stop that it
+/// is in.
+pub(crate) fn is_queued(thread: ThreadId, signal: i32) -> bool {
+    const MOST: usize = 8;
+    // SAFETY: all zeros is a valid `siginfo_t`, a structure of numbers.
+    let mut queued: [libc::siginfo_t; MOST] = unsafe { std::mem::zeroed() };
+    let arguments = libc::ptrace_peeksiginfo_args { off: 0, flags: 0, nr: MOST as i32 };
+    // SAFETY: both outlive the call, which reads the one and fills as many of the other as the first says.
+    let count = unsafe {
+        libc::ptrace(libc::PTRACE_PEEKSIGINFO, pid(thread), &raw const arguments, queued.as_mut_ptr())
+    };
+    let count = usize::try_from(count).unwrap_or(0).min(MOST);
+    queued[..count].iter().any(|queued| queued.si_signo == signal && queued.si_code > 0)
+}
+
+/// Replaces the general registers of a stopped thread by such as [`register_set`] has copied.
+pub(crate) fn set_register_set(thread: ThreadId, bytes: &mut [u8]) -> io::Result<()> {
+    let mut vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: `vector` describes `bytes`, which outlives the call and is only read.
+    let result = unsafe {
+        libc::ptrace(
+            libc::PTRACE_SETREGSET,
+            pid(thread),
+            libc::NT_PRSTATUS as usize,
+            (&raw mut vector).cast::<libc::c_void>(),
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Copies the general registers of a stopped thread (`NT_PRSTATUS`) and returns how many bytes they
 /// take: that says which architecture the thread runs as.
 pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTES]) -> io::Result<usize> {
@@ -153,6 +203,17 @@ pub(crate) fn read_memory_at(thread: ThreadId, at: u64, buffer: &mut [u8]) -> io
     let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: buffer.len() };
     read_vectors(thread, &[local], &[remote])
+}
+
+/// Writes to the memory of the process that `thread` belongs to, where that process itself may write.
+/// `man 2 process_vm_writev`.
+pub(crate) fn write_memory_at(thread: ThreadId, at: u64, bytes: &[u8]) -> io::Result<usize> {
+    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: bytes.len() };
+    // SAFETY: `local` describes `bytes`, which are only read; the remote address is only checked by the kernel.
+    let written =
+        unsafe { libc::process_vm_writev(pid(thread), &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
 /// The local vectors must describe buffers that are exclusively the caller's.

@@ -4,12 +4,11 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
-    process::{Child, Command, Stdio},
-    thread,
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use prospect::{live::procfs, process::ProcessId};
+use prospect::{LaunchError, Launched, live::procfs, process::ProcessId};
 
 use crate::{
     commands::demo,
@@ -47,21 +46,11 @@ pub(crate) struct Targets {
     child: Option<Launched>,
 }
 
-struct Launched(Child);
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl TargetArgs {
     /// Finds or starts what is to be looked at.
     pub(crate) fn find(&self) -> Result<Targets> {
         if self.demo {
-            return Ok(Targets::launched(demo::start()?));
+            return Ok(Targets::launched(demo::start()?.into()));
         }
         if let Some((program, arguments)) = self.command.split_first() {
             return self.launch(program, arguments);
@@ -92,28 +81,20 @@ impl TargetArgs {
         let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::failed)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(stderr);
-        let child = command.spawn().map_err(|error| {
-            let message = format!("cannot start {}: {error}", program.to_string_lossy());
-            match error.kind() {
-                io::ErrorKind::NotFound => Failure::not_found(message),
-                _ => Failure::failed(message),
+        let launched = Launched::start(&mut command, self.after).map_err(|error| match &error {
+            LaunchError::Start { error: reason, .. } if reason.kind() == io::ErrorKind::NotFound => {
+                Failure::not_found(&error)
             }
+            LaunchError::Ended { .. } => Failure::failed(format_args!("{error}; see --after")),
+            _ => Failure::failed(&error),
         })?;
-        let mut launched = Launched(child);
-        thread::sleep(self.after);
-        if let Ok(Some(status)) = launched.0.try_wait() {
-            return Err(Failure::failed(format_args!(
-                "{} ended ({status}) before it was looked at; see --after",
-                program.to_string_lossy()
-            )));
-        }
-        Ok(Targets { processes: vec![ProcessId(launched.0.id())], child: Some(launched) })
+        Ok(Targets::launched(launched))
     }
 }
 
 impl Targets {
-    fn launched(child: Child) -> Self {
-        Self { processes: vec![ProcessId(child.id())], child: Some(Launched(child)) }
+    fn launched(child: Launched) -> Self {
+        Self { processes: vec![child.id()], child: Some(child) }
     }
 
     /// Ends what was started for this.

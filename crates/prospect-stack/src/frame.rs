@@ -44,6 +44,9 @@ impl CodeAddress {
 pub enum Trust {
     /// A word on the stack that looks like a return address.
     Scanned,
+    /// A word on the stack behind a call that leads to the function of the frame stepped from. An earlier call of it may
+    /// have left it.
+    ScannedCall,
     /// The frame pointer, in code of which it is not known that it keeps one.
     FramePointer,
     /// What the code at pc does with the stack.
@@ -62,6 +65,7 @@ impl Trust {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Scanned => "scanned",
+            Self::ScannedCall => "scanned-call",
             Self::FramePointer => "frame-pointer",
             Self::Analysed => "analysed",
             Self::CallFrameInfo => "cfi",
@@ -178,7 +182,8 @@ mod tests {
 
     #[test]
     fn trust_is_ordered() {
-        assert!(Trust::Scanned < Trust::FramePointer && Trust::FramePointer < Trust::Analysed);
+        assert!(Trust::Scanned < Trust::ScannedCall && Trust::ScannedCall < Trust::FramePointer);
+        assert!(Trust::FramePointer < Trust::Analysed);
         assert!(Trust::Analysed < Trust::CallFrameInfo);
         assert!(Trust::CallFrameInfo < Trust::SignalFrame && Trust::SignalFrame < Trust::Given);
     }

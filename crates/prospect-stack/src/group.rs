@@ -8,8 +8,8 @@ use crate::{
     Caller, CodeAddress, DeclineReason, Declined, Frame, FrameStepper, Implausible, ModuleChanges, RuleAt,
     Step, StepContext, StepRule, Trust,
     steppers::{
-        AnalysisStepper, CfiStepper, FramePointerStepper, LinkRegisterStepper, NewThreadStepper, ScanStepper,
-        SignalStepper, WildCallStepper,
+        AnalysisStepper, BottomStepper, CfiStepper, FramePointerStepper, LinkRegisterStepper,
+        NewThreadStepper, ScanStepper, SignalStepper, WildCallStepper,
     },
 };
 
@@ -54,6 +54,7 @@ impl StepperGroup {
                 .then(SignalStepper::default())
                 .then(NewThreadStepper)
                 .then(CfiStepper::default())
+                .then(BottomStepper::default())
                 .then(WildCallStepper::default())
                 .then(AnalysisStepper::default())
                 .then(FramePointerStepper::default())
@@ -61,6 +62,7 @@ impl StepperGroup {
             _ => Self::new()
                 .then(SignalStepper::default())
                 .then(CfiStepper::default())
+                .then(BottomStepper::default())
                 .then(LinkRegisterStepper::default())
                 .then(FramePointerStepper::default()),
         }
@@ -69,33 +71,43 @@ impl StepperGroup {
     /// Adds a stepper that is asked when those before it did not find the caller.
     #[must_use]
     pub fn then(mut self, stepper: impl FrameStepper + 'static) -> Self {
-        self.entries.push(Entry { within: None, stepper: Box::new(stepper) });
+        let entry = self.entry(None, stepper);
+        self.entries.push(entry);
         self
     }
 
     /// Adds a stepper that is asked about code in `range` only.
     #[must_use]
     pub fn then_within(mut self, range: Range<Addr>, stepper: impl FrameStepper + 'static) -> Self {
-        self.entries.push(Entry { within: Some(range), stepper: Box::new(stepper) });
+        let entry = self.entry(Some(range), stepper);
+        self.entries.push(entry);
         self
     }
 
     /// Adds a stepper behind those that there are.
     pub fn push(&mut self, stepper: impl FrameStepper + 'static) -> &mut Self {
-        self.entries.push(Entry { within: None, stepper: Box::new(stepper) });
+        let entry = self.entry(None, stepper);
+        self.entries.push(entry);
         self
     }
 
     /// Adds a stepper behind those that there are, to be asked about code in `range` only.
     pub fn push_within(&mut self, range: Range<Addr>, stepper: impl FrameStepper + 'static) -> &mut Self {
-        self.entries.push(Entry { within: Some(range), stepper: Box::new(stepper) });
+        let entry = self.entry(Some(range), stepper);
+        self.entries.push(entry);
         self
     }
 
     /// Adds a stepper that is asked before all those that there are.
     pub fn push_first(&mut self, stepper: impl FrameStepper + 'static) -> &mut Self {
-        self.entries.insert(0, Entry { within: None, stepper: Box::new(stepper) });
+        let entry = self.entry(None, stepper);
+        self.entries.insert(0, entry);
         self
+    }
+
+    fn entry(&self, within: Option<Range<Addr>>, mut stepper: impl FrameStepper + 'static) -> Entry {
+        stepper.added_to(self);
+        Entry { within, stepper: Box::new(stepper) }
     }
 
     /// The names of the steppers in the order in which they are asked, each with the code addresses that it

@@ -5,7 +5,9 @@ use std::fmt;
 use prospect_process::{Addr, MemoryError};
 use prospect_symbols::{ExpressionError, UnwindInfoError};
 
-use crate::{CodeAddress, Frame, FrameRegisters, Implausible, ModuleChanges, RuleAt, StepContext, Trust};
+use crate::{
+    CodeAddress, Frame, FrameRegisters, Implausible, ModuleChanges, RuleAt, StepContext, StepperGroup, Trust,
+};
 
 /// Finds the caller of a frame.
 ///
@@ -21,6 +23,11 @@ pub trait FrameStepper: Send {
     /// # Errors
     /// When it knows how to find the caller and that did not work; the next stepper is asked then.
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError>;
+
+    /// Takes note that it is about to become one of a group, which is as it was before.
+    fn added_to(&mut self, group: &StepperGroup) {
+        let _ = group;
+    }
 
     /// What it says of every frame at this code address; asked once, and remembered by the walker. A stepper whose
     /// answers are rules makes walks several times as fast.

@@ -24,5 +24,8 @@ mod unwind_info;
 pub use binary::{Binary, BinaryError};
 pub use cache::cache_directory;
 pub use search::{Binaries, ModuleBinary, SearchOptions, SearchOutcome, SearchStep, Sought};
-pub use symbol::{ResolvedAddress, SourceFrame, Symbolizer};
+pub use symbol::{
+    BinarySymbols, Function, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
+    SymbolReaders, Symbolizer,
+};
 pub use unwind_info::{CfaRule, Expression, ExpressionError, RegisterRule, UnwindInfoError, UnwindRow};

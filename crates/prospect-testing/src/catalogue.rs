@@ -78,6 +78,18 @@ impl Recipe {
 const EVERY: &str = "every_instruction.c";
 /// Library functions are bound when they are first called.
 const LAZY: &str = "-Wl,-z,lazy";
+/// No C library, no call frame information, and frame pointers.
+const BARE: &[&str] = &[
+    "-O1",
+    "-nostdlib",
+    "-static",
+    "-fno-omit-frame-pointer",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-stack-protector",
+    "-fcf-protection=none",
+];
+/// Neither call frame information nor frame pointers.
+const BLIND: &[&str] = &["-O2", NO_FP, "-fno-asynchronous-unwind-tables"];
 const NO_FP: &str = "-fomit-frame-pointer";
 
 /// Every fixture program.
@@ -148,11 +160,22 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("memfd", "memfd.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
     gcc("vdso", "vdso.c", &["-O2", "-g", NO_FP]),
     gcc("jit", "jit.c", &["-O2", "-g", NO_FP]),
+    gcc("bottom", "bottom.c", BARE),
+    gcc("bottom-stripped", "bottom.c", BARE).then(Step::Strip),
+    gcc("wander", "wander.c", BLIND),
+    gcc("wander-stripped", "wander.c", BLIND).then(Step::Strip),
     // States of threads and processes.
     gcc("vfork", "vfork.c", &["-O2", "-g", NO_FP]),
     gcc("zombie-leader", "zombie_leader.c", &["-O2", "-g", NO_FP]),
     gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("threads-musl", "threads.c", &["-O2", "-g", NO_FP]).by(Compiler::MuslGcc),
+    gcc("threads-musl-stripped", "threads.c", &["-O2", NO_FP, "-static"])
+        .by(Compiler::MuslGcc)
+        .then(Step::Strip),
+    gcc("deep-musl-stripped", "deep.c", &["-O2", NO_FP, "-DRAW_BLOCK", "-static"])
+        .by(Compiler::MuslGcc)
+        .then(Step::Strip),
     gcc("signals", "signals.c", &["-O2", "-g", NO_FP]),
     gcc("churn", "churn.c", &["-O2", "-g", NO_FP]),
     gcc("tracer", "tracer.c", &["-O2", "-g", NO_FP]),

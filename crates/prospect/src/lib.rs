@@ -18,6 +18,8 @@
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
 //! machine, [`stack`] walks, [`symbols`] knows binaries, and [`process`] has the words that they share.
 
+mod function;
+mod launch;
 mod memo;
 mod open;
 mod session;
@@ -25,6 +27,11 @@ mod stacks;
 mod walk;
 mod watch;
 
+/// The version of this library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub use function::Function;
+pub use launch::{LaunchError, Launched};
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use prospect_live as live;
 pub use prospect_process as process;

@@ -1,12 +1,12 @@
 //! From a source to a session.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, ProcessId};
-use prospect_symbols::{Binaries, SearchOptions};
+use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
-use crate::{Session, memo::Memo, session::View, walk::WalkOptions};
+use crate::{LaunchError, Launched, Session, memo::Memo, session::View, walk::WalkOptions};
 
 /// What can be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,6 +60,9 @@ pub enum OpenError {
     /// A live process cannot be looked at.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// A command cannot be started, or ended too soon.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
 }
 
 /// How to open.
@@ -70,6 +73,7 @@ pub struct OpenOptions {
     walk: WalkOptions,
     plan: FreezePlan,
     search: SearchOptions,
+    symbols: SymbolReaders,
 }
 
 impl Default for OpenOptions {
@@ -80,6 +84,7 @@ impl Default for OpenOptions {
             walk: WalkOptions::default(),
             plan: FreezePlan::stacks(),
             search: SearchOptions::default(),
+            symbols: SymbolReaders::standard(),
         }
     }
 }
@@ -134,6 +139,14 @@ impl OpenOptions {
         self
     }
 
+    /// Who is asked for names, instead of the [standard](SymbolReaders::standard) readers; or those with a reader of one's
+    /// own [before](SymbolReaders::first) or [behind](SymbolReaders::then) them.
+    #[must_use]
+    pub fn symbols(mut self, readers: SymbolReaders) -> Self {
+        self.symbols = readers;
+        self
+    }
+
     /// A file to take for the executable.
     #[must_use]
     pub fn executable(mut self, path: impl Into<PathBuf>) -> Self {
@@ -173,6 +186,34 @@ impl OpenOptions {
         self.look(&LiveProcess::open(id)?, &self.binaries(), &Arc::default())
     }
 
+    /// Opens several sources, one after the other, each when the iterator comes to it: one that cannot be opened does not
+    /// keep the others from being. Files that several of them have mapped are read once.
+    pub fn open_all<S: Into<Source>>(
+        &self,
+        sources: impl IntoIterator<Item = S>,
+    ) -> impl Iterator<Item = (Source, Result<Session, OpenError>)> {
+        let binaries = self.binaries();
+        sources.into_iter().map(move |source| {
+            let source: Source = source.into();
+            let Source::Process(id) = source;
+            let live = LiveProcess::open(id).map_err(OpenError::from);
+            let session = live.and_then(|live| self.look(&live, &binaries, &Arc::default()));
+            (source, session)
+        })
+    }
+
+    /// Starts a command, lets it run for so long, and opens it. It is ended when the session is closed or dropped, unless
+    /// it is [kept](Session::keep_launched).
+    ///
+    /// # Errors
+    /// When it cannot be started, has ended by then, or the system does not let us look at it.
+    pub fn launch(&self, command: &mut Command, run_for: Duration) -> Result<Session, OpenError> {
+        let launched = Launched::start(command, run_for)?;
+        let mut session = self.open(launched.id())?;
+        session.launched = Some(launched);
+        Ok(session)
+    }
+
     /// A cache of files that looks where this says.
     pub(crate) fn binaries(&self) -> Arc<Binaries> {
         Arc::new(Binaries::new(self.search.clone()))
@@ -193,8 +234,9 @@ impl OpenOptions {
             Mode::Hold => (View::Held(live.stop(self.timeout)?), None),
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
-        let (binaries, memo) = (binaries.clone(), memo.clone());
-        Ok(Session { view, mode: self.mode, pause, binaries, walk: self.walk, memo })
+        let (binaries, memo, symbols) = (binaries.clone(), memo.clone(), self.symbols.clone());
+        let (mode, walk) = (self.mode, self.walk);
+        Ok(Session { view, mode, pause, binaries, symbols, walk, memo, launched: None })
     }
 }
 

@@ -1,16 +1,17 @@
 //! What was opened.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Child, sync::Arc, time::Duration};
 
 use prospect_live::Stopped;
-use prospect_process::{Addr, FrozenProcess, Process, Thread, ThreadId};
+use prospect_process::{Addr, FrozenProcess, Module, Process, Thread, ThreadId};
 use prospect_stack::{Frame, Stack, StepContext, Walker};
-use prospect_symbols::{Binaries, ResolvedAddress, Symbolizer};
+use prospect_symbols::{Binaries, ModuleBinary, ResolvedAddress, SymbolReaders, Symbolizer};
 
 use crate::{
-    Mode,
+    Launched, Mode,
+    function::Function,
     memo::Memo,
-    stacks::{Names, ThreadStack},
+    stacks::{ModulePosition, Names, ThreadStack},
     walk::{self, WalkOptions},
 };
 
@@ -21,8 +22,11 @@ pub struct Session {
     pub(crate) mode: Mode,
     pub(crate) pause: Option<Duration>,
     pub(crate) binaries: Arc<Binaries>,
+    pub(crate) symbols: SymbolReaders,
     pub(crate) walk: WalkOptions,
     pub(crate) memo: Arc<Memo>,
+    /// Behind the view: what is held is let go before it is ended.
+    pub(crate) launched: Option<Launched>,
 }
 
 #[derive(Debug)]
@@ -108,7 +112,7 @@ impl Session {
     /// address before it.
     #[must_use]
     pub fn resolve(&self, at: Addr) -> ResolvedAddress {
-        let mut resolved = Symbolizer::new(self.process(), &self.binaries).resolve(&[at]);
+        let mut resolved = self.symbolizer().resolve(&[at]);
         resolved.pop().unwrap_or_default()
     }
 
@@ -139,10 +143,70 @@ impl Session {
     pub fn names_of(&self, mut addresses: Vec<Addr>) -> Names {
         addresses.sort_unstable();
         addresses.dedup();
-        let symbolizer = Symbolizer::new(self.process(), &self.binaries);
+        let symbolizer = self.symbolizer();
         // A just-in-time compiler puts other code where some was before.
         let is_in_module = |at: Addr| self.process().modules().at(at).is_some();
         let generation = self.context().generation();
         self.memo.names(addresses, generation, is_in_module, |unknown| symbolizer.resolve(unknown))
+    }
+
+    /// The process that was [launched](crate::OpenOptions::launch) for this session, which runs on then when the session is
+    /// closed. `None` where none was, or this was asked before.
+    pub fn keep_launched(&mut self) -> Option<Child> {
+        self.launched.take()?.keep()
+    }
+
+    /// Who is asked for names.
+    #[must_use]
+    pub fn symbols(&self) -> &SymbolReaders {
+        &self.symbols
+    }
+
+    /// The module that a frame's code is in.
+    #[must_use]
+    pub fn module_of(&self, frame: &Frame) -> Option<&Module> {
+        self.process().modules().at(frame.for_lookup())
+    }
+
+    /// The binary of that module: its file, or what memory holds of it, with its debug file and its symbols.
+    #[must_use]
+    pub fn binary_of(&self, frame: &Frame) -> Option<Arc<ModuleBinary>> {
+        let process = self.process();
+        Some(self.binaries.get(self.module_of(frame)?, process.info(), process.memory()))
+    }
+
+    /// The function that a frame is in.
+    #[must_use]
+    pub fn function_of(&self, frame: &Frame) -> Option<Function> {
+        self.function_at(frame.for_lookup())
+    }
+
+    /// The function that an address lies in, and the module that it is of. `None` where nothing has a name for it.
+    #[must_use]
+    pub fn function_at(&self, at: Addr) -> Option<Function> {
+        let named = |at| self.resolve(at).frames.pop();
+        let Some(module) = self.process().modules().at(at) else {
+            return Function::from_source(named(at)?, None);
+        };
+        let position =
+            |at: Addr| ModulePosition { path: module.path_lossy().into(), offset: at.to_link(module.bias) };
+        let binary = self.binaries.get(module, self.process().info(), self.process().memory());
+        let Some(symbol) = binary.function(at.to_link(module.bias)).filter(|_| self.binaries.names()) else {
+            return Function::from_source(named(at)?, Some(position(at)));
+        };
+        let range = symbol.range.start.to_addr(module.bias)..symbol.range.end.to_addr(module.bias);
+        let (name, start) = (named(at).and_then(|frame| frame.function), named(range.start));
+        Some(Function {
+            name: name.unwrap_or_else(|| symbol.name()),
+            linkage_name: Some(String::from_utf8_lossy(symbol.linkage_name).into_owned()),
+            module: Some(position(range.start)),
+            range: Some(range),
+            file: start.as_ref().and_then(|start| start.file.clone()),
+            line: start.and_then(|start| start.line),
+        })
+    }
+
+    fn symbolizer(&self) -> Symbolizer<'_> {
+        Symbolizer::new(self.process(), &self.binaries).readers(&self.symbols)
     }
 }

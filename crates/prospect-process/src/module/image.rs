@@ -29,6 +29,8 @@ pub struct ElfImage {
     pub arch: Option<Arch>,
     /// The ranges that are loaded (`PT_LOAD`), as linked.
     pub loads: Vec<Range<LinkAddr>>,
+    /// Where the kernel starts the program, or the loader (`e_entry`).
+    pub entry: Option<LinkAddr>,
     /// The dynamic section (`PT_DYNAMIC`).
     pub dynamic: Option<Range<LinkAddr>>,
     /// The table over the unwind information (`PT_GNU_EH_FRAME`).
@@ -83,6 +85,7 @@ fn parse<H: FileHeader<Endian = Endianness>>(
             endian == Endianness::Big,
         ),
         loads: of_kind(PT_LOAD).map(range).collect(),
+        entry: Some(LinkAddr(header.e_entry(endian).into())).filter(|entry| entry.0 != 0),
         dynamic: of_kind(PT_DYNAMIC).map(range).next(),
         eh_frame_header: of_kind(PT_GNU_EH_FRAME).map(range).next(),
         sframe: of_kind(PT_GNU_SFRAME).map(range).next(),

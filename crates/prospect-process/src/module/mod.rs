@@ -1,6 +1,7 @@
 //! The executable and the libraries of a process, as its memory shows them.
 
 mod image;
+mod loader;
 
 use std::{borrow::Cow, fmt, ops::Range, path::PathBuf};
 
@@ -171,6 +172,12 @@ impl Modules {
         threads.or_else(|| self.c_library())
     }
 
+    /// The dynamic linker, by the name of its file. None where the program is static.
+    #[must_use]
+    pub fn loader(&self) -> Option<&Module> {
+        self.0.iter().find(|module| is_loader(&module.file_name()))
+    }
+
     /// All of them, by address.
     #[must_use]
     pub fn as_slice(&self) -> &[Module] {
@@ -189,6 +196,13 @@ impl<'a> IntoIterator for &'a Modules {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// glibc (`ld-linux-x86-64.so.2`, `ld64.so.2`, `ld-2.31.so`), musl, whose C library it is, bionic, uClibc.
+fn is_loader(file_name: &str) -> bool {
+    let is_glibc = ["ld-", "ld.so", "ld64.so"].iter().any(|start| file_name.starts_with(start))
+        && file_name.contains(".so");
+    is_glibc || matches!(file_name, "libc.so" | "linker" | "linker64")
 }
 
 fn is_c_library(file_name: &str) -> bool {

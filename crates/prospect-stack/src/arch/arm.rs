@@ -2,7 +2,8 @@
 
 use prospect_process::RegisterId;
 
-use super::{Call, CodePatterns, FrameState, Trampoline, last_word};
+use super::{Call, CodePatterns, Trampoline, last_word};
+use crate::FrameProgress;
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // Linux `arch/arm/include/asm/ucontext.h` and `arch/arm/kernel/signal.h`: `struct sigframe` begins with a
@@ -27,9 +28,13 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         Trampoline { code: &[0xad, 0x27, 0x00, 0xdf], states: &[(0, 160), (2, 160)], saved: &SAVED },
     ],
     births: None,
-    frame_state: |_, _| FrameState::Set,
+    frame_in: None,
+    progress: |_, _| FrameProgress::Unknown,
     call: |before, _| is_call(last_word(before, false)?).then_some(Call::Unknown),
     jump: |_| None,
+    flow: super::unknown_flow,
+    system_call: &[0x00, 0x00, 0x00, 0xef],
+    starts_thread: super::unknown_start,
 };
 
 /// Linux `arch/arm/include/uapi/asm/sigcontext.h`, `struct sigcontext`: r0 to r15 and cpsr, which is the

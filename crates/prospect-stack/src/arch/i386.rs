@@ -27,10 +27,27 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         result: RegisterId(0),
         calls: &[(120, ChildStack::Register(RegisterId(1))), (435, ChildStack::InMemory)],
     }),
-    frame_state: |before, at| x86::frame_state(before, at, &[&[0x89, 0xe5], &[0x8b, 0xec]]),
+    frame_in: Some(|code, offset| x86::frame_in(code, offset, 32)),
+    progress: |before, at| x86::progress(before, at, &[&[0x89, 0xe5], &[0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, false),
     jump: |at| x86::jump(at, false),
+    flow: |code| x86::flow(code, 32),
+    system_call: &[0xcd, 0x80],
+    starts_thread,
 };
+
+/// musl's `__clone` and Go's `runtime.goexit`.
+fn starts_thread(before: &[u8], at: &[u8]) -> bool {
+    // int $0x80; test %eax, %eax; jnz; mov %ebp, %eax; xor %ebp, %ebp; call *%eax
+    const CALL: &[u8] = &[0x89, 0xe8, 0x31, 0xed, 0xff, 0xd0];
+    // mov %ebx, %eax, in either of its forms; xor %eax, %eax; inc %eax; int $0x80
+    const EXITS: [&[u8]; 2] =
+        [&[0x89, 0xc3, 0x31, 0xc0, 0x40, 0xcd, 0x80], &[0x8b, 0xd8, 0x31, 0xc0, 0x40, 0xcd, 0x80]];
+    let is_child = before
+        .strip_suffix(CALL)
+        .is_some_and(|before| matches!(before, [.., 0xcd, 0x80, 0x85, 0xc0, 0x75, _]));
+    is_child && EXITS.iter().any(|exit| at.starts_with(exit)) || x86::is_goexit(before, at)
+}
 
 /// Linux `arch/x86/include/uapi/asm/sigcontext.h`, `struct sigcontext_32`. The register numbers are
 /// DWARF's, which are the table's (`ArchInfo::registers`) up to eflags.

@@ -14,19 +14,33 @@ mod x86_64;
 
 use prospect_process::{Addr, Arch, Memory, RegisterId};
 
+use crate::{FrameProgress, FrameState};
+
 /// What steppers need to know of the code of an architecture.
 pub(crate) struct CodePatterns {
     /// The code that a signal handler returns to.
     pub trampolines: &'static [Trampoline],
-    /// What has become of the caller's frame pointer at an address, from the code before it and at it.
-    pub frame_state: fn(before: &[u8], at: &[u8]) -> FrameState,
+    /// The frame at an instruction, by all of its function, where it is known how to find that out.
+    pub frame_in: Option<FrameIn>,
+    /// How far the frame is set up at an address, from the code next to it alone: at its first and last instructions.
+    pub progress: fn(before: &[u8], at: &[u8]) -> FrameProgress,
     /// The call that may end where these bytes end, or something else that is returned to.
     pub call: fn(before: &[u8], at: &[u8]) -> Option<Call>,
     /// How threads are born, where that is known.
     pub births: Option<Births>,
+    /// How code goes on behind the instruction that it begins with, and how long that is. `None` where it is not known.
+    pub flow: fn(code: &[u8]) -> Option<(usize, Flow)>,
+    /// The instruction that makes a system call.
+    pub system_call: &'static [u8],
+    /// Whether the call that ends where these bytes meet is the one of a thread's first function: when that
+    /// returns, the thread ends.
+    pub starts_thread: fn(before: &[u8], at: &[u8]) -> bool,
     /// Where code goes on that does nothing but jump, as entries of a procedure linkage table do.
     pub jump: fn(at: &[u8]) -> Option<Call>,
 }
+
+/// The frame at the byte at `offset` of a function with this code.
+pub(crate) type FrameIn = fn(code: &[u8], offset: usize) -> Option<FrameState>;
 
 /// The system calls that make a thread, and how they look from the new one.
 pub(crate) struct Births {
@@ -49,6 +63,23 @@ pub(crate) enum ChildStack {
     InMemory,
 }
 
+/// How code goes on behind an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    /// With the next one.
+    Next,
+    /// With the next one, when the called function has returned.
+    Call,
+    /// So far behind the instruction's start, or with the next one.
+    Branch(i64),
+    /// So far behind the instruction's start.
+    Jump(i64),
+    /// Where a register says.
+    Away,
+    /// Nowhere, or elsewhere.
+    End,
+}
+
 /// A call or jump, by how its target is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Call {
@@ -60,17 +91,6 @@ pub(crate) enum Call {
     Through(u64),
     /// Through a register or memory that may have changed since.
     Unknown,
-}
-
-/// What has become of the caller's frame pointer at an instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FrameState {
-    /// It is still, or again, in its register: sp points to the return address, or the link register has it.
-    Entered,
-    /// It has been pushed and nothing else has: sp points to it, and the register has it too, or will.
-    Pushed,
-    /// The frame is complete, if the function has one at all.
-    Set,
 }
 
 /// Code that a signal handler returns to, and that has the kernel restore all registers.
@@ -98,6 +118,16 @@ fn first_word(at: &[u8], big_endian: bool) -> Option<u32> {
 /// The number with a sign in the lowest `bits` of a word.
 fn signed(word: u32, bits: u32) -> i64 {
     i64::from((word << (32 - bits)).cast_signed() >> (32 - bits))
+}
+
+/// Where nothing is known of how code goes on.
+fn unknown_flow(_: &[u8]) -> Option<(usize, Flow)> {
+    None
+}
+
+/// Where nothing is known of how threads start.
+fn unknown_start(_: &[u8], _: &[u8]) -> bool {
+    false
 }
 
 /// Bytes of code that are looked at before and behind an address.

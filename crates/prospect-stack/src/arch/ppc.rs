@@ -2,7 +2,8 @@
 
 use prospect_process::RegisterId;
 
-use super::{Call, CodePatterns, FrameState, Trampoline, last_word, signed};
+use super::{Call, CodePatterns, Trampoline, last_word, signed};
+use crate::FrameProgress;
 
 pub(super) static PPC64LE: CodePatterns = patterns(
     &[
@@ -18,6 +19,7 @@ pub(super) static PPC64LE: CodePatterns = patterns(
         },
     ],
     |before, _| call(last_word(before, false)?),
+    &[0x02, 0x00, 0x00, 0x44],
 );
 
 pub(super) static PPC64: CodePatterns = patterns(
@@ -34,10 +36,12 @@ pub(super) static PPC64: CodePatterns = patterns(
         },
     ],
     |before, _| call(last_word(before, true)?),
+    &[0x44, 0x00, 0x00, 0x02],
 );
 
 /// Signal frames of 32 bits are left to the call frame information of the vdso.
-pub(super) static PPC: CodePatterns = patterns(&[], |before, _| call(last_word(before, true)?));
+pub(super) static PPC: CodePatterns =
+    patterns(&[], |before, _| call(last_word(before, true)?), &[0x44, 0x00, 0x00, 0x02]);
 
 /// The trampoline is `addi r1, r1, 128; li r0, 172; sc` (`rt_sigreturn`). Linux
 /// `arch/powerpc/kernel/signal_64.c`, `struct rt_sigframe`, begins 128 bytes above the handler's r1 with a
@@ -60,8 +64,19 @@ static SAVED: [(RegisterId, u16, u8); 39] = {
 const fn patterns(
     trampolines: &'static [Trampoline],
     call: fn(&[u8], &[u8]) -> Option<Call>,
+    system_call: &'static [u8],
 ) -> CodePatterns {
-    CodePatterns { trampolines, births: None, frame_state: |_, _| FrameState::Set, call, jump: |_| None }
+    CodePatterns {
+        trampolines,
+        births: None,
+        frame_in: None,
+        progress: |_, _| FrameProgress::Unknown,
+        call,
+        jump: |_| None,
+        flow: super::unknown_flow,
+        system_call,
+        starts_thread: super::unknown_start,
+    }
 }
 
 fn call(word: u32) -> Option<Call> {

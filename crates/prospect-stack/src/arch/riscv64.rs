@@ -2,7 +2,8 @@
 
 use prospect_process::RegisterId;
 
-use super::{Call, CodePatterns, FrameState, Trampoline, last_word};
+use super::{Call, CodePatterns, Trampoline, last_word};
+use crate::FrameProgress;
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // Linux `arch/riscv/kernel/signal.c`, `struct rt_sigframe`: a `siginfo` of 128 bytes and a `ucontext` whose
@@ -17,12 +18,16 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
     ],
     births: None,
     // ret, in its long and its short form.
-    frame_state: |_, at| {
+    frame_in: None,
+    progress: |_, at| {
         let returns = at.starts_with(&[0x67, 0x80, 0, 0]) || at.starts_with(&[0x82, 0x80]);
-        if returns { FrameState::Entered } else { FrameState::Set }
+        if returns { FrameProgress::Unset } else { FrameProgress::Unknown }
     },
     call: |before, _| call(before),
     jump: |_| None,
+    flow: super::unknown_flow,
+    system_call: &[0x73, 0x00, 0x00, 0x00],
+    starts_thread: super::unknown_start,
 };
 
 /// Linux `arch/riscv/include/uapi/asm/ptrace.h`, `struct user_regs_struct`: pc, and x1 to x31, which is the

@@ -2,7 +2,8 @@
 
 use prospect_process::RegisterId;
 
-use super::{Call, CodePatterns, FrameState, Trampoline};
+use super::{Call, CodePatterns, Trampoline};
+use crate::FrameProgress;
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // Linux `arch/s390/kernel/signal.c`. Both frames begin with the 160 bytes that belong to a callee.
@@ -15,11 +16,15 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
     ],
     births: None,
     // br %r14
-    frame_state: |_, at| {
-        if at.starts_with(&[0x07, 0xfe]) { FrameState::Entered } else { FrameState::Set }
+    frame_in: None,
+    progress: |_, at| {
+        if at.starts_with(&[0x07, 0xfe]) { FrameProgress::Unset } else { FrameProgress::Unknown }
     },
     call: |before, _| call(before),
     jump: |_| None,
+    flow: super::unknown_flow,
+    system_call: &[0x0a, 0x78],
+    starts_thread: super::unknown_start,
 };
 
 /// Linux `arch/s390/include/uapi/asm/sigcontext.h`, `_s390_regs_common`: the mask and the address of the program

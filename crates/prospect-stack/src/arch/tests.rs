@@ -40,22 +40,22 @@ fn saved_registers_and_code_fit_their_buffers() {
 
 #[test]
 fn prologues_and_epilogues_are_known() {
-    let state = |arch, before: &[u8], at: &[u8]| (patterns(arch).unwrap().frame_state)(before, at);
+    let state = |arch, before: &[u8], at: &[u8]| (patterns(arch).unwrap().progress)(before, at);
     let wide = |before: &[u8], at: &[u8]| state(Arch::X86_64, before, at);
-    assert_eq!(wide(&[0xc3], &[0x55, 0x48, 0x89, 0xe5]), FrameState::Entered);
-    assert_eq!(wide(&[], &[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5]), FrameState::Entered);
-    assert_eq!(wide(&[0xfa, 0x55], &[0x48, 0x89, 0xe5, 0x53]), FrameState::Pushed);
-    assert_eq!(wide(&[0x53], &[0x48, 0x89, 0xe5, 0x53]), FrameState::Set);
-    assert_eq!(wide(&[0xc9], &[0xc3]), FrameState::Entered);
-    assert_eq!(wide(&[0x05], &[0xc2, 8, 0]), FrameState::Entered);
-    assert_eq!(wide(&[0x5b], &[0x5d, 0xc3]), FrameState::Pushed);
-    assert_eq!(wide(&[0x55], &[0x53, 0x50]), FrameState::Set);
-    assert_eq!(wide(&[], &[]), FrameState::Set);
+    assert_eq!(wide(&[0xc3], &[0x55, 0x48, 0x89, 0xe5]), FrameProgress::Unset);
+    assert_eq!(wide(&[], &[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5]), FrameProgress::Unset);
+    assert_eq!(wide(&[0xfa, 0x55], &[0x48, 0x89, 0xe5, 0x53]), FrameProgress::HalfSet);
+    assert_eq!(wide(&[0x53], &[0x48, 0x89, 0xe5, 0x53]), FrameProgress::Unknown);
+    assert_eq!(wide(&[0xc9], &[0xc3]), FrameProgress::Unset);
+    assert_eq!(wide(&[0x05], &[0xc2, 8, 0]), FrameProgress::Unset);
+    assert_eq!(wide(&[0x5b], &[0x5d, 0xc3]), FrameProgress::HalfSet);
+    assert_eq!(wide(&[0x55], &[0x53, 0x50]), FrameProgress::Unknown);
+    assert_eq!(wide(&[], &[]), FrameProgress::Unknown);
     // A push that saves a register that is no frame pointer here.
-    assert_eq!(wide(&[], &[0x55, 0x53]), FrameState::Set);
-    assert_eq!(state(Arch::I386, &[], &[0x55, 0x89, 0xe5]), FrameState::Entered);
-    assert_eq!(state(Arch::I386, &[0x55], &[0x8b, 0xec]), FrameState::Pushed);
-    assert_eq!(state(Arch::I386, &[0x55], &[0x48, 0x89, 0xe5]), FrameState::Set);
+    assert_eq!(wide(&[], &[0x55, 0x53]), FrameProgress::Unknown);
+    assert_eq!(state(Arch::I386, &[], &[0x55, 0x89, 0xe5]), FrameProgress::Unset);
+    assert_eq!(state(Arch::I386, &[0x55], &[0x8b, 0xec]), FrameProgress::HalfSet);
+    assert_eq!(state(Arch::I386, &[0x55], &[0x48, 0x89, 0xe5]), FrameProgress::Unknown);
 }
 
 #[test]
@@ -116,5 +116,30 @@ fn code_from_its_page_is_the_code_that_a_read_gives() {
         assert_eq!(code.is_some(), inside, "{offset}");
         let read = CodeAround::read(at, &memory);
         assert!(code.is_none_or(|code| code.before() == read.before() && code.at() == read.at()), "{offset}");
+    }
+}
+
+#[test]
+fn any_bytes_are_code_that_is_read_without_harm() {
+    let mut random = prospect_testing::Random::new(7);
+    for arch in Arch::ALL {
+        let patterns = patterns(arch).unwrap();
+        for _ in 0..2_000 {
+            // Mostly the bytes that prologues, calls and branches are made of.
+            let some =
+                [0x55, 0x48, 0x89, 0xe5, 0x5d, 0xc3, 0xe8, 0xe9, 0x74, 0xff, 0x25, 0x0f, 0x05, 0x83, 0xec];
+            let byte = |random: &mut prospect_testing::Random| match random.below(4) {
+                0 => random.below(256) as u8,
+                _ => some[random.below(some.len())],
+            };
+            let code: Vec<u8> = (0..64).map(|_| byte(&mut random)).collect();
+            let (before, at) = code.split_at(32);
+            let state = patterns.frame_in.and_then(|frame_in| frame_in(&code, 32));
+            assert!(state.is_none_or(|state| state.progress != FrameProgress::Unknown));
+            let _ = ((patterns.progress)(before, at), (patterns.starts_thread)(before, at));
+            let _ = ((patterns.call)(before, at), (patterns.jump)(at));
+            assert!((patterns.flow)(at).is_none_or(|(length, _)| (1..=at.len()).contains(&length)));
+        }
+        assert!(patterns.frame_in.is_none_or(|frame_in| frame_in(&[], 0).is_none()));
     }
 }

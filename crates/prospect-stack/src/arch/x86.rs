@@ -1,6 +1,13 @@
 //! Code that both x86 architectures write alike.
 
-use super::{Call, FrameState};
+mod frame;
+
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Mnemonic};
+
+pub(super) use frame::frame_in;
+
+use super::{Call, Flow};
+use crate::FrameProgress;
 
 /// `endbr64` and `endbr32`: where indirect calls land.
 const LANDING_PADS: [[u8; 4]; 2] = [[0xf3, 0x0f, 0x1e, 0xfa], [0xf3, 0x0f, 0x1e, 0xfb]];
@@ -9,17 +16,17 @@ const PUSH_FP: u8 = 0x55;
 /// `pop %rbp` or `pop %ebp`.
 const POP_FP: u8 = 0x5d;
 
-/// The state of the frame, where the code is a prologue that pushes the frame pointer and then makes it
+/// How far the frame is set up, where the code is a prologue that pushes the frame pointer and then makes it
 /// `set_fp`, or an epilogue.
-pub(super) fn frame_state(before: &[u8], at: &[u8], set_fp: &[&[u8]]) -> FrameState {
+pub(super) fn progress(before: &[u8], at: &[u8], set_fp: &[&[u8]]) -> FrameProgress {
     let sets_fp = |code: &[u8]| set_fp.iter().any(|set_fp| code.starts_with(set_fp));
     let entry = LANDING_PADS.iter().find_map(|pad| at.strip_prefix(pad)).unwrap_or(at);
     match (entry, at) {
-        ([PUSH_FP, rest @ ..], _) if sets_fp(rest) => FrameState::Entered,
-        _ if returns(at) => FrameState::Entered,
-        (_, [POP_FP, rest @ ..]) if returns(rest) => FrameState::Pushed,
-        _ if sets_fp(at) && before.last() == Some(&PUSH_FP) => FrameState::Pushed,
-        _ => FrameState::Set,
+        ([PUSH_FP, rest @ ..], _) if sets_fp(rest) => FrameProgress::Unset,
+        _ if returns(at) => FrameProgress::Unset,
+        (_, [POP_FP, rest @ ..]) if returns(rest) => FrameProgress::HalfSet,
+        _ if sets_fp(at) && before.last() == Some(&PUSH_FP) => FrameProgress::HalfSet,
+        _ => FrameProgress::Unknown,
     }
 }
 
@@ -44,6 +51,32 @@ pub(super) fn call(before: &[u8], at: &[u8], relative: bool) -> Option<Call> {
         Some(_) => Some(Call::Unknown),
         None => (before.last() == Some(&0x90) && at.first() == Some(&0xe8)).then_some(Call::Unknown),
     }
+}
+
+/// How code of so many bits goes on behind its first instruction.
+pub(super) fn flow(code: &[u8], bits: u32) -> Option<(usize, Flow)> {
+    let decoded = Decoder::new(bits, code, DecoderOptions::NONE).decode();
+    // As numbers of so many bits, relative to an instruction at 0.
+    let target = || (decoded.near_branch_target() as i64) << (64 - bits) >> (64 - bits);
+    let flow = match decoded.flow_control() {
+        _ if decoded.is_invalid() => return None,
+        _ if matches!(decoded.mnemonic(), Mnemonic::Syscall | Mnemonic::Int) => Flow::Next,
+        FlowControl::Next => Flow::Next,
+        FlowControl::Call | FlowControl::IndirectCall => Flow::Call,
+        FlowControl::IndirectBranch if decoded.op0_kind() == iced_x86::OpKind::Register => Flow::Away,
+        FlowControl::ConditionalBranch => Flow::Branch(target()),
+        FlowControl::UnconditionalBranch => Flow::Jump(target()),
+        _ => Flow::End,
+    };
+    Some((decoded.len(), flow))
+}
+
+/// Whether goroutines return to this place, the second byte of Go's `runtime.goexit` (`src/runtime/asm_amd64.s`,
+/// `asm_386.s`): `nop; call runtime.goexit1; nop`, and what fills the room behind it. Nothing else returns to a place
+/// behind a `nop`.
+pub(super) fn is_goexit(before: &[u8], at: &[u8]) -> bool {
+    let is_behind_nop = matches!(before, [.., 0x90]) && call(before, &[], false).is_none();
+    is_behind_nop && matches!(at, [0xe8, _, _, _, _, 0x90, 0xcc, ..])
 }
 
 /// The jump that code at an address begins with: `e9 rel32`, `eb rel8`, `ff 25 disp32`, after a landing pad

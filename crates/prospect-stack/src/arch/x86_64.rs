@@ -24,10 +24,30 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         result: RegisterId(0),
         calls: &[(56, ChildStack::Register(RegisterId(4))), (435, ChildStack::InMemory)],
     }),
-    frame_state: |before, at| x86::frame_state(before, at, &[&[0x48, 0x89, 0xe5], &[0x48, 0x8b, 0xec]]),
+    frame_in: Some(|code, offset| x86::frame_in(code, offset, 64)),
+    progress: |before, at| x86::progress(before, at, &[&[0x48, 0x89, 0xe5], &[0x48, 0x8b, 0xec]]),
     call: |before, at| x86::call(before, at, true),
     jump: |at| x86::jump(at, true),
+    flow: |code| x86::flow(code, 64),
+    system_call: &[0x0f, 0x05],
+    starts_thread,
 };
+
+/// musl's `__clone`, Go's `runtime.clone` and `runtime.goexit`.
+fn starts_thread(before: &[u8], at: &[u8]) -> bool {
+    // syscall; test %eax, %eax; jnz; xor %ebp, %ebp; pop %rdi; call *%r9
+    const CALL: &[u8] = &[0x31, 0xed, 0x5f, 0x41, 0xff, 0xd1];
+    // mov %eax, %edi; xor %eax, %eax; mov $60, %al; syscall
+    const EXIT: &[u8] = &[0x89, 0xc7, 0x31, 0xc0, 0xb0, 0x3c, 0x0f, 0x05];
+    // mov $111, %edi; mov $60, %eax; syscall; and that again, should it return
+    const GO_EXIT: &[u8] = &[0xbf, 0x6f, 0, 0, 0, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf2];
+    // call *%r12
+    let is_go = before.ends_with(&[0x41, 0xff, 0xd4]) && at.starts_with(GO_EXIT);
+    let is_child = before
+        .strip_suffix(CALL)
+        .is_some_and(|before| matches!(before, [.., 0x0f, 0x05, 0x85, 0xc0, 0x75, _]));
+    is_child && at.starts_with(EXIT) || is_go || x86::is_goexit(before, at)
+}
 
 /// Linux `arch/x86/include/uapi/asm/sigcontext.h`, `struct sigcontext` of 64 bits. The register numbers
 /// are DWARF's, which are the table's (`ArchInfo::registers`) up to rip.

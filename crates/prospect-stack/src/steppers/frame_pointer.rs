@@ -1,28 +1,50 @@
 //! Frame pointers: where there is nothing better.
 
+use std::fmt;
+
 use prospect_process::{
     Addr,
     arch::{FrameChain, ReturnSlot},
 };
 
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
-    StepError, Trust,
-    arch::{self, CodeAround, FrameState},
+    Caller, CodeAddress, CodeFrameHelper, Entered, Frame, FrameHelper, FrameKind, FrameProgress,
+    FrameRegisters, FrameState, FrameStepper, Location, Step, StepContext, StepError, Trust,
 };
 
-use super::callers::{Callers, Return};
+use super::callers::{Callers, Lead, Return};
 
 /// Steps by the frame pointer or the back chain, as [`ArchInfo::frame_chain`](prospect_process::ArchInfo::frame_chain) says; on x86 that is
 /// (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
 ///
-/// In the innermost frame (or one that a signal interrupted) the code at pc shows whether the function has
-/// set up its frame yet, so that no caller is skipped. Where it is known what calls look like, the return
+/// A [`FrameHelper`] says what frame the code has at pc: before a function has set up its own, and after it has taken it
+/// down, sp leads to the return address, so that no caller is skipped; where it has none, or uses the register for
+/// something else, there is nothing to follow. Where it is known what calls look like, the return
 /// address must be behind one: code without call frame information often has no frame pointer either, and
 /// then its register holds anything.
-#[derive(Debug, Default)]
 pub struct FramePointerStepper {
+    helper: Box<dyn FrameHelper>,
     callers: Callers,
+}
+
+impl FramePointerStepper {
+    /// One that asks `helper` about the code instead of [`CodeFrameHelper`].
+    #[must_use]
+    pub fn with_helper(helper: impl FrameHelper + 'static) -> Self {
+        Self { helper: Box::new(helper), callers: Callers::default() }
+    }
+}
+
+impl Default for FramePointerStepper {
+    fn default() -> Self {
+        Self::with_helper(CodeFrameHelper::default())
+    }
+}
+
+impl fmt::Debug for FramePointerStepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FramePointerStepper").finish_non_exhaustive()
+    }
 }
 
 impl FrameStepper for FramePointerStepper {
@@ -32,30 +54,38 @@ impl FrameStepper for FramePointerStepper {
 
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
         let info = context.arch.info();
-        let patterns = arch::patterns(context.arch);
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
-        let state = match (frame.code, patterns) {
-            (CodeAddress::Exact(pc), Some(patterns)) if context.is_executable(pc) => {
-                let code = CodeAround::read(pc, context.memory);
-                (patterns.frame_state)(code.before(), code.at())
-            }
-            _ => FrameState::Set,
-        };
         let word = u64::from(info.word_bytes);
+        let state = match context.is_executable(frame.for_lookup()) {
+            true => self.helper.frame_state(frame.for_lookup(), context),
+            false => FrameState::default(),
+        };
+        let is_at_pc = matches!(frame.code, CodeAddress::Exact(_));
+        let is_standard = matches!(state.kind, FrameKind::Standard | FrameKind::Unknown);
         // Nothing has been changed yet, or all has been restored; or the frame pointer has been pushed.
-        let (saved_fp, return_slot) = match state {
-            FrameState::Set => return self.step_by_chain(frame, context),
-            _ if info.link.is_some() => return Ok(Step::NotMine("the return address is in a register")),
-            FrameState::Entered => (None, sp),
-            FrameState::Pushed => (Some(sp), sp.wrapping_add(word)),
+        let (saved_fp, return_slot) = match state.progress {
+            FrameProgress::Set | FrameProgress::Unknown if is_standard => {
+                return self.step_by_chain(frame, context);
+            }
+            _ if info.link.is_some() && is_at_pc => {
+                return Ok(Step::NotMine("the return address is in a register"));
+            }
+            _ if info.link.is_some() => return self.step_by_chain(frame, context),
+            FrameProgress::Unset if is_at_pc => (None, sp),
+            FrameProgress::HalfSet if is_at_pc => (Some(sp), sp.wrapping_add(word)),
+            _ => return Ok(Step::NotMine("the function has no frame that the frame pointer leads to")),
         };
         let mut registers = frame.registers.preserved();
         if let Some(at) = saved_fp {
             registers.set_at(info.fp, context.memory.read_word(context.arch, at)?, Location::Address(at));
         }
         let to = Addr(context.memory.read_word(context.arch, return_slot)?);
-        if let Some(why) = self.unlikely(to, state, frame, context) {
+        if let Some(why) = self.unlikely(to, false, frame, context) {
             return Ok(Step::NotMine(why));
+        }
+        // Functions with other frames may have moved sp.
+        if !is_standard && !self.is_proved(to, frame, context) {
+            return Ok(Step::NotMine("sp does not point to the return address"));
         }
         let cfa = return_slot.wrapping_add(word);
         registers.set_at(info.pc, to.0, Location::Address(return_slot));
@@ -76,7 +106,7 @@ impl FramePointerStepper {
             Ok(chained) => chained,
             Err(other) => return Ok(other),
         };
-        if let Some(why) = self.unlikely(chained.return_address, FrameState::Set, frame, context) {
+        if let Some(why) = self.unlikely(chained.return_address, true, frame, context) {
             return Ok(Step::NotMine(why));
         }
         let mut registers = FrameRegisters::unknown(context.arch);
@@ -91,15 +121,20 @@ impl FramePointerStepper {
         Ok(Step::Caller(Caller { registers, cfa, trust: Trust::FramePointer, entered: Entered::ByCall }))
     }
 
+    /// Whether `to` is behind a call that has surely led to the frame.
+    fn is_proved(&mut self, to: Addr, frame: &Frame, context: &StepContext<'_>) -> bool {
+        let Some(Return::Call(call)) = self.callers.return_to(to, context) else { return false };
+        self.callers.lead_to(call, to, frame.for_lookup(), context).is_some_and(Lead::is_proved)
+    }
+
     /// Why `to` cannot be the return address; `None` where it can.
     fn unlikely(
         &mut self,
         to: Addr,
-        state: FrameState,
+        is_set: bool,
         frame: &Frame,
         context: &StepContext<'_>,
     ) -> Option<&'static str> {
-        let is_set = state == FrameState::Set;
         if to == Addr(0) {
             // The mark of the outermost frame; but only at the end of a chain, for zeros are everywhere.
             let is_chain = frame.trust == Trust::FramePointer;

@@ -4,8 +4,9 @@ use prospect_process::Addr;
 
 use super::callers::{Callers, Return};
 use crate::{
-    Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Step, StepContext, StepError, Trust,
-    arch::{self, CodeAround, FrameState},
+    Caller, CodeAddress, Entered, Frame, FrameProgress, FrameRegisters, FrameStepper, Step, StepContext,
+    StepError, Trust,
+    arch::{self, CodeAround},
     steppers::frame_pointer::Chained,
 };
 
@@ -92,5 +93,5 @@ impl LinkRegisterStepper {
 fn is_entered(pc: Addr, context: &StepContext<'_>) -> bool {
     let code = CodeAround::read(pc, context.memory);
     arch::patterns(context.arch)
-        .is_some_and(|patterns| (patterns.frame_state)(code.before(), code.at()) == FrameState::Entered)
+        .is_some_and(|patterns| (patterns.progress)(code.before(), code.at()) == FrameProgress::Unset)
 }

@@ -1,6 +1,7 @@
 //! The steppers, one in each file.
 
 mod analysis;
+mod bottom;
 mod callers;
 mod cfi;
 mod frame_pointer;
@@ -11,6 +12,7 @@ mod signal;
 mod wild_call;
 
 pub use analysis::AnalysisStepper;
+pub use bottom::BottomStepper;
 pub use cfi::CfiStepper;
 pub use frame_pointer::FramePointerStepper;
 pub use link_register::LinkRegisterStepper;

@@ -6,17 +6,24 @@ use crate::{
     Caller, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext, StepError, Trust, arch,
 };
 
-use super::callers::{Callers, Return};
+use super::callers::{Callers, Lead, Return};
 
 /// The most words of one frame that are looked at.
 const MOST_WORDS: u64 = 512;
 
-/// Steps to the first word above sp that is the return address of a call which may have led to this frame.
+/// Of the words above a return address that is only possible, so many are looked at for one that is proved.
+const LOOK_AHEAD: u64 = 64;
+
+/// Steps to a word above sp that is the return address of a call which led to this frame.
 ///
-/// Of a call whose target is known, the frame's pc must lie shortly behind the target (or behind where the
-/// procedure linkage table leads from there). A call through a register is believed: such a word may be
-/// one that an earlier call left behind, so that a scanned frame is a guess. The start of a signal trampoline
-/// is believed as well.
+/// The nearest word is taken whose call is *proved* to lead to the frame's function: its target is that function,
+/// directly, through an entry of the procedure linkage table or another word of memory, or by way of a function that
+/// jumps there. Such a frame is trusted as a [scanned call](Trust::ScannedCall). The start of a signal trampoline
+/// counts as well, since any handler returns to it.
+///
+/// A call through a register may have led anywhere, so that such a word may be one that an earlier call left behind. It
+/// is taken when none of the next 64 words is proved; and a call to shortly before pc, in code of which nothing says
+/// where functions begin, when there is not even that. Such a frame is a guess: [`Trust::Scanned`].
 #[derive(Debug, Default)]
 pub struct ScanStepper {
     callers: Callers,
@@ -38,22 +45,38 @@ impl FrameStepper for ScanStepper {
         let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
         let word = u64::from(info.word_bytes);
         let first = sp.0.wrapping_add(word - 1) & !(word - 1);
-        for slot in (0..MOST_WORDS).map(|index| Addr(first.wrapping_add(index * word))) {
+        let mut best: Option<(Lead, Addr, Addr)> = None;
+        let mut last = MOST_WORDS;
+        let mut index = 0;
+        while index < last {
+            let slot = Addr(first.wrapping_add(index * word));
             let to = match context.memory.read_word(context.arch, slot) {
                 Ok(value) => Addr(value),
                 // There is more of this stack, but it was not copied.
-                Err(error) if context.mappings.at(slot).is_some() => return Err(error.into()),
+                Err(error) if best.is_none() && context.mappings.at(slot).is_some() => {
+                    return Err(error.into());
+                }
                 Err(_) => break,
             };
-            let is_caller = match self.callers.return_to(to, context) {
-                Some(Return::Call(call)) => self.callers.may_lead_to(call, to, frame.for_lookup(), context),
+            let lead = match self.callers.return_to(to, context) {
+                Some(Return::Call(call)) => self.callers.lead_to(call, to, frame.for_lookup(), context),
                 // Whatever the signal, its handler returns to there.
-                Some(Return::Trampoline) => true,
-                _ => false,
+                Some(Return::Trampoline) => Some(Lead::Direct),
+                _ => None,
             };
-            if is_caller {
-                return Ok(Step::Caller(self.caller(frame, slot, to, context)));
+            if let Some(lead) = lead.filter(|lead| best.is_none_or(|(best, ..)| *lead > best)) {
+                if best.is_none() {
+                    last = last.min(index + 1 + LOOK_AHEAD);
+                }
+                best = Some((lead, slot, to));
+                if lead.is_proved() {
+                    break;
+                }
             }
+            index += 1;
+        }
+        if let Some((lead, slot, to)) = best {
+            return Ok(Step::Caller(self.caller(frame, slot, to, lead, context)));
         }
         Ok(match frame.registers.fp() {
             // So programs and threads start: with nothing to return to, and 0 in the frame pointer.
@@ -65,7 +88,14 @@ impl FrameStepper for ScanStepper {
 
 impl ScanStepper {
     /// The caller that returns to `to`, which was read from `slot`.
-    fn caller(&mut self, frame: &Frame, slot: Addr, to: Addr, context: &StepContext<'_>) -> Caller {
+    fn caller(
+        &mut self,
+        frame: &Frame,
+        slot: Addr,
+        to: Addr,
+        lead: Lead,
+        context: &StepContext<'_>,
+    ) -> Caller {
         let info = context.arch.info();
         let word = u64::from(info.word_bytes);
         let cfa = slot.wrapping_add(word);
@@ -85,7 +115,8 @@ impl ScanStepper {
         {
             registers.set_at(info.fp, fp, location);
         }
-        Caller { registers, cfa: Some(cfa), trust: Trust::Scanned, entered: Entered::ByCall }
+        let trust = if lead.is_proved() { Trust::ScannedCall } else { Trust::Scanned };
+        Caller { registers, cfa: Some(cfa), trust, entered: Entered::ByCall }
     }
 
     fn is_frame_pointer(&mut self, fp: Addr, sp: Addr, context: &StepContext<'_>) -> bool {

@@ -447,3 +447,28 @@ fn steppers_are_listed_and_can_be_added_to_a_walker() {
     let stack = Scene::new(ARCH).with_context(|context| walker.walk(&at(TEXT, STACK), context));
     assert_eq!(stack.end, StackEnd::Outermost);
 }
+
+#[test]
+fn a_stepper_is_told_of_the_group_that_it_is_added_to() {
+    use std::sync::{Arc, Mutex};
+
+    struct Told(Arc<Mutex<Vec<Vec<&'static str>>>>);
+    impl crate::FrameStepper for Told {
+        fn name(&self) -> &'static str {
+            "told"
+        }
+        fn step(&mut self, _: &Frame, _: &StepContext<'_>) -> Result<Step, StepError> {
+            Ok(Step::NotMine("never"))
+        }
+        fn added_to(&mut self, group: &StepperGroup) {
+            self.0.lock().unwrap().push(group.iter().map(|(name, _)| name).collect());
+        }
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let one = || Told(told.clone());
+    let mut group = StepperGroup::new().then(one()).then_within(Addr(0)..Addr(8), one());
+    group.push(one()).push_first(one()).push_within(Addr(0)..Addr(8), one());
+    let counts: Vec<usize> = told.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(counts, [0, 1, 2, 3, 4]);
+    assert!(told.lock().unwrap().iter().flatten().all(|name| *name == "told"));
+}

@@ -39,6 +39,7 @@ impl Binary {
             // Which of them may be run is not needed: every one may hold what an address points into.
             .map(|range| Segment { range, file_range: 0..0, executable: true })
             .collect();
+        headers.entry = image.entry;
         headers.dynamic = image.dynamic;
         headers.eh_frame_header = image.eh_frame_header;
         headers.sframe = image.sframe;

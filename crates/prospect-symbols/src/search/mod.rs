@@ -145,7 +145,8 @@ impl Binaries {
     }
 
     /// Whether names are wanted at all.
-    pub(crate) fn names(&self) -> bool {
+    #[must_use]
+    pub fn names(&self) -> bool {
         self.options.names
     }
 

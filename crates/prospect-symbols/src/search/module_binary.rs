@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     Binary, UnwindInfoError, UnwindRow,
-    symbol::{dwarf::DebugInfo, table::TableKind},
+    symbol::{
+        dwarf::DebugInfo,
+        table::{FunctionSymbol, TableKind},
+    },
 };
 
 /// What there is of one module: its binary, and its debug file where there is one.
@@ -87,13 +90,32 @@ impl ModuleBinary {
     /// where they do not say, or say that it is a part which was split off its function.
     #[must_use]
     pub fn function_at(&self, at: LinkAddr) -> Option<(LinkAddr, u64)> {
-        let binary = self.binary.as_ref()?;
-        let symbol = [TableKind::Full, TableKind::Dynamic].into_iter().find_map(|kind| {
-            let mut found = binary.functions(kind, &[at])?;
-            found.pop().flatten()
-        })?;
+        let symbol = self.symbol_at(at)?;
         let is_part = symbol.name.windows(5).any(|part| part == b".cold");
         (!is_part).then_some((symbol.start, symbol.size))
+    }
+
+    /// Where the kernel starts the module, if it is a program or a loader (ELF gABI, `e_entry`).
+    #[must_use]
+    pub fn entry_point(&self) -> Option<LinkAddr> {
+        self.binary.as_ref()?.headers().entry
+    }
+
+    /// The name in the binary's own symbols of the function that an address of the module lies in, as it is there.
+    /// `None` where they do not say where that function ends: the code may as well be that of another one.
+    #[must_use]
+    pub fn linkage_name_at(&self, at: LinkAddr) -> Option<&[u8]> {
+        let symbol = self.symbol_at(at)?;
+        let end = symbol.start.0.saturating_add(symbol.size);
+        (at.0 < end).then_some(symbol.name)
+    }
+
+    fn symbol_at(&self, at: LinkAddr) -> Option<FunctionSymbol<'_>> {
+        let binary = self.binary.as_ref()?;
+        [TableKind::Full, TableKind::Dynamic].into_iter().find_map(|kind| {
+            let mut found = binary.functions(kind, &[at])?;
+            found.pop().flatten()
+        })
     }
 
     /// The file that holds the debug information: the separate debug file, or the binary itself.

@@ -5,6 +5,7 @@ pub(crate) mod dwarf;
 mod names;
 mod perf_map;
 mod plt;
+mod reader;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use std::{ops::Range, sync::Arc};
 use prospect_process::{Addr, LinkAddr, Module, Process};
 
 use crate::{Binaries, ModuleBinary};
+pub use names::Function;
+pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
 
 /// One function at one place: an address has several where calls were inlined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,14 @@ pub struct SourceFrame {
     pub inlined: bool,
 }
 
+impl SourceFrame {
+    /// A function of which only the name is known.
+    #[must_use]
+    pub fn named(function: String) -> Self {
+        Self { function: Some(function), ..Self::default() }
+    }
+}
+
 /// What is known of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedAddress {
@@ -39,10 +50,10 @@ pub struct ResolvedAddress {
 }
 
 /// Names the addresses of one process.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Symbolizer<'a> {
-    process: &'a dyn Process,
-    binaries: &'a Binaries,
+    context: SymbolContext<'a>,
+    readers: SymbolReaders,
 }
 
 /// The addresses that lie in one module.
@@ -55,9 +66,16 @@ struct Group {
 }
 
 impl<'a> Symbolizer<'a> {
-    /// A symboliser for a process's addresses.
+    /// A symboliser for a process's addresses, with the [standard](SymbolReaders::standard) readers.
     pub fn new(process: &'a dyn Process, binaries: &'a Binaries) -> Self {
-        Self { process, binaries }
+        Self { context: SymbolContext { process, binaries }, readers: SymbolReaders::standard() }
+    }
+
+    /// The same with other readers.
+    #[must_use]
+    pub fn readers(mut self, readers: &SymbolReaders) -> Self {
+        self.readers = readers.clone();
+        self
     }
 
     /// Names many addresses at once, one answer for each, in order. Each is an address *within* the
@@ -67,58 +85,51 @@ impl<'a> Symbolizer<'a> {
     /// the units are shared out over the processors. Nothing is named where the [`Binaries`] were made
     /// to look for no names.
     pub fn resolve(&self, addresses: &[Addr]) -> Vec<ResolvedAddress> {
-        if !self.binaries.names() {
+        if !self.context.binaries.names() {
             return vec![ResolvedAddress::default(); addresses.len()];
         }
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        let resolved = self.resolve_sorted(&sorted);
+        let resolved = self.readers.resolve(&sorted, &self.context);
         let answer = |at| sorted.binary_search(at).ok().and_then(|index| resolved.get(index)).cloned();
         addresses.iter().map(|at| answer(at).unwrap_or_default()).collect()
     }
+}
 
-    fn resolve_sorted(&self, sorted: &[Addr]) -> Vec<ResolvedAddress> {
-        let (groups, outside) = self.group(sorted);
-        let mut resolved = vec![ResolvedAddress::default(); sorted.len()];
-        for (group, found) in groups.iter().zip(names::resolve(&groups)) {
-            for (place, frames) in resolved[group.which.clone()].iter_mut().zip(found) {
-                place.frames = frames;
-            }
+/// What the binaries say of `sorted` addresses.
+fn from_binaries(sorted: &[Addr], context: &SymbolContext<'_>) -> Vec<ResolvedAddress> {
+    let groups = groups(sorted, context);
+    let mut resolved = vec![ResolvedAddress::default(); sorted.len()];
+    for (group, found) in groups.iter().zip(names::resolve(&groups)) {
+        for (place, frames) in resolved[group.which.clone()].iter_mut().zip(found) {
+            place.frames = frames;
         }
-        if !outside.is_empty() {
-            let addresses: Vec<Addr> = outside.iter().map(|index| sorted[*index]).collect();
-            for (index, name) in outside.into_iter().zip(perf_map::find(self.process.info(), &addresses)) {
-                let frame = |name| SourceFrame { function: Some(name), ..SourceFrame::default() };
-                resolved[index].frames.extend(name.map(frame));
-            }
-        }
-        resolved
     }
+    resolved
+}
 
-    /// The addresses by module, and those that lie in none.
-    fn group(&self, sorted: &[Addr]) -> (Vec<Group>, Vec<usize>) {
-        let modules = self.process.modules();
-        let (mut groups, mut outside) = (Vec::new(), Vec::new());
-        let mut start = 0;
-        while let Some(first) = sorted.get(start) {
-            let Some(module) = modules.at(*first) else {
-                outside.push(start);
-                start += 1;
-                continue;
-            };
-            let inside = sorted[start..].partition_point(|at| *at < module.range.end);
-            // The first one is inside, whatever a broken range says.
-            let which = start..start + inside.max(1);
-            start = which.end;
-            groups.push(self.group_of(module, which, sorted));
-        }
-        (groups, outside)
+/// The addresses by module, without those that lie in none.
+fn groups(sorted: &[Addr], context: &SymbolContext<'_>) -> Vec<Group> {
+    let modules = context.process.modules();
+    let mut groups = Vec::new();
+    let mut start = 0;
+    while let Some(first) = sorted.get(start) {
+        let Some(module) = modules.at(*first) else {
+            start += 1;
+            continue;
+        };
+        let inside = sorted[start..].partition_point(|at| *at < module.range.end);
+        // The first one is inside, whatever a broken range says.
+        let which = start..start + inside.max(1);
+        start = which.end;
+        groups.push(group(module, which, sorted, context));
     }
+    groups
+}
 
-    fn group_of(&self, module: &Module, which: Range<usize>, sorted: &[Addr]) -> Group {
-        let binary = self.binaries.get(module, self.process.info(), self.process.memory());
-        let addresses = sorted[which.clone()].iter().map(|at| at.to_link(module.bias)).collect();
-        Group { binary, which, addresses }
-    }
+fn group(module: &Module, which: Range<usize>, sorted: &[Addr], context: &SymbolContext<'_>) -> Group {
+    let binary = context.binaries.get(module, context.process.info(), context.process.memory());
+    let addresses = sorted[which.clone()].iter().map(|at| at.to_link(module.bias)).collect();
+    Group { binary, which, addresses }
 }

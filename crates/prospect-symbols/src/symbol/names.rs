@@ -1,6 +1,6 @@
 //! Puts together what debug information and symbol tables say of the addresses of several modules.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use prospect_process::LinkAddr;
 
@@ -125,6 +125,36 @@ fn is_qualified_form(name: &str, bare: &str) -> bool {
             let follows = name[at + base.len()..].chars().next();
             name[..at].ends_with("::") && !follows.is_some_and(|next| next.is_alphanumeric() || next == '_')
         })
+}
+
+/// A function in the symbols of a module.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Function<'a> {
+    /// Its name as it is there, mangled.
+    pub linkage_name: &'a [u8],
+    /// Its addresses as linked; empty where its end is not known.
+    pub range: Range<LinkAddr>,
+}
+
+impl Function<'_> {
+    /// The name as people write it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        demangle(self.linkage_name)
+    }
+}
+
+impl ModuleBinary {
+    /// The function that an address of the module lies in, by the symbols of the binary, of its debug file, and of
+    /// `.gnu_debugdata`, whichever has it first.
+    #[must_use]
+    pub fn function(&self, at: LinkAddr) -> Option<Function<'_>> {
+        tables(self).into_iter().find_map(|table| {
+            let symbol = table.binary()?.functions(table.kind, &[at])?.pop()??;
+            let end = LinkAddr(symbol.start.0.saturating_add(symbol.size));
+            Some(Function { linkage_name: symbol.name, range: symbol.start..end })
+        })
+    }
 }
 
 /// A symbol table that may be asked; where its file must be looked for first, only when it is.

@@ -2,8 +2,9 @@
 //! `tools/perf/Documentation/jit-interface.txt`).
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -21,32 +22,44 @@ const MOST_MATCHES: usize = 1 << 20;
 /// be large, and grows while the process runs.
 pub(super) fn find(info: &ProcessInfo, addresses: &[Addr]) -> Vec<Option<String>> {
     let nothing = || vec![None; addresses.len()];
-    let Some(path) = path(info) else { return nothing() };
-    // The process may have put anything under that name.
-    if !std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
-        return nothing();
-    }
-    match File::open(&path) {
-        Ok(file) => names(BufReader::with_capacity(64 << 10, file.take(LARGEST)), addresses),
-        Err(_) => nothing(),
-    }
+    let Some(file) = Place::of(info).and_then(|place| place.open().ok()) else { return nothing() };
+    names(BufReader::with_capacity(64 << 10, file.take(LARGEST)), addresses)
 }
 
-/// Where the process writes its map: in its own root, under the number that it has itself. `None` for
-/// one that does not run on this machine.
-fn path(info: &ProcessInfo) -> Option<PathBuf> {
-    let FileAccess { root, by_mapping, executable } = &info.files;
-    let in_proc = by_mapping.as_deref().or(executable.as_deref())?.parent()?;
-    let id = own_id(in_proc).unwrap_or(info.id.0);
-    let root = root.as_deref().unwrap_or(Path::new("/"));
-    Some(root.join(format!("tmp/perf-{id}.map")))
+/// Where a process writes its map, and whose file it must be.
+struct Place {
+    path: PathBuf,
+    /// The users that the process runs as; none where that is not known.
+    users: Vec<u32>,
 }
 
-/// The number of the process in its innermost pid namespace.
-fn own_id(in_proc: &Path) -> Option<u32> {
-    let status = std::fs::read_to_string(in_proc.join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    line.split_ascii_whitespace().next_back()?.parse().ok()
+impl Place {
+    /// In the process's own root, under the number that it has itself. `None` for one that does not run on this
+    /// machine.
+    fn of(info: &ProcessInfo) -> Option<Self> {
+        let FileAccess { root, by_mapping, executable } = &info.files;
+        let in_proc = by_mapping.as_deref().or(executable.as_deref())?.parent()?;
+        let status = fs::read_to_string(in_proc.join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let numbers = |name: &str| field(name).into_iter().flat_map(str::split_ascii_whitespace);
+        let id = numbers("NSpid:").next_back().and_then(|id| id.parse().ok()).unwrap_or(info.id.0);
+        let users = numbers("Uid:").filter_map(|user| user.parse().ok()).collect();
+        let root = root.as_deref().unwrap_or(Path::new("/"));
+        Some(Self { path: root.join(format!("tmp/perf-{id}.map")), users })
+    }
+
+    /// Opens it, if it is a plain file of the process's user, or of root. Anybody may have put anything under that name.
+    fn open(&self) -> io::Result<File> {
+        let named = fs::symlink_metadata(&self.path)?;
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        if !named.is_file() || !(named.uid() == 0 || self.users.contains(&named.uid())) {
+            return Err(refused());
+        }
+        let file = File::open(&self.path)?;
+        let opened = file.metadata()?;
+        // It may have been replaced in between.
+        if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) { Ok(file) } else { Err(refused()) }
+    }
 }
 
 /// Reads lines `START SIZE NAME`, numbers in hexadecimal. Of two lines for one address the later one
@@ -101,6 +114,30 @@ mod tests {
         let found: Vec<_> = found.iter().map(Option::as_deref).collect();
         let (first, second) = (Some("first"), Some("second"));
         assert_eq!(found, [None, first, first, second, second, first, None, Some("a name with spaces")]);
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_or_of_another_kind_is_not_read() {
+        let directory = std::env::temp_dir().join(format!("prospect-perf-map-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (path, link) = (directory.join("map"), directory.join("link"));
+        fs::write(&path, "1000 10 name").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let open = |path: &Path, users: &[u32]| {
+            Place { path: path.to_owned(), users: users.to_vec() }.open().is_ok()
+        };
+        // Whoever may give files away gives it to somebody.
+        let _ = std::os::unix::fs::chown(&path, Some(4321), None);
+        let owner = fs::metadata(&path).unwrap().uid();
+        let seen = [
+            open(&path, &[owner + 1, owner]),
+            open(&path, &[owner + 1]),
+            open(&path, &[]),
+            open(&link, &[owner]),
+            open(&directory, &[owner, 0]),
+        ];
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(seen, [true, false, false, false, false], "owner {owner}");
     }
 
     #[test]

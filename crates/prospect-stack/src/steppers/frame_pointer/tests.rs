@@ -91,3 +91,46 @@ fn a_return_address_that_no_call_left_is_not_believed() {
     let stack = scene.walk(steppers(), &start);
     assert_eq!((stack.frames.len(), stack.end), (2, StackEnd::Outermost));
 }
+
+#[test]
+fn a_helper_of_the_users_own_says_what_frame_the_code_has() {
+    let sp = STACK + 0x20;
+    let start =
+        registers(Arch::X86_64, &[("rip", TEXT + 0x50), ("rsp", sp), ("rbp", STACK + 0x40), ("rbx", 3)]);
+    let walk = |kind, progress| {
+        let mut scene = scene(Arch::X86_64);
+        // It calls where pc is.
+        scene.bytes(TEXT + 0x300 - 4, &(-0x2b0i32).to_le_bytes()).bytes(TEXT + 0x50, &[0x90, 0xc3]);
+        let word = if progress == FrameProgress::HalfSet { sp + 8 } else { sp };
+        scene.word(sp, STACK + 0x40).word(word, TEXT + 0x300);
+        let helper = move |pc: Addr, _: &StepContext<'_>| match pc {
+            pc if pc == Addr(TEXT + 0x50) => FrameState { kind, progress },
+            _ => FrameState { kind: FrameKind::Standard, progress: FrameProgress::Set },
+        };
+        pcs(&scene.walk(StepperGroup::new().then(FramePointerStepper::with_helper(helper)), &start))
+    };
+    let chain = [TEXT + 0x50, TEXT + 0x100, TEXT + 0x200];
+    let all = [TEXT + 0x50, TEXT + 0x300, TEXT + 0x100, TEXT + 0x200];
+    assert_eq!(walk(FrameKind::Standard, FrameProgress::Set), chain);
+    assert_eq!(walk(FrameKind::Unknown, FrameProgress::Unknown), chain);
+    assert_eq!(walk(FrameKind::Standard, FrameProgress::Unset), all);
+    assert_eq!(walk(FrameKind::Standard, FrameProgress::HalfSet), all);
+    assert_eq!(walk(FrameKind::None, FrameProgress::Unset), all);
+    assert_eq!(walk(FrameKind::SavedFpOnly, FrameProgress::Unset), all);
+    // The register has something else, or it cannot be known how far sp was moved.
+    assert_eq!(walk(FrameKind::SavedFpOnly, FrameProgress::Set), [TEXT + 0x50]);
+}
+
+#[test]
+fn the_caller_of_a_function_without_a_frame_is_not_skipped() {
+    let mut scene = scene(Arch::X86_64);
+    // It has been called, it calls, and its frame pointer is its caller's.
+    scene.word(STACK + 0x20, TEXT + 0x300);
+    let start =
+        registers(Arch::X86_64, &[("rip", TEXT + 0x50), ("rsp", STACK + 0x20), ("rbp", STACK + 0x40)]);
+    let helper =
+        |_: Addr, _: &StepContext<'_>| FrameState { kind: FrameKind::None, progress: FrameProgress::Unset };
+    let stack = scene.walk(StepperGroup::new().then(FramePointerStepper::with_helper(helper)), &start);
+    assert_eq!((stack.frames.len(), stack.end.as_str()), (1, "no-stepper"));
+    assert!(stack.end.to_string().contains("sp does not point to the return address"), "{}", stack.end);
+}

@@ -3,6 +3,7 @@
 //! `cargo xtask fuzz` runs them with a mutator of our own on stable Rust; `cargo +nightly fuzz run NAME
 //! --features libfuzzer` runs the same functions under libFuzzer.
 
+mod analysis;
 mod image;
 mod mutate;
 mod subject;
@@ -10,6 +11,7 @@ mod tables;
 mod targets;
 mod unwind;
 
+pub use analysis::analysis;
 pub use mutate::mutate;
 pub use prospect_testing::Random;
 pub use tables::tables;

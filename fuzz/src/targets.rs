@@ -6,6 +6,7 @@ use prospect_stack::{StepContext, Walker};
 use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
 use prospect_testing::Random;
 
+use crate::analysis::{analysis, pieces};
 pub use crate::unwind::unwind;
 use crate::{
     image::{self, BASE},
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "binary", run: binary, seed: random_bytes },
     Target { name: "image", run: image, seed: random_bytes },
     Target { name: "unwind", run: unwind, seed: random_bytes },
+    Target { name: "analysis", run: analysis, seed: pieces },
     Target { name: "tables", run: tables, seed: tables::seed },
 ];
 

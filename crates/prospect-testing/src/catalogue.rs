@@ -159,6 +159,8 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("modules", "modules.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
     gcc("memfd", "memfd.c", &["-O2", "-g", NO_FP]).beside(&["library.c"]),
     gcc("vdso", "vdso.c", &["-O2", "-g", NO_FP]),
+    gcc("by-hand", "by_hand.c", &["-nostdlib", "-static", "-no-pie"]).then(Step::Strip),
+    gcc("by-hand-named", "by_hand.c", &["-nostdlib", "-static", "-no-pie"]),
     gcc("jit", "jit.c", &["-O2", "-g", NO_FP]),
     gcc("bottom", "bottom.c", BARE),
     gcc("bottom-stripped", "bottom.c", BARE).then(Step::Strip),

@@ -1,383 +1,278 @@
-//! A function's instructions, and the dataflow over them.
+//! The dataflow over a function's instructions.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction as Decoded};
-use prospect_process::{Addr, Arch};
+use prospect_process::ArchInfo;
 
-pub(super) use super::effect::Next;
 use super::{
-    FunctionCode, LARGEST_FUNCTION, MOST_INSTRUCTIONS, Why,
-    effect::{Effect, Reader},
-    jump_table::TableFinder,
-    state::{SP, State, Value},
+    Why,
+    code::{Code, Instruction, Number, Way},
+    state::{State, Value},
 };
 
-/// So often, on average, is an instruction visited until nothing changes any more.
-const MOST_VISITS: usize = 12;
+/// So often, on average, is an instruction visited until nothing changes any more, with all that is done anew
+/// where a call was found not to return.
+const MOST_VISITS: usize = 40;
 /// More calls are not found not to return.
 const MOST_ENDLESS: usize = 16;
 
-/// One instruction.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Instruction {
-    /// From the start of the function.
-    pub(super) offset: u32,
-    pub(super) bytes: u8,
-    pub(super) next: Next,
-    effect: Effect,
-    /// Whether paths may meet before it.
-    leads: bool,
-}
-
-/// The instructions that can be reached from a function's start.
-pub(super) struct Flow {
-    start: u64,
-    word: u8,
-    /// By offset, the number of the instruction there plus one; 0 where none begins.
-    numbers: Vec<u16>,
-    instructions: Vec<Instruction>,
-    /// Where the jumps through tables lead, as offsets.
-    tables: Vec<Vec<u32>>,
-}
-
 /// What is known where paths meet.
-pub(super) struct Solved {
-    /// By the number of the instruction.
-    entries: Vec<Option<Box<Entry>>>,
-    /// The numbers in the order in which they were reached first.
-    order: Vec<u16>,
+pub(super) struct Flow<'a> {
+    code: &'a Code,
+    info: &'static ArchInfo,
+    /// By the number of an instruction, the index of its entry, plus one.
+    places: Vec<u16>,
+    /// In the order in which they were reached first.
+    entries: Vec<Entry>,
+    /// The calls that do not return.
+    endless: Vec<Number>,
+    visits: usize,
+    /// Entries that say something new, the most certain first. What is behind calls waits until there is nothing
+    /// else, for they may not return; and longest where the code behind is jumped to, as that of another path is.
+    work: [Vec<Number>; 3],
 }
 
-#[derive(Clone)]
+/// What is known at an instruction that leads a path.
 struct Entry {
     state: State,
-    /// The number of the call that it was reached behind, if on no other path.
-    behind: Option<u16>,
+    leader: Number,
+    /// The call that it was reached behind, if on no other path.
+    behind: Option<Number>,
     /// Whether the only returns that it leads to leave a stack behind that is not as it was.
     is_off: bool,
 }
 
-impl Instruction {
-    /// Whether it is a jump, or something else that code does not go on behind.
-    pub(super) fn is_jump(&self) -> bool {
-        matches!(self.next, Next::Jump(_) | Next::Nowhere)
+/// How a function returns.
+#[derive(Default)]
+pub(super) struct Returns {
+    is_one_good: bool,
+    /// The leaders of paths that return with a stack that is not as it was.
+    bad: Vec<Number>,
+}
+
+impl Returns {
+    /// Whether it returns with the stack as it was, as far as is known.
+    pub(super) fn are_good(&self) -> bool {
+        self.bad.is_empty()
+    }
+
+    /// Takes note of an instruction on the path of a leader.
+    pub(super) fn note(
+        &mut self,
+        leader: Number,
+        instruction: &Instruction,
+        state: &State,
+        is_as_on_entry: bool,
+    ) {
+        match instruction.way {
+            Way::Return if is_as_on_entry => self.is_one_good = true,
+            Way::Return if matches!(state.sp(), Value::At(..)) => self.bad.push(leader),
+            Way::Jump if instruction.target().is_none() => self.is_one_good |= is_as_on_entry,
+            _ => {}
+        }
     }
 }
 
-impl Flow {
-    pub(super) fn decode(function: &FunctionCode<'_>) -> Self {
-        let word = function.arch.info().word_bytes;
-        let code = function.bytes.get(..LARGEST_FUNCTION as usize).unwrap_or(function.bytes);
-        let mut flow = Self {
-            start: function.start.0,
-            word,
-            numbers: vec![0; code.len()],
-            instructions: Vec::with_capacity((code.len() / 4).min(512)),
-            tables: Vec::new(),
-        };
-        let mut finder = TableFinder::default();
-        let mut reader = Reader::new(word);
-        let mut decoder = Decoder::with_ip(u32::from(word) * 8, code, function.start.0, DecoderOptions::NONE);
-        let mut decoded = Decoded::default();
-        let mut work = vec![0u32];
-        while let Some(mut offset) = work.pop() {
-            let mut leads = true;
-            finder.begin();
-            while let Some(number) = flow.numbers.get(offset as usize) {
-                if let Some(known) = usize::from(*number).checked_sub(1) {
-                    flow.instructions[known].leads = true;
-                    break;
-                }
-                if flow.instructions.len() >= MOST_INSTRUCTIONS {
-                    break;
-                }
-                if decoder.set_position(offset as usize).is_err() {
-                    break;
-                }
-                decoder.set_ip(function.start.0.wrapping_add(u64::from(offset)));
-                decoder.decode_out(&mut decoded);
-                if decoded.is_invalid() {
-                    break;
-                }
-                let mut next = reader.next(&decoded);
-                if let Some(targets) = finder.next(&decoded, function).filter(|_| next == Next::Nowhere) {
-                    let targets: Vec<u32> = targets.into_iter().filter_map(|to| flow.offset(to)).collect();
-                    work.extend(&targets);
-                    next = Next::Table(flow.tables.len() as u16);
-                    flow.tables.push(targets);
-                }
-                let by_callee = match next {
-                    Next::Call if word == 4 => thunk_register(&decoded, function),
-                    _ => 0,
-                };
-                flow.numbers[offset as usize] = flow.instructions.len() as u16 + 1;
-                flow.instructions.push(Instruction {
-                    offset,
-                    bytes: decoded.len() as u8,
-                    next,
-                    effect: reader.effect(&decoded, by_callee),
-                    leads,
-                });
-                leads = false;
-                if let Next::Jump(to) | Next::Branch(to) = next
-                    && let Some(to) = flow.offset(to)
-                {
-                    work.push(to);
-                }
-                match next {
-                    Next::Behind | Next::Branch(_) => offset += decoded.len() as u32,
-                    // What is behind a call is a path of its own: the call may not return.
-                    Next::Call => {
-                        offset += decoded.len() as u32;
-                        leads = true;
-                    }
-                    Next::Jump(_) | Next::Table(_) | Next::Return | Next::Nowhere => break,
-                }
-            }
-        }
-        flow
-    }
+/// Why the dataflow stops early.
+enum Stop {
+    /// This call cannot return: what is behind it is reached with another sp on another path.
+    Endless(Number),
+    Failed(Why),
+}
 
-    /// The offset of an address within the code.
-    fn offset(&self, to: u64) -> Option<u32> {
-        let offset = to.checked_sub(self.start)?;
-        (offset < self.numbers.len() as u64).then_some(offset as u32)
-    }
-
-    fn number(&self, offset: u32) -> Option<u16> {
-        self.numbers.get(offset as usize)?.checked_sub(1)
-    }
-
-    fn behind(&self, instruction: &Instruction) -> Option<u16> {
-        self.number(instruction.offset + u32::from(instruction.bytes))
-    }
-
-    fn places(&self, table: u16) -> impl Iterator<Item = u16> {
-        let table = self.tables.get(usize::from(table));
-        table.into_iter().flatten().filter_map(|offset| self.number(*offset))
-    }
-
-    fn target(&self, to: u64) -> Option<u16> {
-        self.number(self.offset(to)?)
-    }
-
+impl<'a> Flow<'a> {
     /// Finds what is known at every place where paths meet.
-    pub(super) fn solve(&self, arch: Arch) -> Result<Solved, Why> {
-        let mut endless = Vec::new();
-        let mut solved = loop {
-            match self.run(&endless)? {
-                Ok(solved) => break solved,
-                Err(call) if endless.len() < MOST_ENDLESS => endless.push(call),
-                Err(_) => return Err("too many calls that do not return"),
-            }
-        };
-        self.judge(&mut solved).map_err(|why| match arch {
-            Arch::I386 => "a called function may have taken its arguments off the stack",
-            _ => why,
-        })?;
-        Ok(solved)
-    }
-
-    /// The dataflow. Fails with the number of a call that cannot return, for what is behind it is reached
-    /// with another sp on another path.
-    fn run(&self, endless: &[u16]) -> Result<Result<Solved, u16>, Why> {
-        let mut solved = Solved { entries: vec![None; self.instructions.len()], order: Vec::new() };
-        if self.instructions.is_empty() {
+    pub(super) fn solve(code: &'a Code, info: &'static ArchInfo) -> Result<Self, Why> {
+        if code.instructions().is_empty() {
             return Err("there is no code where the function should be");
         }
-        let first = Entry { state: State::entry(self.word), behind: None, is_off: false };
-        solved.entries[0] = Some(Box::new(first));
-        solved.order.push(0);
-        let (mut work, mut behind_calls) = (vec![0u16], Vec::new());
-        let mut visits = 0;
-        while let Some(leader) = work.pop().or_else(|| behind_calls.pop()) {
-            let Some(entry) = &solved.entries[usize::from(leader)] else { continue };
-            let mut state = entry.state;
-            let mut edges: [Option<(u16, Option<u16>)>; 2] = [None; 2];
+        let mut flow = Self {
+            code,
+            info,
+            places: Vec::new(),
+            entries: Vec::new(),
+            endless: Vec::new(),
+            visits: 0,
+            work: Default::default(),
+        };
+        loop {
+            match flow.run() {
+                Ok(()) => break,
+                Err(Stop::Failed(why)) => return Err(why),
+                Err(Stop::Endless(_)) if flow.endless.len() >= MOST_ENDLESS => {
+                    return Err("too many calls that do not return");
+                }
+                Err(Stop::Endless(call)) => flow.endless.push(call),
+            }
+        }
+        Ok(flow)
+    }
+
+    fn run(&mut self) -> Result<(), Stop> {
+        let code = self.code;
+        self.places.clear();
+        self.places.resize(code.instructions().len(), 0);
+        self.entries.clear();
+        self.entries.reserve(code.instructions().iter().filter(|instruction| instruction.leads).count());
+        self.work.iter_mut().for_each(Vec::clear);
+        self.reach(0, None, &State::entry(self.info))?;
+        let mut islands = code.islands().iter();
+        // What is known at all jumps to unknown places.
+        let mut jumps: Option<State> = None;
+        loop {
+            let Some(leader) = self.work.iter_mut().find_map(Vec::pop) else {
+                // What was not reached by now, those jumps must lead to.
+                let (Some(island), Some(state)) = (islands.next(), &jumps) else { break };
+                if self.index(*island).is_none() {
+                    self.reach(*island, None, &state.clone())?;
+                }
+                continue;
+            };
+            let Some(entry) = self.entry(leader) else { continue };
+            let (mut state, mut behind) = (entry.state, entry.behind);
             let mut number = leader;
-            loop {
-                visits += 1;
-                let instruction = &self.instructions[usize::from(number)];
-                instruction.effect.apply(instruction.offset, &mut state);
-                let behind = || self.behind(instruction);
-                match instruction.next {
-                    Next::Behind => match behind() {
-                        Some(next) if !self.instructions[usize::from(next)].leads => {
-                            number = next;
-                            continue;
-                        }
-                        next => edges[0] = next.map(|next| (next, None)),
-                    },
-                    Next::Jump(to) => edges[0] = self.target(to).map(|to| (to, None)),
-                    Next::Branch(to) => {
-                        edges[0] = self.target(to).map(|to| (to, None));
-                        match behind() {
-                            Some(next) if !self.instructions[usize::from(next)].leads => {
-                                if let Some((to, _)) = edges[0].take() {
-                                    match self.reach(&mut solved, to, None, &state) {
-                                        Ok(true) => work.push(to),
-                                        Ok(false) => {}
-                                        Err(call) => return Ok(Err(call)),
-                                    }
-                                }
-                                number = next;
-                                continue;
-                            }
-                            next => edges[1] = next.map(|next| (next, None)),
-                        }
+            while let Some(instruction) = code.instructions().get(usize::from(number)) {
+                self.visits += 1;
+                // What fills the room behind a call belongs to it: it may be one that does not return.
+                behind = behind.filter(|_| instruction.is_idle);
+                for op in code.ops(number) {
+                    state.apply(*op, number);
+                }
+                if let (Way::Jump | Way::Branch, Some(to)) = (instruction.way, instruction.target()) {
+                    self.reach(to, None, &state)?;
+                }
+                if let Some(register) = instruction.sp_behind {
+                    state.set_sp(register);
+                }
+                match (instruction.way, instruction.behind()) {
+                    (Way::Behind | Way::Branch, Some(next)) if !code.leads(next) => {
+                        number = next;
+                        continue;
                     }
-                    Next::Call if !endless.contains(&number) => {
-                        edges[0] = behind().map(|next| (next, Some(number)));
+                    (Way::Behind | Way::Branch, Some(next)) => self.reach(next, behind, &state)?,
+                    (Way::Call, Some(next)) if !self.endless.contains(&number) => {
+                        self.reach(next, Some(number), &state)?;
                     }
-                    Next::Table(table) => {
-                        for to in self.places(table) {
-                            match self.reach(&mut solved, to, None, &state) {
-                                Ok(true) => work.push(to),
-                                Ok(false) => {}
-                                Err(call) => return Ok(Err(call)),
-                            }
-                        }
+                    (Way::Table(table), _) => {
+                        code.table(table).iter().try_for_each(|to| self.reach(*to, None, &state))?;
                     }
-                    Next::Call | Next::Return | Next::Nowhere => {}
+                    (Way::Unknown, _) if jumps.is_none_or(|jumps| jumps.is_as_on_entry(self.info)) => {
+                        jumps = Some(state);
+                    }
+                    (Way::Unknown, _) if !state.is_as_on_entry(self.info) => {
+                        jumps = jumps.map(|mut jumps| {
+                            jumps.join(&state);
+                            jumps
+                        });
+                    }
+                    _ => {}
                 }
                 break;
             }
-            for (to, call) in edges.into_iter().flatten() {
-                match self.reach(&mut solved, to, call, &state) {
-                    Ok(true) if call.is_some() => behind_calls.push(to),
-                    Ok(true) => work.push(to),
-                    Ok(false) => {}
-                    Err(call) => return Ok(Err(call)),
-                }
-            }
-            if visits > self.instructions.len() * MOST_VISITS {
-                return Err("the function's paths do not come to agree");
+            if self.visits > code.instructions().len() * MOST_VISITS {
+                return Err(Stop::Failed("the function's paths do not come to agree"));
             }
         }
-        Ok(Ok(solved))
+        Ok(())
     }
 
-    /// Comes to an instruction with a state; whether something is new there.
-    fn reach(&self, solved: &mut Solved, to: u16, call: Option<u16>, state: &State) -> Result<bool, u16> {
-        let place = &mut solved.entries[usize::from(to)];
-        let Some(entry) = place else {
-            *place = Some(Box::new(Entry { state: *state, behind: call, is_off: false }));
-            solved.order.push(to);
-            return Ok(true);
+    fn index(&self, leader: Number) -> Option<usize> {
+        usize::from(*self.places.get(usize::from(leader))?).checked_sub(1)
+    }
+
+    fn entry(&self, leader: Number) -> Option<&Entry> {
+        self.entries.get(self.index(leader)?)
+    }
+
+    /// Comes to an instruction with a state, behind a call or not.
+    fn reach(&mut self, to: Number, call: Option<Number>, state: &State) -> Result<(), Stop> {
+        let Some(entry) = self.index(to).and_then(|index| self.entries.get_mut(index)) else {
+            self.entries.push(Entry { state: *state, leader: to, behind: call, is_off: false });
+            self.places[usize::from(to)] = self.entries.len() as u16;
+            self.wait(to, call);
+            return Ok(());
         };
-        let differs = match (entry.state.get(SP), state.get(SP)) {
+        let differs = match (entry.state.sp(), state.sp()) {
             (Value::At(one, mine), Value::At(other, theirs)) => one == other && mine != theirs,
             _ => false,
         };
         // What lies behind the function may end in a jump to it.
         if to == 0 && differs {
-            return Ok(false);
+            return Ok(());
         }
         match (entry.behind, call) {
             // A call that does not return, with the code of another path behind it.
-            (None, Some(_)) if differs => return Ok(false),
-            (Some(call), None) if differs => return Err(call),
+            (None, Some(_)) if differs => return Ok(()),
+            (Some(call), None) if differs => return Err(Stop::Endless(call)),
             (Some(_), None) => entry.behind = None,
             _ => {}
         }
-        Ok(entry.state.join(state))
+        if entry.state.join(state) {
+            self.wait(to, call);
+        }
+        Ok(())
     }
 
-    /// Marks the paths that only lead to returns with a stack that is not as it was: something was not
+    fn wait(&mut self, at: Number, call: Option<Number>) {
+        let urgency = call.map_or(0, |_| 1 + usize::from(self.code.is_label(at)));
+        self.work[urgency].push(at);
+    }
+
+    /// Rules out the paths that only lead to returns with a stack that is not as it was: something was not
     /// understood, or they are another function's. Fails where there are no others.
-    fn judge(&self, solved: &mut Solved) -> Result<(), Why> {
-        let (mut good, mut bad) = (0, Vec::new());
-        let mut edges: Vec<(u16, u16)> = Vec::new();
-        let mut leader = 0;
-        let entries = std::mem::take(&mut solved.entries);
-        self.each(&entries, &solved.order, |number, instruction, state, _| {
-            if instruction.leads {
-                leader = number;
-            }
-            let mut edge = |to: Option<u16>| edges.extend(to.map(|to| (leader, to)));
-            match instruction.next {
-                Next::Return => match state.get(SP) {
-                    _ if state.is_as_on_entry() => good += 1,
-                    Value::At(..) => bad.push(leader),
-                    _ => {}
-                },
-                Next::Jump(to) => {
-                    let to = self.target(to);
-                    good += usize::from(to.is_none() && state.is_as_on_entry());
-                    edge(to);
-                }
-                Next::Branch(to) => {
-                    edge(self.target(to));
-                    edge(self.behind(instruction));
-                }
-                Next::Behind => edge(self.behind(instruction)),
-                Next::Table(table) => self.places(table).for_each(|to| edge(Some(to))),
-                Next::Call | Next::Nowhere => {}
-            }
-        });
-        solved.entries = entries;
-        if bad.is_empty() {
-            return Ok(());
-        }
-        if good == 0 {
+    pub(super) fn rule_out(&mut self, returns: &Returns) -> Result<(), Why> {
+        if !returns.is_one_good {
             return Err("the function would return with a stack that is not as it was");
         }
+        let mut bad = returns.bad.clone();
+        let mut edges = self.edges();
         edges.sort_unstable_by_key(|(_, to)| *to);
         while let Some(leader) = bad.pop() {
-            let Some(entry) = &mut solved.entries[usize::from(leader)] else { continue };
-            if entry.is_off {
+            let Some(index) = self.index(leader) else { continue };
+            if std::mem::replace(&mut self.entries[index].is_off, true) {
                 continue;
             }
-            entry.is_off = true;
             let from = edges.partition_point(|(_, to)| *to < leader);
             bad.extend(edges[from..].iter().take_while(|(_, to)| *to == leader).map(|(from, _)| *from));
         }
         Ok(())
     }
 
-    /// Visits every instruction with what is known before it, and whether that is the same as what was
-    /// known at the one that was visited before.
-    pub(super) fn visit(&self, solved: &Solved, mut visit: impl FnMut(&Instruction, &State, bool)) {
-        self.each(&solved.entries, &solved.order, |_, instruction, state, same| {
-            visit(instruction, state, same)
+    /// The leaders of paths, with the places that they lead to.
+    fn edges(&self) -> Vec<(Number, Number)> {
+        let mut edges = Vec::new();
+        self.visit(|leader, instruction, _, _| {
+            let behind = instruction.behind().filter(|_| instruction.way != Way::Call);
+            let table = match instruction.way {
+                Way::Table(table) => self.code.table(table),
+                _ => &[],
+            };
+            let places = instruction.target().into_iter().chain(behind).chain(table.iter().copied());
+            edges.extend(places.map(|to| (leader, to)));
         });
+        edges
     }
 
-    fn each(
-        &self,
-        entries: &[Option<Box<Entry>>],
-        order: &[u16],
-        mut visit: impl FnMut(u16, &Instruction, &State, bool),
-    ) {
-        for leader in order {
-            let Some(entry) = entries[usize::from(*leader)].as_ref().filter(|entry| !entry.is_off) else {
-                continue;
-            };
-            let (mut state, mut number, mut same) = (entry.state, *leader, false);
-            loop {
-                let instruction = &self.instructions[usize::from(number)];
-                visit(number, instruction, &state, same);
-                if !matches!(instruction.next, Next::Behind | Next::Branch(_)) {
+    /// Visits every instruction, with the leader of its path, what is known before it, and whether that is the
+    /// same as what was known at the one that was visited before.
+    pub(super) fn visit(&self, mut visit: impl FnMut(Number, &Instruction, &State, bool)) {
+        for entry in self.entries.iter().filter(|entry| !entry.is_off) {
+            let (mut state, mut number, mut same) = (entry.state, entry.leader, false);
+            while let Some(instruction) = self.code.instructions().get(usize::from(number)) {
+                visit(entry.leader, instruction, &state, same);
+                if !matches!(instruction.way, Way::Behind | Way::Branch) {
                     break;
                 }
-                instruction.effect.apply(instruction.offset, &mut state);
-                same = matches!(instruction.effect, Effect::Nothing);
-                match self.behind(instruction) {
-                    Some(next) if !self.instructions[usize::from(next)].leads => number = next,
-                    _ => break,
+                same = true;
+                for op in self.code.ops(number) {
+                    same &= !state.apply(*op, number);
+                }
+                if let Some(register) = instruction.sp_behind {
+                    same &= !state.set_sp(register);
+                }
+                match instruction.behind().filter(|next| !self.code.leads(*next)) {
+                    Some(next) => number = next,
+                    None => break,
                 }
             }
         }
-    }
-}
-
-/// The register that a called function sets to where it returns to, as those do that 32-bit code calls to
-/// learn where it is: `mov (%esp), %reg; ret`.
-fn thunk_register(call: &Decoded, function: &FunctionCode<'_>) -> u16 {
-    let mut code = [0; 4];
-    let read =
-        call.is_call_near() && function.memory.read(Addr(call.near_branch_target()), &mut code).is_ok();
-    match code {
-        [0x8b, operand, 0x24, 0xc3] if read && operand & 0xc7 == 0x04 => 1 << (operand >> 3 & 7),
-        _ => 0,
     }
 }

@@ -4,26 +4,36 @@
 //! where sp and the frame pointer are relative to the canonical frame address, and where each register was saved
 //! that the function must give back. Where two paths meet, what they do not agree on is not known. Nothing
 //! is run, and nothing of the stack is looked at.
+//!
+//! An architecture tells what its instructions do ([`isa`]); the rest is the same for all.
 
-mod effect;
+mod code;
 mod flow;
-mod jump_table;
+mod isa;
 mod row;
 mod state;
 #[cfg(test)]
 mod tests;
+mod x86;
 
+pub(crate) use isa::isa;
 pub(crate) use row::{CfaPlace, Row, Saved};
 
-use flow::Flow;
+use code::{Code, Way};
+use flow::{Flow, Returns};
 use prospect_process::{Addr, Arch, Memory};
 use row::Rows;
+
+use crate::CodeAddress;
 
 /// More bytes of one function are not read.
 pub(crate) const LARGEST_FUNCTION: u64 = 64 << 10;
 
 /// More instructions of one function are not decoded.
 pub(crate) const MOST_INSTRUCTIONS: usize = 20_000;
+
+/// Why nothing of an architecture is.
+pub(crate) const NOT_ANALYSED: Why = "the code of this architecture is not analysed";
 
 /// Why a function was not analysed.
 pub(crate) type Why = &'static str;
@@ -34,6 +44,8 @@ pub(crate) struct FunctionCode<'a> {
     pub(crate) start: Addr,
     /// Its bytes, and where its end is not known, those behind it.
     pub(crate) bytes: &'a [u8],
+    /// Whether all of the bytes are its own.
+    pub(crate) is_whole: bool,
     pub(crate) memory: &'a dyn Memory,
 }
 
@@ -49,37 +61,72 @@ pub(crate) struct Analysis {
     calls: Vec<(u32, u16)>,
     /// Whether it jumps with the stack as it was on entry, and so perhaps to another function.
     may_tail_call: bool,
+    is_cut: bool,
 }
 
 impl Analysis {
-    /// Analyses a function of x86 code.
+    /// Analyses a function.
     pub(crate) fn of(function: &FunctionCode<'_>) -> Result<Self, Why> {
-        let flow = Flow::decode(function);
-        let solved = flow.solve(function.arch)?;
+        let isa = isa(function.arch).ok_or(NOT_ANALYSED)?;
+        let info = function.arch.info();
+        // By some conventions for 32-bit x86, a called function takes its arguments off the stack.
+        let may_pop = info.link.is_none() && info.word_bytes == 4;
+        for looks_into_calls in [false, true] {
+            let code = Code::decode(function, isa, looks_into_calls);
+            let mut flow = Flow::solve(&code, info)?;
+            let (mut analysis, returns) = Self::read(function, &flow);
+            if !returns.are_good() {
+                if may_pop && !looks_into_calls {
+                    continue;
+                }
+                flow.rule_out(&returns)?;
+                analysis = Self::read(function, &flow).0;
+            }
+            analysis.is_cut = code.is_cut() && !function.is_whole;
+            return Ok(analysis);
+        }
+        Err("it does not return as it should")
+    }
+
+    /// What the dataflow says, and how the function returns by that.
+    fn read(function: &FunctionCode<'_>, flow: &Flow<'_>) -> (Self, Returns) {
+        let info = function.arch.info();
         let mut rows = Rows::new(function.arch);
+        let mut returns = Returns::default();
         let mut analysis = Self { start: function.start, ..Self::default() };
-        flow.visit(&solved, |instruction, state, same_as_before| {
+        flow.visit(|leader, instruction, state, same_as_before| {
             let row = if same_as_before { rows.last() } else { rows.add(state) };
             analysis.instructions.push((instruction.offset, row));
-            analysis.may_tail_call |= instruction.is_jump() && state.is_as_on_entry();
-            if let flow::Next::Call = instruction.next {
-                analysis.calls.push((instruction.offset + u32::from(instruction.bytes), row));
+            match instruction.way {
+                Way::Call => {
+                    analysis.calls.push((instruction.offset + u32::from(instruction.bytes), row));
+                }
+                Way::Return | Way::Jump | Way::Unknown => {
+                    let is_as_on_entry = state.is_as_on_entry(info);
+                    analysis.may_tail_call |= instruction.is_jump() && is_as_on_entry;
+                    returns.note(leader, instruction, state, is_as_on_entry);
+                }
+                _ => {}
             }
         });
-        analysis.instructions.sort_unstable_by_key(|(offset, _)| *offset);
-        analysis.calls.sort_unstable_by_key(|(offset, _)| *offset);
+        // They come in runs that are sorted: so the stable sort is the faster one.
+        analysis.instructions.sort_by_key(|(offset, _)| *offset);
+        analysis.calls.sort_by_key(|(offset, _)| *offset);
+        analysis.instructions.shrink_to_fit();
+        analysis.calls.shrink_to_fit();
         analysis.rows = rows.finish();
-        Ok(analysis)
+        (analysis, returns)
     }
 
-    /// What is known before the instruction at `at` runs.
-    pub(crate) fn at(&self, at: Addr) -> Option<&Row> {
-        self.find(&self.instructions, at)
-    }
-
-    /// What is known in the call that returns to `to`.
-    pub(crate) fn in_call(&self, to: Addr) -> Option<&Row> {
-        self.find(&self.calls, to)
+    /// What is known before the instruction at an address runs, or in the call that returns there.
+    pub(crate) fn row(&self, at: CodeAddress) -> Option<Row> {
+        let among = match at {
+            CodeAddress::Exact(_) => &self.instructions,
+            CodeAddress::ReturnAddress(_) => &self.calls,
+        };
+        let offset = u32::try_from(at.addr().0.checked_sub(self.start.0)?).ok()?;
+        let index = among.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
+        self.rows.get(usize::from(among.get(index)?.1)).copied()
     }
 
     /// Whether another function may have taken its place, which then returns to its caller.
@@ -87,14 +134,14 @@ impl Analysis {
         self.may_tail_call
     }
 
-    /// How many instructions were reached.
-    pub(crate) fn len(&self) -> usize {
-        self.instructions.len()
+    /// Whether more of the bytes behind its start might have had more of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
-    fn find(&self, among: &[(u32, u16)], at: Addr) -> Option<&Row> {
-        let offset = u32::try_from(at.0.checked_sub(self.start.0)?).ok()?;
-        let index = among.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
-        self.rows.get(usize::from(among.get(index)?.1))
+    /// The memory that it takes, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let instructions = self.instructions.capacity() + self.calls.capacity();
+        size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + instructions * size_of::<(u32, u16)>()
     }
 }

@@ -1,13 +1,14 @@
 //! What is known at an instruction, as directions from a frame's registers to its caller's.
 
-use prospect_process::{Arch, RegisterId};
+use prospect_process::{Arch, ArchInfo, RegisterId};
 
-use super::state::{CFA, FP, SP, Slot, State, Value};
+use super::{
+    isa::Register,
+    state::{Base, CFA, Slot, State, Value, followed},
+};
 
-/// Room for the preserved registers besides sp: six on x86_64, four on i386.
-const MOST_SAVED: usize = 6;
-/// By the number of an instruction's register, its place in the table, which is DWARF's.
-const X86_64: [u8; 16] = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
+/// Room for the preserved registers besides sp: eleven on AArch64, six on x86_64, four on i386.
+const MOST_SAVED: usize = 12;
 
 /// Where the canonical frame address is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,7 @@ pub(crate) enum Saved {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Row {
     pub(crate) cfa: CfaPlace,
+    pub(crate) return_address: Saved,
     saved: [(RegisterId, Saved); MOST_SAVED],
     count: u8,
 }
@@ -52,19 +54,17 @@ impl Row {
 
 /// The rows of a function, each once when they follow each other.
 pub(super) struct Rows {
-    arch: Arch,
-    /// By instruction number: the preserved ones besides sp.
-    preserved: Vec<u8>,
+    info: &'static ArchInfo,
+    /// The preserved registers besides sp.
+    preserved: Vec<Register>,
     rows: Vec<Row>,
 }
 
 impl Rows {
     pub(super) fn new(arch: Arch) -> Self {
         let info = arch.info();
-        let is_preserved = |number: &u8| *number != SP && info.register(id(arch, *number)).preserved;
-        let numbers = 0..if arch == Arch::X86_64 { 16 } else { 8 };
-        let preserved = numbers.filter(is_preserved).take(MOST_SAVED).collect();
-        Self { arch, preserved, rows: Vec::new() }
+        let preserved = info.preserved().filter(|id| *id != info.sp && id.0 < followed(info));
+        Self { info, preserved: preserved.take(MOST_SAVED).map(|id| id.0).collect(), rows: Vec::new() }
     }
 
     pub(super) fn last(&self) -> u16 {
@@ -87,46 +87,51 @@ impl Rows {
 
     fn row(&self, state: &State) -> Row {
         let nothing = (RegisterId(0), Saved::Lost);
-        let mut row = Row { cfa: self.cfa(state), saved: [nothing; MOST_SAVED], count: 0 };
-        for (place, number) in row.saved.iter_mut().zip(&self.preserved) {
-            *place = (id(self.arch, *number), self.saved(*number, state));
+        let return_address = match self.info.link {
+            Some(link) => self.saved(link.0, state),
+            // The call pushed it.
+            None => Saved::AtCfa(-i32::from(self.info.word_bytes)),
+        };
+        let mut row = Row { cfa: self.cfa(state), return_address, saved: [nothing; MOST_SAVED], count: 0 };
+        for (place, register) in row.saved.iter_mut().zip(&self.preserved) {
+            *place = (RegisterId(*register), self.saved(*register, state));
             row.count += 1;
         }
         row
     }
 
     fn cfa(&self, state: &State) -> CfaPlace {
-        if state.get(FP) == Value::Zero && !state.slots().iter().any(|slot| slot.value == Value::Entry(FP)) {
+        let fp = self.info.fp.0;
+        if state.get(fp) == Value::Number(0)
+            && !state.slots().iter().any(|slot| slot.value == Value::Entry(fp))
+        {
             return CfaPlace::Outermost;
         }
-        for register in [SP, FP].iter().chain(&self.preserved) {
-            if let Value::At(CFA, offset) = state.get(*register) {
-                return CfaPlace::Register(id(self.arch, *register), offset.saturating_neg());
-            }
-        }
-        for slot in state.slots() {
-            let Value::At(CFA, offset) = slot.value else { continue };
-            if let Some((register, at)) = self.reach(slot.base, slot.offset, state) {
-                return CfaPlace::Word(register, at, offset.saturating_neg());
-            }
-        }
+        let at_cfa = |register: Register| match state.get(register) {
+            Value::At(CFA, offset) => Some(CfaPlace::Register(RegisterId(register), offset.saturating_neg())),
+            _ => None,
+        };
+        let in_slot = |slot: &Slot| {
+            let Value::At(CFA, offset) = slot.value else { return None };
+            let (register, at) = self.reach(slot.base, slot.offset, state)?;
+            Some(CfaPlace::Word(register, at, offset.saturating_neg()))
+        };
         // Registers that a call may change are known in the innermost frame only.
-        for number in 0..16 {
-            if let Value::At(CFA, offset) = state.get(number) {
-                return CfaPlace::Register(id(self.arch, number), offset.saturating_neg());
-            }
-        }
-        CfaPlace::Unknown
+        self.lasting()
+            .find_map(at_cfa)
+            .or_else(|| state.slots().iter().find_map(in_slot))
+            .or_else(|| (0..followed(self.info)).find_map(at_cfa))
+            .unwrap_or(CfaPlace::Unknown)
     }
 
-    fn saved(&self, number: u8, state: &State) -> Saved {
-        let entry = Value::Entry(number);
-        if state.get(number) == entry {
-            return Saved::In(id(self.arch, number));
+    fn saved(&self, register: Register, state: &State) -> Saved {
+        let entry = Value::Entry(register);
+        if state.get(register) == entry {
+            return Saved::In(RegisterId(register));
         }
         // What lies further below sp than the red zone reaches, a signal handler may have overwritten.
-        let red_zone = i32::from(self.arch.info().red_zone_bytes);
-        let is_gone = |slot: &Slot| match state.get(SP) {
+        let red_zone = i32::from(self.info.red_zone_bytes);
+        let is_gone = |slot: &Slot| match state.sp() {
             Value::At(base, sp) => base == slot.base && slot.offset < sp.saturating_sub(red_zone),
             _ => false,
         };
@@ -139,23 +144,19 @@ impl Rows {
             }
         }
         let other = self.preserved.iter().find(|other| state.get(**other) == entry);
-        other.map_or(Saved::Lost, |other| Saved::In(id(self.arch, *other)))
+        other.map_or(Saved::Lost, |other| Saved::In(RegisterId(*other)))
     }
 
     /// How to get to an address from sp or a preserved register.
-    fn reach(&self, base: u32, offset: i32, state: &State) -> Option<(RegisterId, i32)> {
-        [SP, FP].iter().chain(&self.preserved).find_map(|register| match state.get(*register) {
-            Value::At(mine, from) if mine == base => {
-                Some((id(self.arch, *register), offset.checked_sub(from)?))
-            }
+    fn reach(&self, base: Base, offset: i32, state: &State) -> Option<(RegisterId, i32)> {
+        self.lasting().find_map(|register| match state.get(register) {
+            Value::At(mine, from) if mine == base => Some((RegisterId(register), offset.checked_sub(from)?)),
             _ => None,
         })
     }
-}
 
-pub(super) fn id(arch: Arch, number: u8) -> RegisterId {
-    match arch {
-        Arch::X86_64 => RegisterId(X86_64[usize::from(number & 15)]),
-        _ => RegisterId(number & 7),
+    /// sp, the frame pointer and the other preserved registers: calls give them back.
+    fn lasting(&self) -> impl Iterator<Item = Register> {
+        [self.info.sp.0, self.info.fp.0].into_iter().chain(self.preserved.iter().copied())
     }
 }

@@ -1,28 +1,26 @@
 //! What is known of registers and of the stack at one instruction.
 
-/// Registers by the number that instructions give them: 4 is sp, 5 is fp.
-pub(super) const SP: u8 = 4;
-pub(super) const FP: u8 = 5;
-/// As many general registers as 64-bit code has.
-pub(super) const REGISTERS: usize = 16;
+use prospect_process::ArchInfo;
 
-/// More saved values than this are not followed: there are six registers to save.
+use super::isa::{Op, Place, REGISTERS, Register};
+
+/// More saved values than this are not followed: there are at most eleven registers to save, and the link.
 const MOST_SLOTS: usize = 16;
 
-/// What an address is relative to: the canonical frame address, or what an instruction at an offset made of
-/// sp by cutting bits off.
-pub(super) type Base = u32;
+/// What an address is relative to: the canonical frame address, or what the instruction of a number made of
+/// an address of which not all is known.
+pub(super) type Base = u16;
 /// The canonical frame address.
-pub(super) const CFA: Base = u32::MAX;
+pub(super) const CFA: Base = u16::MAX;
 
 /// What is known of a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Value {
     Unknown,
     /// What the register had when the function was entered.
-    Entry(u8),
-    /// The number 0.
-    Zero,
+    Entry(Register),
+    /// This number.
+    Number(i32),
     /// So far from a base.
     At(Base, i32),
 }
@@ -38,52 +36,127 @@ pub(super) struct Slot {
 /// All that is known at one instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
-    pub(super) registers: [Value; REGISTERS],
+    registers: [Value; REGISTERS],
     slots: [Slot; MOST_SLOTS],
-    used: usize,
+    used: u8,
+    /// So many registers are followed.
+    count: u8,
     /// The bytes of a word.
-    word: i32,
+    word: u8,
+    sp: Register,
+    fp: Register,
 }
 
 impl State {
-    /// At a function's first instruction: sp points to the return address, right below the CFA.
-    pub(super) fn entry(word: u8) -> Self {
-        let mut registers: [Value; REGISTERS] = std::array::from_fn(|number| Value::Entry(number as u8));
-        let word = i32::from(word);
-        registers[usize::from(SP)] = Value::At(CFA, -word);
+    /// At a function's first instruction: sp points below what its caller keeps for it, and the return address
+    /// is in a register, or was pushed.
+    pub(super) fn entry(info: &ArchInfo) -> Self {
+        let count = followed(info);
+        // What is in the others when the function is entered, nobody wants back.
+        let is_wanted = |register: Register| {
+            let row = info.registers.get(usize::from(register));
+            row.is_some_and(|row| row.preserved) || info.link.is_some_and(|link| link.0 == register)
+        };
+        let registers = std::array::from_fn(|number| match number as Register {
+            register if register < count && is_wanted(register) => Value::Entry(register),
+            _ => Value::Unknown,
+        });
         let none = Slot { base: CFA, offset: 0, value: Value::Unknown };
-        Self { registers, slots: [none; MOST_SLOTS], used: 0, word }
+        let (word, sp, fp) = (info.word_bytes, info.sp.0, info.fp.0);
+        let mut state = Self { registers, slots: [none; MOST_SLOTS], used: 0, count, word, sp, fp };
+        state.set(sp, Value::At(CFA, entry_sp(info)));
+        state
     }
 
-    /// Whether sp points to the return address.
-    pub(super) fn is_as_on_entry(&self) -> bool {
-        self.get(SP) == Value::At(CFA, -self.word)
+    /// Whether a jump to another function would be as if that had been called in the first place.
+    pub(super) fn is_as_on_entry(&self, info: &ArchInfo) -> bool {
+        let is_back = |link: Register| self.get(link) == Value::Entry(link);
+        self.get(self.sp) == Value::At(CFA, entry_sp(info)) && info.link.is_none_or(|link| is_back(link.0))
     }
 
-    pub(super) fn get(&self, register: u8) -> Value {
+    pub(super) fn sp(&self) -> Value {
+        self.get(self.sp)
+    }
+
+    pub(super) fn get(&self, register: Register) -> Value {
         self.registers.get(usize::from(register)).copied().unwrap_or(Value::Unknown)
     }
 
-    pub(super) fn set(&mut self, register: u8, value: Value) {
-        if let Some(place) = self.registers.get_mut(usize::from(register)) {
-            *place = value;
-        }
+    /// Whether that is something new, as far as the frame is concerned.
+    fn set(&mut self, register: Register, value: Value) -> bool {
+        let Some(place) = self.registers.get_mut(usize::from(register)) else { return false };
+        let before = std::mem::replace(place, value);
+        // A number says nothing of the stack, but for the 0 that marks the outermost frame.
+        let matters = |value: Value| match value {
+            Value::Unknown => false,
+            Value::Number(_) => register == self.fp,
+            Value::Entry(_) | Value::At(..) => true,
+        };
+        before != value && (matters(before) || matters(value))
     }
 
     /// The words on the stack of which something is known.
     pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots[..self.used]
+        &self.slots[..usize::from(self.used)]
+    }
+
+    /// Finds sp to be as another register; whether that is something new.
+    pub(super) fn set_sp(&mut self, register: Register) -> bool {
+        self.set(self.sp, self.get(register))
+    }
+
+    /// Does what a part of the instruction of number `at` does; whether something else is known of the frame then.
+    pub(super) fn apply(&mut self, op: Op, at: Base) -> bool {
+        match op {
+            Op::Add { to, from, bytes } => self.set(to, self.plus(from, bytes)),
+            Op::Sum { to, from, other, is_minus } => {
+                let value = match (self.get(from), self.get(other)) {
+                    (_, Value::Number(bytes)) if is_minus => self.plus(from, bytes.saturating_neg()),
+                    (_, Value::Number(bytes)) => self.plus(from, bytes),
+                    // Room for an array: what is saved below it is found from there.
+                    (Value::At(..), _) => return self.rebase(to, at),
+                    _ => Value::Unknown,
+                };
+                self.set(to, value)
+            }
+            Op::Number { to, value } => self.set(to, Value::Number(value)),
+            Op::Align { to, from } => match self.get(from) {
+                Value::At(..) => self.rebase(to, at),
+                _ => self.set(to, Value::Unknown),
+            },
+            Op::Load { to, from } => self.set(to, self.load(self.address(from))),
+            Op::Store { to, bytes, from } => {
+                let value = from.map_or(Value::Unknown, |register| self.get(register));
+                self.store(self.address(to), i32::from(bytes), value)
+            }
+            Op::Call { changed } => self.forget_below_sp() | self.forget(changed),
+            Op::Forget { changed } => self.forget(changed),
+        }
+    }
+
+    fn address(&self, place: Place) -> Value {
+        self.plus(place.register, place.offset)
     }
 
     /// A register's value plus so much.
-    pub(super) fn plus(&self, register: u8, bytes: i32) -> Value {
+    fn plus(&self, register: Register, bytes: i32) -> Value {
         match self.get(register) {
             Value::At(base, offset) => {
                 offset.checked_add(bytes).map_or(Value::Unknown, |offset| Value::At(base, offset))
             }
+            Value::Number(value) => value.checked_add(bytes).map_or(Value::Unknown, Value::Number),
             other if bytes == 0 => other,
             _ => Value::Unknown,
         }
+    }
+
+    fn forget(&mut self, changed: u32) -> bool {
+        let (mut left, mut is_new) = (changed, false);
+        while left != 0 {
+            is_new |= self.set(left.trailing_zeros() as Register, Value::Unknown);
+            left &= left - 1;
+        }
+        is_new
     }
 
     /// The word in memory at an address.
@@ -95,74 +168,86 @@ impl State {
 
     /// Writes `bytes` at an address: `value`, if they are a word. What a write to an address that is not known
     /// hits, nobody knows; that functions do not overwrite what they saved is what everyone relies on.
-    pub(super) fn store(&mut self, at: Value, bytes: i32, value: Value) {
-        let Value::At(base, offset) = at else { return };
-        let (word, end) = (self.word, offset.saturating_add(bytes));
-        self.retain(|slot| {
+    fn store(&mut self, at: Value, bytes: i32, value: Value) -> bool {
+        let Value::At(base, offset) = at else { return false };
+        let (word, end) = (i32::from(self.word), offset.saturating_add(bytes));
+        let mut is_new = self.retain(|slot| {
             slot.base != base || slot.offset >= end || slot.offset.saturating_add(word) <= offset
         });
-        if bytes == word && value != Value::Unknown && value != Value::Zero && self.used < MOST_SLOTS {
-            self.slots[self.used] = Slot { base, offset, value };
+        let is_known = matches!(value, Value::Entry(_) | Value::At(..));
+        if bytes == word
+            && is_known
+            && let Some(free) = self.slots.get_mut(usize::from(self.used))
+        {
+            *free = Slot { base, offset, value };
             self.used += 1;
+            is_new = true;
         }
-    }
-
-    /// Moves sp down by a word and writes one there.
-    pub(super) fn push(&mut self, value: Value) {
-        let sp = self.plus(SP, -self.word);
-        self.set(SP, sp);
-        self.store(sp, self.word, value);
-    }
-
-    /// Takes the word at sp and moves sp up.
-    pub(super) fn pop(&mut self) -> Value {
-        let value = self.load(self.get(SP));
-        self.set(SP, self.plus(SP, self.word));
-        value
+        is_new
     }
 
     /// Forgets what lies below sp: a called function writes there.
-    pub(super) fn forget_below_sp(&mut self) {
-        if let Value::At(base, sp) = self.get(SP) {
-            self.retain(|slot| slot.base != base || slot.offset >= sp);
+    fn forget_below_sp(&mut self) -> bool {
+        match self.sp() {
+            Value::At(base, sp) => self.retain(|slot| slot.base != base || slot.offset >= sp),
+            _ => false,
         }
     }
 
-    /// Makes sp a base of its own. What was known of the base from an earlier visit is no longer true.
-    pub(super) fn rebase_sp(&mut self, base: Base) {
-        let is_old = |value: Value| matches!(value, Value::At(old, _) if old == base);
+    /// Puts an address into a register of which nothing is known but that the instruction of number `at` makes
+    /// it. What was known of the one of an earlier visit is no longer true.
+    fn rebase(&mut self, register: Register, at: Base) -> bool {
+        let is_old = |value: Value| matches!(value, Value::At(old, _) if old == at);
         for register in &mut self.registers {
             if is_old(*register) {
                 *register = Value::Unknown;
             }
         }
-        self.retain(|slot| slot.base != base && !is_old(slot.value));
-        self.set(SP, Value::At(base, 0));
+        self.retain(|slot| slot.base != at && !is_old(slot.value));
+        self.set(register, Value::At(at, 0));
+        true
     }
 
     /// Keeps what is known in both. Whether that is less than before.
     pub(super) fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
-        for (mine, theirs) in self.registers.iter_mut().zip(&other.registers) {
+        let followed = usize::from(self.count);
+        for (mine, theirs) in self.registers.iter_mut().zip(&other.registers).take(followed) {
             if *mine != *theirs && *mine != Value::Unknown {
                 *mine = Value::Unknown;
                 changed = true;
             }
         }
-        let before = self.used;
-        self.retain(|slot| other.slots().contains(slot));
-        changed || self.used != before
+        if self.slots() == other.slots() {
+            return changed;
+        }
+        changed | self.retain(|slot| other.slots().contains(slot))
     }
 
-    fn retain(&mut self, keep: impl Fn(&Slot) -> bool) {
+    /// Forgets all other slots; whether there are some.
+    fn retain(&mut self, keep: impl Fn(&Slot) -> bool) -> bool {
+        let before = usize::from(self.used);
         let mut kept = 0;
-        for index in 0..self.used {
+        for index in 0..before {
             let slot = self.slots[index];
             if keep(&slot) {
                 self.slots[kept] = slot;
                 kept += 1;
             }
         }
-        self.used = kept;
+        self.used = kept as u8;
+        kept != before
     }
+}
+
+/// How many registers of an architecture are followed: those before pc in its table, which instructions name.
+pub(super) fn followed(info: &ArchInfo) -> Register {
+    info.pc.0.min(REGISTERS as Register)
+}
+
+/// Where sp is when a function is entered, from the canonical frame address: below it lies what the callers of
+/// the architecture leave there, and the return address, where a call pushes it.
+fn entry_sp(info: &ArchInfo) -> i32 {
+    let pushed = if info.link.is_none() { info.word_bytes } else { 0 };
+    -i32::from(info.cfa_above_sp) - i32::from(pushed)
 }

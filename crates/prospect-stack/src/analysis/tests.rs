@@ -4,10 +4,9 @@ use iced_x86::{Decoder, DecoderOptions};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use prospect_process::{CapturedMemory, LinkAddr, RegisterId};
 use prospect_symbols::{Binary, CfaRule, RegisterRule, UnwindRow};
-use prospect_testing::{fixture, require};
+use prospect_testing::{Random, fixture, require};
 
 use super::{
-    row::id,
     state::{CFA, State, Value},
     *,
 };
@@ -34,20 +33,19 @@ struct Agreement {
 }
 
 impl Agreement {
-    fn compare(&mut self, arch: Arch, name: &str, state: &State, row: &Row, cfi: &UnwindRow, at: u64) {
+    fn compare(&mut self, name: &str, state: &State, row: &Row, cfi: &UnwindRow, at: u64) {
         self.answered += 1;
         let CfaRule::Register(register, offset) = &cfi.cfa else {
             self.other_terms += 1;
             return;
         };
-        let number = |wanted: RegisterId| (0..16).find(|number| id(arch, *number) == wanted);
-        match number(*register).map(|number| state.get(number)) {
-            Some(Value::At(CFA, mine)) if i64::from(mine) == -offset => self.same_cfa += 1,
-            Some(Value::At(CFA, mine)) => self.different.push(format!("{name} {at:#x}: CFA {mine} {offset}")),
+        match state.get(register.0) {
+            Value::At(CFA, mine) if i64::from(mine) == -offset => self.same_cfa += 1,
+            Value::At(CFA, mine) => self.different.push(format!("{name} {at:#x}: CFA {mine} {offset}")),
             _ => self.other_terms += 1,
         }
         for (saved, place) in row.saved() {
-            let Some(number) = number(*saved) else { continue };
+            let RegisterId(number) = *saved;
             let entry = Value::Entry(number);
             let rule = cfi.rules.iter().find(|(id, _)| id == saved).map(|(_, rule)| rule);
             let same = match rule {
@@ -96,7 +94,7 @@ fn compare(name: &str, arch: Arch) -> Agreement {
     for (start, (size, name)) in functions {
         let bytes = &code[(start - base) as usize..];
         let bytes = &bytes[..bytes.len().min(LARGEST_FUNCTION.min(size) as usize)];
-        let function = FunctionCode { arch, start: Addr(start), bytes, memory: &memory };
+        let function = FunctionCode { arch, start: Addr(start), bytes, is_whole: true, memory: &memory };
         let rows: BTreeMap<u64, UnwindRow> = Decoder::with_ip(
             u32::from(arch.info().word_bytes) * 8,
             &bytes[..bytes.len().min(size as usize)],
@@ -121,18 +119,25 @@ fn compare(name: &str, arch: Arch) -> Agreement {
                 continue;
             }
         };
-        decoded += analysis.len();
-        let known = |at: &u64| analysis.at(Addr(*at)).is_some_and(|row| row.cfa != CfaPlace::Unknown);
+        decoded += analysis.instructions.len();
+        let known = |at: &u64| {
+            analysis.row(CodeAddress::Exact(Addr(*at))).is_some_and(|row| row.cfa != CfaPlace::Unknown)
+        };
         let unknown = rows.keys().filter(|at| !known(at)).count();
         agreement.unanswered.insert(name.to_owned(), unknown);
-        let flow = Flow::decode(&function);
-        let solved = flow.solve(arch).unwrap();
-        flow.visit(&solved, |instruction, state, _| {
+        let code = Code::decode(&function, isa(arch).unwrap(), arch == Arch::I386);
+        let flow = Flow::solve(&code, arch.info()).unwrap();
+        flow.visit(|_, instruction, state, _| {
             let at = start + u64::from(instruction.offset);
-            let (Some(cfi), Some(row)) = (rows.get(&at), analysis.at(Addr(at))) else { return };
+            let (Some(cfi), Some(row)) = (rows.get(&at), analysis.row(CodeAddress::Exact(Addr(at)))) else {
+                return;
+            };
             reached += 1;
+            if row.cfa == CfaPlace::Unknown && instruction.leads {
+                eprintln!("DBG {name} {at:x} {:?}", state.sp());
+            }
             if row.cfa != CfaPlace::Unknown {
-                agreement.compare(arch, name, state, row, cfi, at);
+                agreement.compare(name, state, &row, cfi, at);
             }
         });
     }
@@ -177,70 +182,127 @@ fn eprintln_summary(
     }
 }
 
-/// Panics where the two differ in other functions than these, whose call frame information is wrong or
-/// means something else: they are written by hand.
-fn assert_agreement(agreement: &Agreement, by_hand: &[&str]) {
-    let differ = |one: &&String| !by_hand.iter().any(|name| one.starts_with(name));
+/// Functions whose call frame information says something else than their code does, and why.
+type Exceptions = &'static [(&'static str, &'static str)];
+
+const NO_CALLER: &str = "it has no caller, and says so";
+const FROM_STUB: &str = "a stub that pushed words jumps to it: it counts from the stack before them";
+const PUSHES: &str =
+    "written by hand: it pushes and pops registers of which its call frame information says nothing";
+const WRONG_WAY: &str = "written by hand: its call frame information counts a push as a pop";
+const ORDER: &str = "written by hand: its call frame information has the registers saved in another order";
+const BEHIND_RETURN: &str =
+    "written by hand: behind a return, its call frame information still counts what was popped";
+
+const X86_64: Exceptions = &[
+    ("_start", NO_CALLER),
+    ("_dl_runtime_resolve_fxsave", FROM_STUB),
+    ("_dl_runtime_resolve_xsave", FROM_STUB),
+    ("_dl_runtime_resolve_xsavec", FROM_STUB),
+    ("__mpn_submul_1", PUSHES),
+    ("__mpn_addmul_1", PUSHES),
+];
+
+const I386: Exceptions = &[
+    ("_start", NO_CALLER),
+    ("_dl_runtime_resolve", FROM_STUB),
+    ("_dl_runtime_resolve_shstk", FROM_STUB),
+    ("_dl_runtime_profile_shstk", FROM_STUB),
+    ("memcpy", PUSHES),
+    ("__strchr_ia32", WRONG_WAY),
+    ("__strcasecmp_l_sse4_2", BEHIND_RETURN),
+    ("__memchr_sse2_bsf", BEHIND_RETURN),
+    ("__strnlen_sse2", BEHIND_RETURN),
+    ("__strrchr_sse2", ORDER),
+    ("__strrchr_sse2_bsf", ORDER),
+];
+
+fn assert_agreement(agreement: &Agreement, exceptions: Exceptions) {
+    let function = |one: &String| one.split(' ').next().unwrap().to_owned();
+    let differ = |one: &&String| exceptions.iter().all(|(name, _)| *name != function(one));
     let different: Vec<_> = agreement.different.iter().filter(differ).collect();
     assert!(different.is_empty(), "{different:#?}");
     let checked = agreement.same_cfa + agreement.different.len();
     assert!(checked + agreement.other_terms >= agreement.answered);
     assert!(agreement.other_terms * 100 < agreement.answered, "{}", agreement.other_terms);
+    // Most of the rest is what fills the room between loops, and never runs.
+    assert!(agreement.answered * 100 >= agreement.instructions * 95);
 }
 
 #[test]
 fn it_agrees_with_call_frame_information_at_every_instruction() {
     require!(fixture("deep-static"));
-    let agreement = compare("deep-static", Arch::X86_64);
-    // `_start` says itself that it is the outermost; `_dl_runtime_resolve` is entered with two words more.
-    assert_agreement(&agreement, &["_start", "_dl_runtime_resolve", "__mpn_submul_1", "__mpn_addmul_1"]);
-    assert!(agreement.answered * 100 >= agreement.instructions * 90);
+    assert_agreement(&compare("deep-static", Arch::X86_64), X86_64);
 }
 
 #[test]
 fn it_agrees_with_call_frame_information_of_32_bit_code() {
     require!(fixture("deep-32-static"));
-    let agreement = compare("deep-32-static", Arch::I386);
-    let by_hand = [
-        "_start",
-        "_dl_runtime_",
-        "__strcasecmp_l_sse4_2",
-        "memcpy",
-        "__strchr_ia32",
-        "__strrchr_sse2",
-        "__memchr_sse2_bsf",
-        "__strnlen_sse2",
-        // Not by hand: sp is not known in its epilogue, so that words just popped are still believed.
-        "__wcrtomb_internal",
+    assert_agreement(&compare("deep-32-static", Arch::I386), I386);
+}
+
+/// The row before an instruction of 32-bit code that lies at 0x1000.
+fn row_of_32_bit_code(code: &[u8], offset: u64) -> Option<Row> {
+    let memory = CapturedMemory::new(code.to_vec(), [(Addr(0x1000), code.len(), 0)]);
+    let function =
+        FunctionCode { arch: Arch::I386, start: Addr(0x1000), bytes: code, is_whole: false, memory: &memory };
+    Analysis::of(&function).unwrap().row(CodeAddress::Exact(Addr(0x1000 + offset)))
+}
+
+#[test]
+fn a_called_function_may_take_its_arguments_off_the_stack() {
+    let esp = Arch::I386.info().sp;
+    // push $1; push $2; call 1f; ret; nop; nop; 1: xor %eax, %eax; ret $8
+    let pops = [0x6a, 1, 0x6a, 2, 0xe8, 3, 0, 0, 0, 0xc3, 0x90, 0x90, 0x31, 0xc0, 0xc2, 8, 0];
+    assert_eq!(row_of_32_bit_code(&pops, 4).map(|row| row.cfa), Some(CfaPlace::Register(esp, 12)));
+    assert_eq!(row_of_32_bit_code(&pops, 9).map(|row| row.cfa), Some(CfaPlace::Register(esp, 4)));
+    // The caller does it: push $1; call 1f; pop %ecx; ret; nop; 1: ret
+    let keeps = [0x6a, 1, 0xe8, 3, 0, 0, 0, 0x59, 0xc3, 0x90, 0xc3];
+    assert_eq!(row_of_32_bit_code(&keeps, 7).map(|row| row.cfa), Some(CfaPlace::Register(esp, 8)));
+    assert_eq!(row_of_32_bit_code(&keeps, 8).map(|row| row.cfa), Some(CfaPlace::Register(esp, 4)));
+}
+
+/// Room on the stack that is touched page by page, as compilers do against clashing stacks.
+#[test]
+fn a_loop_that_takes_room_is_followed() {
+    // lea -0x3000(%esp), %eax; 1: sub $0x1000, %esp; orl $0, (%esp); cmp %eax, %esp; jne 1b; sub $0xc, %esp;
+    // xor %eax, %eax; add $0x300c, %esp; ret
+    let code = [
+        0x8d, 0x84, 0x24, 0, 0xd0, 0xff, 0xff, 0x81, 0xec, 0, 0x10, 0, 0, 0x83, 0x0c, 0x24, 0, 0x39, 0xc4,
+        0x75, 0xf2, 0x83, 0xec, 0x0c, 0x31, 0xc0, 0x81, 0xc4, 0x0c, 0x30, 0, 0, 0xc3,
     ];
-    assert_agreement(&agreement, &by_hand);
-    assert!(agreement.answered * 100 >= agreement.instructions * 80);
+    let info = Arch::I386.info();
+    let cfa = |offset| row_of_32_bit_code(&code, offset).map(|row| row.cfa);
+    assert_eq!(cfa(13), Some(CfaPlace::Register(info.by_name("eax").unwrap(), 0x3004)), "in the loop");
+    assert_eq!(cfa(24), Some(CfaPlace::Register(info.sp, 0x3010)));
+    assert_eq!(cfa(32), Some(CfaPlace::Register(info.sp, 4)));
 }
 
 #[test]
 fn any_bytes_are_survived() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut random = Random::new(0x9e37_79b9);
+    // Code that pushes, calls and jumps about.
+    let often = [0x50, 0x58, 0x90, 0xeb, 0x75, 0xe8, 0x83, 0xc3, 0xff, 0xe0, 0x29, 0xc4];
     for arch in [Arch::X86_64, Arch::I386] {
         for round in 0..300 {
-            let words = if round % 50 == 0 { 8192 } else { random() % 256 };
-            let mut bytes: Vec<u8> = (0..words).flat_map(|_| random().to_le_bytes()).collect();
-            // Code that pushes, calls and jumps about.
-            let often = [0x50, 0x58, 0x90, 0xeb, 0x75, 0xe8, 0x83, 0xc3];
+            let length = if round % 50 == 0 { LARGEST_FUNCTION as usize } else { random.below(2048) };
+            let mut bytes: Vec<u8> = (0..length).map(|_| random.number() as u8).collect();
             if round % 2 == 0 {
                 bytes.iter_mut().for_each(|byte| *byte = often[usize::from(*byte) % often.len()]);
             }
             let memory = CapturedMemory::new(bytes.clone(), [(Addr(0x1000), bytes.len(), 0)]);
             let start = Addr(if round % 3 == 0 { u64::MAX - 40 } else { 0x1000 });
-            if let Ok(analysis) = Analysis::of(&FunctionCode { arch, start, bytes: &bytes, memory: &memory })
-            {
-                assert!(analysis.len() <= MOST_INSTRUCTIONS);
-            }
+            let is_whole = round % 4 < 2;
+            let function = FunctionCode { arch, start, bytes: &bytes, is_whole, memory: &memory };
+            let Ok(analysis) = Analysis::of(&function) else { continue };
+            assert!(analysis.instructions.len() <= MOST_INSTRUCTIONS);
+            let pc = Addr(start.0.saturating_add(random.below(length.max(1)) as u64));
+            let row = analysis.row(CodeAddress::Exact(pc));
+            assert_eq!(
+                Analysis::of(&function).unwrap().row(CodeAddress::Exact(pc)),
+                row,
+                "the same each time"
+            );
         }
     }
 }

@@ -8,15 +8,19 @@ use super::callers::{self, Callers, Return};
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
     StepError, Trust,
-    analysis::{Analysis, CfaPlace, FunctionCode, LARGEST_FUNCTION, Row, Saved, Why},
-    arch::{self, Call},
+    analysis::{self, Analysis, CfaPlace, FunctionCode, LARGEST_FUNCTION, NOT_ANALYSED, Row, Saved, Why},
+    arch::Call,
     pc_cache::PcCache,
 };
 
 mod starts;
 
-/// The instructions of all functions that are remembered, unless told otherwise: eight bytes each.
-const DEFAULT_CAPACITY: usize = 256 << 10;
+/// The memory for functions that are remembered, unless told otherwise, in bytes.
+const DEFAULT_CAPACITY: usize = 8 << 20;
+/// What remembering a function takes besides its analysis, at most.
+const ENTRY_BYTES: usize = 4 * size_of::<(Addr, u64, Result<Arc<Analysis>, Why>)>();
+/// Where the end of a function is not known, so many bytes behind the place in question are read at first.
+const FIRST_BYTES: u64 = 4 << 10;
 /// So many places are tried as the start of a function.
 const MOST_STARTS: usize = 8;
 
@@ -26,7 +30,8 @@ const MOST_STARTS: usize = 8;
 /// The start is what the symbols say, else the nearest place before pc that looks like one and from which
 /// pc can be reached. Where two paths lead to pc with different stacks and the frame pointer does not help
 /// either, it does not answer. The return address must be behind a call, and where the start is not known
-/// from symbols, behind one that may have led to the function; such a frame is trusted as one that was scanned.
+/// from symbols, behind one that may have led to the function. Unless that call names a start from which the
+/// same comes out, such a frame is trusted as one that was scanned.
 #[derive(Debug)]
 pub struct AnalysisStepper {
     /// By the next instruction to run.
@@ -49,8 +54,8 @@ enum Found {
 struct Functions {
     generation: Option<u64>,
     known: HashMap<(Addr, u64), Result<Arc<Analysis>, Why>>,
-    /// The instructions of all of them.
-    instructions: usize,
+    /// The memory that they take, in bytes, and the most that they may.
+    size: usize,
     capacity: usize,
 }
 
@@ -61,12 +66,12 @@ impl Default for AnalysisStepper {
 }
 
 impl AnalysisStepper {
-    /// One that remembers functions with so many instructions together. When there are more, all are
-    /// forgotten; what is known of single addresses (at most 16,384) stays.
+    /// One that remembers functions in so many bytes of memory, or the last one alone if it takes more. When
+    /// there is no room for another, all are forgotten. What is known of single addresses is not counted: it is
+    /// remembered of at most 16,384 of each kind.
     #[must_use]
-    pub fn with_capacity(instructions: usize) -> Self {
-        let functions =
-            Functions { generation: None, known: HashMap::new(), instructions: 0, capacity: instructions };
+    pub fn with_capacity(bytes: usize) -> Self {
+        let functions = Functions { generation: None, known: HashMap::new(), size: 0, capacity: bytes };
         Self { exact: PcCache::default(), calls: PcCache::default(), functions, callers: Callers::default() }
     }
 }
@@ -77,16 +82,16 @@ impl FrameStepper for AnalysisStepper {
     }
 
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
-        if arch::patterns(context.arch).is_none() {
-            return Ok(Step::NotMine("the code of this architecture is not analysed"));
+        if analysis::isa(context.arch).is_none() {
+            return Ok(Step::NotMine(NOT_ANALYSED));
         }
         let Self { exact, calls, functions, callers } = self;
         let found = match frame.code {
             CodeAddress::Exact(pc) => exact.get(pc, context, || functions.find(frame.code, context)),
             CodeAddress::ReturnAddress(to) => calls.get(to, context, || functions.find(frame.code, context)),
         };
-        let (row, is_certain) = match *found {
-            Found::Row { row, is_certain } => (row, is_certain),
+        let (row, mut is_certain) = match found {
+            Found::Row { row, is_certain } => (row, *is_certain),
             Found::Not(why) => return Ok(Step::NotMine(why)),
         };
         let info = context.arch.info();
@@ -106,37 +111,41 @@ impl FrameStepper for AnalysisStepper {
             CfaPlace::Register(id, offset) => plus(register(id)?, offset),
             CfaPlace::Word(id, at, offset) => plus(word(plus(register(id)?, at))?, offset),
         };
-        let slot = Addr(cfa.wrapping_sub(u64::from(info.word_bytes)) & info.word_mask());
-        let to = Addr(word(slot.0)?);
+        let in_memory = |at: u64| word(at).map(|value| (value, Location::Address(Addr(at))));
+        // Where the caller's register is, with where it was found.
+        let find = |saved: Saved| match saved {
+            Saved::Lost => Ok(None),
+            Saved::In(other) => Ok(frame.registers.located(other)),
+            Saved::AtCfa(offset) => in_memory(plus(cfa, offset)).map(Some),
+            Saved::AtRegister(other, offset) => {
+                frame.registers.get(other).map(|from| in_memory(plus(from, offset))).transpose()
+            }
+        };
+        let Some((to, location)) = find(row.return_address)? else {
+            return Ok(Step::NotMine("the return address is lost"));
+        };
+        let to = Addr(info.code_address(to));
         match callers.return_to(to, context) {
             None if to != Addr(0) => {
                 return Ok(Step::NotMine("no call ends where the code has its return address"));
             }
-            Some(Return::Call(call))
-                if !is_certain && !functions.may_lead_here(call, to, frame, callers, context) =>
-            {
-                return Ok(Step::NotMine("the call that would have led here leads elsewhere"));
+            Some(Return::Call(call)) if !is_certain => {
+                if !functions.may_lead_here(call, to, frame, callers, context) {
+                    return Ok(Step::NotMine("the call that would have led here leads elsewhere"));
+                }
+                is_certain = functions.leads_here(call, to, row, frame, context);
             }
             None if !is_certain => return Ok(Step::NotMine("the code has no return address")),
             _ => {}
         }
-        let in_memory = |at: u64| Some((word(at).ok()?, Location::Address(Addr(at))));
         let mut registers = FrameRegisters::unknown(context.arch);
         for (id, saved) in row.saved() {
-            let found = match *saved {
-                Saved::Lost => None,
-                Saved::In(other) => frame.registers.located(other),
-                Saved::AtCfa(offset) => in_memory(plus(cfa, offset)),
-                Saved::AtRegister(other, offset) => {
-                    frame.registers.get(other).and_then(|from| in_memory(plus(from, offset)))
-                }
-            };
-            if let Some((value, location)) = found {
+            if let Ok(Some((value, location))) = find(*saved) {
                 registers.set_at(*id, value, location);
             }
         }
-        registers.set_at(info.pc, to.0, Location::Address(slot));
-        registers.set(info.sp, cfa);
+        registers.set_at(info.pc, to.0, location);
+        registers.set(info.sp, cfa.wrapping_sub(u64::from(info.cfa_above_sp)) & info.word_mask());
         let cfa = Some(Addr(cfa));
         // From a start that was guessed, the analysis may be of code that no function is made of.
         let trust = if is_certain { Trust::Analysed } else { Trust::Scanned };
@@ -154,22 +163,18 @@ impl Functions {
         if !context.is_executable(at) {
             return Found::Not("pc is where no code can run");
         }
-        let row = |analysis: &Analysis| match code {
-            CodeAddress::Exact(pc) => analysis.at(pc).copied(),
-            CodeAddress::ReturnAddress(to) => analysis.in_call(to).copied(),
-        };
         if let Some((start, bytes)) = starts::by_symbols(at, context) {
-            return match self.analysis(start, bytes, context) {
+            return match self.analysis(start, bytes, at, context) {
                 Err(why) => Found::Not(why),
-                Ok(analysis) => match row(&analysis) {
+                Ok(analysis) => match analysis.row(code) {
                     Some(row) => Found::Row { row, is_certain: true },
                     None => Found::Not("pc is not reached from the start of its function"),
                 },
             };
         }
         for start in starts::by_patterns(at, context).take(MOST_STARTS) {
-            let analysis = self.analysis(start, LARGEST_FUNCTION, context);
-            if let Some(row) = analysis.ok().and_then(|analysis| row(&analysis)) {
+            let analysis = self.analysis(start, LARGEST_FUNCTION, at, context);
+            if let Some(row) = analysis.ok().and_then(|analysis| analysis.row(code)) {
                 return Found::Row { row, is_certain: false };
             }
         }
@@ -189,33 +194,75 @@ impl Functions {
         let last = || callers::targets(call, end, context).last().filter(|to| context.is_executable(*to));
         callers.may_lead_to(call, end, frame.for_lookup(), context)
             || last().is_some_and(|to| {
-                self.analysis(to, LARGEST_FUNCTION, context).is_ok_and(|function| function.may_tail_call())
+                self.analysis(to, LARGEST_FUNCTION, to, context)
+                    .is_ok_and(|function| function.may_tail_call())
             })
     }
 
-    /// The analysis of the function that begins at `start` and has so many bytes, or fewer.
-    fn analysis(&mut self, start: Addr, bytes: u64, context: &StepContext<'_>) -> Result<Arc<Analysis>, Why> {
-        if self.generation != Some(context.generation()) || self.instructions > self.capacity {
+    /// Whether the call that ends at `end` leads to a function from whose start a frame's code does with the
+    /// stack what is in `row`: the guess was right.
+    fn leads_here(
+        &mut self,
+        call: Call,
+        end: Addr,
+        row: &Row,
+        frame: &Frame,
+        context: &StepContext<'_>,
+    ) -> bool {
+        let at = frame.for_lookup();
+        let is_near = |start: &Addr| at.0.checked_sub(start.0).is_some_and(|bytes| bytes < LARGEST_FUNCTION);
+        callers::targets(call, end, context).filter(is_near).any(|start| {
+            let analysis = self.analysis(start, LARGEST_FUNCTION, at, context);
+            analysis.is_ok_and(|analysis| analysis.row(frame.code) == Some(*row))
+        })
+    }
+
+    /// The analysis of the function that begins at `start` and has so many bytes, or fewer, with what is at
+    /// `at`.
+    fn analysis(
+        &mut self,
+        start: Addr,
+        bytes: u64,
+        at: Addr,
+        context: &StepContext<'_>,
+    ) -> Result<Arc<Analysis>, Why> {
+        if self.generation != Some(context.generation()) {
             self.generation = Some(context.generation());
-            self.known.clear();
-            self.instructions = 0;
+            self.forget();
         }
-        if let Some(known) = self.known.get(&(start, bytes.min(LARGEST_FUNCTION))) {
+        let most = bytes.min(LARGEST_FUNCTION);
+        if let Some(known) = self.known.get(&(start, most)) {
             return known.clone();
         }
-        let end = context.mappings.at(start).map_or(u64::MAX, |mapping| mapping.range.end.0);
-        let most = bytes.min(LARGEST_FUNCTION);
-        let bytes = end.saturating_sub(start.0).min(most) as usize;
-        let mut bytes = vec![0; bytes];
-        let read = context.memory.read_available(start, &mut bytes);
-        bytes.truncate(read);
-        let code = FunctionCode { arch: context.arch, start, bytes: &bytes, memory: context.memory };
-        let analysis = Analysis::of(&code).map(Arc::new);
-        // One that failed takes room too.
-        self.instructions += analysis.as_ref().map_or(0, |analysis| analysis.len()) + 16;
+        let is_whole = bytes < LARGEST_FUNCTION;
+        let first =
+            if is_whole { most } else { at.0.saturating_sub(start.0).saturating_add(FIRST_BYTES).min(most) };
+        let mut analysis = analyse(start, first, is_whole, context);
+        if first < most && analysis.as_ref().is_ok_and(Analysis::is_cut) {
+            analysis = analyse(start, most, is_whole, context);
+        }
+        let analysis = analysis.map(Arc::new);
+        let size = ENTRY_BYTES + analysis.as_ref().map_or(0, |analysis| analysis.size());
+        if self.size + size > self.capacity {
+            self.forget();
+        }
+        self.size += size;
         self.known.insert((start, most), analysis.clone());
         analysis
     }
+
+    fn forget(&mut self) {
+        self.known = HashMap::new();
+        self.size = 0;
+    }
+}
+
+fn analyse(start: Addr, bytes: u64, is_whole: bool, context: &StepContext<'_>) -> Result<Analysis, Why> {
+    let end = context.mappings.at(start).map_or(u64::MAX, |mapping| mapping.range.end.0);
+    let mut bytes = vec![0; end.saturating_sub(start.0).min(bytes) as usize];
+    let read = context.memory.read_available(start, &mut bytes);
+    bytes.truncate(read);
+    Analysis::of(&FunctionCode { arch: context.arch, start, bytes: &bytes, is_whole, memory: context.memory })
 }
 
 #[cfg(test)]

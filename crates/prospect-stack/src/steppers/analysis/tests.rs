@@ -32,6 +32,9 @@ const FUNCTION: u64 = TEXT + 0x100;
 const CALLER: u64 = TEXT + 0x85;
 const CFA: u64 = STACK + 0x800;
 
+/// nop; nop; nop; call *%rax
+const CALL_ANYWHERE: [u8; 5] = [0x90, 0x90, 0x90, 0xff, 0xd0];
+
 fn scene() -> Scene {
     let mut scene = Scene::new(Arch::X86_64);
     scene.bytes(FUNCTION, &FRAMELESS).bytes(CALLER - 5, &[0xe8, 0x7b, 0, 0, 0]);
@@ -58,8 +61,8 @@ fn the_caller_is_found_from_every_instruction() {
     for (offset, below) in STATES.into_iter().filter(|(offset, _)| *offset < u64::MAX) {
         let frame = at(FUNCTION + offset, CFA - below, CodeAddress::Exact);
         let Step::Caller(caller) = step(&scene, &frame) else { panic!("at {offset}") };
-        // There are no symbols here, so that the start is a guess.
-        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Scanned), "at {offset}");
+        // There are no symbols here, so that the start is a guess; but the call leads there.
+        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed), "at {offset}");
         let all = caller.registers;
         assert_eq!((all.pc(), all.sp()), (Some(Addr(CALLER)), Some(Addr(CFA))), "at {offset}");
         for (name, value) in [("rbx", 0xb), ("r12", 0xc), ("rbp", 0xbbb)] {
@@ -69,6 +72,43 @@ fn the_caller_is_found_from_every_instruction() {
     }
     let frame = at(FUNCTION + 19, CFA - 64, CodeAddress::ReturnAddress);
     assert!(matches!(step(&scene, &frame), Step::Caller(caller) if caller.cfa == Some(Addr(CFA))));
+}
+
+#[test]
+fn a_start_that_no_call_names_is_a_guess() {
+    let mut scene = scene();
+    scene.bytes(CALLER - 5, &CALL_ANYWHERE);
+    let Step::Caller(caller) = step(&scene, &at(FUNCTION + 7, CFA - 64, CodeAddress::Exact)) else {
+        panic!()
+    };
+    assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Scanned));
+}
+
+#[test]
+fn what_is_remembered_fits_into_the_capacity() {
+    let mut scene = scene();
+    let functions: Vec<u64> = (0..20).map(|number| FUNCTION + 0x40 * number).collect();
+    for function in &functions {
+        scene.bytes(*function, &FRAMELESS).bytes(CALLER - 5, &CALL_ANYWHERE);
+    }
+    let (mut one, mut most) = (0, 0);
+    for capacity in [usize::MAX, 4096, 0] {
+        scene.with_context(|context| {
+            let mut stepper = AnalysisStepper::with_capacity(capacity);
+            for function in &functions {
+                let frame = at(function + 7, CFA - 64, CodeAddress::Exact);
+                assert!(matches!(stepper.step(&frame, context), Ok(Step::Caller(_))));
+                let size = stepper.functions.size;
+                assert!(size <= capacity.max(one), "{size} of {capacity}");
+                assert!(
+                    stepper.functions.known.values().flatten().map(|one| one.size()).sum::<usize>() < size
+                );
+                one = if one == 0 { size } else { one };
+                most = most.max(size);
+            }
+        });
+    }
+    assert!(most > 4096, "the functions would need {most} bytes");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 use prospect_process::Addr;
 
-use super::FunctionCode;
+use super::super::FunctionCode;
 
 /// No table is believed to be longer.
 const MOST_ENTRIES: u64 = 1024;

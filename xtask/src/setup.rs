@@ -11,6 +11,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("clang", "clang"),
     ("llvm-dwp", "llvm"),
     ("musl-gcc", "musl-tools"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("go", "golang-go"),
     ("objcopy", "binutils"),
     ("xz", "xz-utils"),

@@ -59,6 +59,13 @@ impl StepperGroup {
                 .then(AnalysisStepper::default())
                 .then(FramePointerStepper::default())
                 .then(ScanStepper::default()),
+            Arch::Aarch64 => Self::new()
+                .then(SignalStepper::default())
+                .then(CfiStepper::default())
+                .then(BottomStepper::default())
+                .then(AnalysisStepper::default())
+                .then(LinkRegisterStepper::default())
+                .then(FramePointerStepper::default()),
             _ => Self::new()
                 .then(SignalStepper::default())
                 .then(CfiStepper::default())

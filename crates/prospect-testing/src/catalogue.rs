@@ -11,6 +11,8 @@ pub enum Compiler {
     Clang,
     /// GNU C with musl as its C library.
     MuslGcc,
+    /// GNU C for AArch64: programs that are read here, and not run.
+    Aarch64Gcc,
     /// Rust.
     Rustc,
     /// Go.
@@ -99,6 +101,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("deep-32", "deep.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("deep-32-static", "deep.c", &["-O2", "-g", NO_FP, "-m32", "-static"]),
     gcc("deep-static", "deep.c", &["-O2", "-g", NO_FP, "-static"]),
+    gcc("deep-aarch64-static", "deep.c", &["-O2", "-g", "-static"]).by(Compiler::Aarch64Gcc),
     gcc("deep-static-pie", "deep.c", &["-O2", "-g", NO_FP, "-static-pie"]),
     gcc("deep-no-pie", "deep.c", &["-O2", "-g", NO_FP, "-no-pie"]),
     gcc("deep-musl", "deep.c", &["-O2", "-g", NO_FP, "-DRAW_BLOCK"]).by(Compiler::MuslGcc),

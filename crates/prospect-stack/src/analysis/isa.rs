@@ -6,7 +6,7 @@
 
 use prospect_process::{Addr, Arch};
 
-use super::{FunctionCode, x86};
+use super::{FunctionCode, aarch64, x86};
 
 /// A register by its place in the table of its architecture; below [`REGISTERS`].
 pub(super) type Register = u8;
@@ -105,6 +105,7 @@ pub(crate) struct Isa {
 pub(crate) fn isa(arch: Arch) -> Option<&'static Isa> {
     match arch {
         Arch::X86_64 | Arch::I386 => Some(&x86::ISA),
+        Arch::Aarch64 => Some(&aarch64::ISA),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! An architecture tells what its instructions do ([`isa`]); the rest is the same for all.
 
+mod aarch64;
 mod code;
 mod flow;
 mod isa;

@@ -2,7 +2,7 @@
 
 use prospect_live::procfs::{auxv::Auxv, command_line, maps, stat, status, syscall};
 use prospect_process::{Addr, Arch, LinkAddr, Process, Registers};
-use prospect_stack::{StepContext, Walker};
+use prospect_stack::{StepContext, Walker, return_addresses::RuleTable};
 use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
 use prospect_testing::Random;
 
@@ -56,6 +56,10 @@ pub fn binary(data: &[u8]) {
         let _ = (binary.arch(), binary.build_id().map(ToString::to_string));
         for at in places(file.len()) {
             let _ = binary.unwind_row(LinkAddr(at));
+        }
+        let table = RuleTable::of(&binary);
+        for at in places(file.len()) {
+            let _ = table.rule(LinkAddr(at));
         }
     }
     name_and_walk(arch, &file, &path, true);

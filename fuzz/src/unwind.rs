@@ -1,7 +1,10 @@
 //! The unwinder on random registers and a random stack, with intact binaries.
 
-use prospect_process::{Arch, RegisterId, Registers};
-use prospect_stack::{StepContext, Walker};
+use prospect_process::{Addr, Arch, RegisterId, Registers};
+use prospect_stack::{
+    CodeAddress, StepContext, Walker,
+    return_addresses::{BinaryRules, ProcessRules, StackPosition, walk},
+};
 use prospect_symbols::{Binaries, SearchOptions};
 
 use crate::{
@@ -42,6 +45,12 @@ pub fn unwind(data: &[u8]) {
     let context = StepContext::new(&process, &binaries);
     let stack = Walker::new(arch).frame_limit(1000).walk(&registers, &context);
     assert!(stack.frames.len() <= 1000, "the frame limit holds");
+    if let Some(from) = StackPosition::of(&registers) {
+        let mut into = [CodeAddress::Exact(Addr(0)); 1000];
+        let by_binaries = walk(&from, BinaryRules::new(&context), context.memory, &mut [], &mut into);
+        let by_tables = walk(&from, &ProcessRules::new(&context), context.memory, &mut [], &mut into);
+        assert!(by_binaries.count.max(by_tables.count) <= 1000, "and so does theirs");
+    }
 }
 
 /// A word as stacks have them: often an address in the file or on the stack.

@@ -44,6 +44,11 @@ pub(crate) fn build_example(package: &str, name: &str) -> Result<PathBuf> {
     build(&["--package", package, "--example", name], name)
 }
 
+/// Builds the library's example that measures walks.
+pub(crate) fn build_walk_example() -> Result<PathBuf> {
+    build(&["--package", "prospect", "--example", "walk_speed"], "walk_speed")
+}
+
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {
     let output = cargo()
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])

@@ -32,6 +32,7 @@ mod group;
 mod module_changes;
 mod pc_cache;
 mod plausibility;
+pub mod return_addresses;
 mod rule_cache;
 mod stack;
 mod stack_window;

@@ -8,7 +8,8 @@ use prospect_process::{
     ProcessInfo, Registers,
 };
 use prospect_stack::{
-    StackEnd, StepContext, StepperGroup, Trust, Walker,
+    CodeAddress, StackEnd, StepContext, StepperGroup, Trust, Walker,
+    return_addresses::{BinaryRules, StackPosition, walk},
     steppers::{CfiStepper, FramePointerStepper, LinkRegisterStepper},
 };
 use prospect_symbols::{Binaries, SearchOptions};
@@ -242,6 +243,26 @@ fn frame_chains_and_the_link_register_lead_there_too() {
         assert_eq!(stack.frames[1].found_by, "link register", "{name}");
         assert!(stack.frames[2..].iter().all(|frame| frame.trust == Trust::FramePointer), "{name}");
     }
+}
+
+#[test]
+fn return_addresses_alone_are_the_same() {
+    let mut complete = 0;
+    for stopped in &STOPPED {
+        let name = stopped.arch.info().name;
+        let (process, registers) = load(stopped);
+        let binaries = Binaries::new(SearchOptions::default());
+        let context = StepContext::new(&process, &binaries);
+        let from = StackPosition::of(&registers).unwrap();
+        let mut into = [CodeAddress::Exact(Addr(0)); 20];
+        let walked = walk(&from, BinaryRules::new(&context), context.memory, &mut [], &mut into);
+        let found: Vec<u64> = into[..walked.count].iter().map(|code| code.addr().0).collect();
+        assert_eq!(found, stopped.frames[..found.len()], "{name}: {walked:?}");
+        assert_eq!(walked.is_complete(), found.len() == stopped.frames.len(), "{name}: {walked:?}");
+        println!("{name}: {walked:?}");
+        complete += usize::from(walked.is_complete());
+    }
+    assert_eq!(complete, STOPPED.len());
 }
 
 #[test]

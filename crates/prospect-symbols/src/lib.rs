@@ -28,4 +28,6 @@ pub use symbol::{
     BinarySymbols, Function, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
     SymbolReaders, Symbolizer,
 };
-pub use unwind_info::{CfaRule, Expression, ExpressionError, RegisterRule, UnwindInfoError, UnwindRow};
+pub use unwind_info::{
+    CfaRule, Expression, ExpressionError, ExpressionShape, RegisterRule, UnwindInfoError, UnwindRow,
+};

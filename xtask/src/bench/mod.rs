@@ -7,6 +7,7 @@
 mod measure;
 mod peers;
 mod targets;
+mod walks;
 
 use std::process::Command;
 
@@ -124,6 +125,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         println!("\n{}  {}", row.name, row.about);
         measure_row(row, &meter, peers::peers(row.job, &prospect)?, reps)?;
+    }
+    if arguments.only.as_ref().is_none_or(|only| walks::NAME.contains(only.as_str())) {
+        walks::measure(reps)?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
             peers.push(Peer::new("prospect", &[&attach.to_string_lossy(), "PID"]));
         }
     }
-    if let Some(driver) = remoteprocess() {
+    if let Some(driver) = built("remoteprocess") {
         let mode = if job == Job::Attach { "lock" } else { "stacks" };
         peers.push(Peer::new("remoteprocess", &[&driver.to_string_lossy(), "PID", mode]));
     }
@@ -66,12 +66,12 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
     Ok(peers)
 }
 
-/// A program around the remoteprocess crate; `None` when it cannot be built here.
-fn remoteprocess() -> Option<PathBuf> {
+/// A program around another crate, of `fixtures/bench/NAME`; `None` when it cannot be built here.
+pub(super) fn built(name: &str) -> Option<PathBuf> {
     let target = workspace::scratch_directory("bench-peers").ok()?;
-    let program = target.join("release/bench-remoteprocess");
-    let manifest = prospect_testing::fixtures_directory().join("bench/remoteprocess/Cargo.toml");
-    let copy = target.join("remoteprocess");
+    let program = target.join(format!("release/bench-{name}"));
+    let manifest = prospect_testing::fixtures_directory().join("bench").join(name).join("Cargo.toml");
+    let copy = target.join(name);
     // Built from a copy, so that its lock file does not come into the tree.
     std::fs::create_dir_all(copy.join("src")).ok()?;
     for file in ["Cargo.toml", "src/main.rs"] {
@@ -87,7 +87,7 @@ fn remoteprocess() -> Option<PathBuf> {
         .arg(&target)
         .status();
     if !built.is_ok_and(|status| status.success()) {
-        println!("remoteprocess cannot be built here: not measured");
+        println!("{name} cannot be built here: not measured");
         return None;
     }
     Some(program)

@@ -10,6 +10,7 @@ mod section;
 mod tests;
 
 use std::{
+    ops::{ControlFlow, Range},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -158,5 +159,27 @@ impl Binary {
     /// When what covers it is broken.
     pub fn unwind_row(&self, at: LinkAddr) -> Result<Option<UnwindRow>, UnwindInfoError> {
         self.call_frames.row(&self.headers, at)
+    }
+
+    /// Whether it has call frame information.
+    pub(crate) fn has_unwind_rows(&self) -> bool {
+        let mut any = false;
+        self.every_unwind_row(|_, _| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        any
+    }
+
+    /// Has `visit` see every unwind row of call frame information (not those of SFrame and of ARM's exception tables),
+    /// with the addresses that it is for: those of
+    /// [`unwind_row`](Self::unwind_row), each once, those of `.eh_frame` before those of `.debug_frame` and each
+    /// of them in order. An error stands for addresses whose row is broken. With [`ControlFlow::Break`] it
+    /// ends early.
+    pub fn every_unwind_row(
+        &self,
+        visit: impl FnMut(Range<LinkAddr>, Result<&UnwindRow, &UnwindInfoError>) -> ControlFlow<()>,
+    ) {
+        self.call_frames.every_row(&self.headers, visit);
     }
 }

@@ -85,6 +85,14 @@ impl ModuleBinary {
         }
     }
 
+    /// The file that [every row](Binary::every_unwind_row) is to be taken from: the module's own, or its debug
+    /// file where the own one has no call frame information at all.
+    #[must_use]
+    pub fn unwind_binary(&self) -> Option<&Arc<Binary>> {
+        let own = self.binary.as_ref().filter(|binary| binary.has_unwind_rows());
+        own.or_else(|| self.debug_file().filter(|binary| binary.has_unwind_rows()))
+    }
+
     /// The function that an address of the module lies in, by the binary's own symbols: where it begins, and
     /// how many bytes it has, which is 0 where they do not say. `None`
     /// where they do not say, or say that it is a part which was split off its function.

@@ -48,6 +48,18 @@ impl EhFrameHeader {
         self.table.is_some()
     }
 
+    /// The rows of the table: where each function begins, and the address of its entry in `.eh_frame`.
+    pub(crate) fn rows(&self, section: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+        let table = self.table.as_ref();
+        let rows = 0..table.map_or(0, |table| table.rows);
+        rows.filter_map(move |index| {
+            let table = table?;
+            let at = table.offset + index * 2 * table.pointer_bytes;
+            let function = self.format.read(section, at, table.encoding)?;
+            Some((function, self.format.read(section, at + table.pointer_bytes, table.encoding)?))
+        })
+    }
+
     /// The address of the entry in `.eh_frame` that may cover `pc`: of the last function that begins at
     /// or before it.
     pub(crate) fn search(&self, section: &[u8], pc: u64) -> Option<u64> {

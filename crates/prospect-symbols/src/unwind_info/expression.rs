@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gimli::{EndianSlice, EvaluationResult, RunTimeEndian, Value};
-use prospect_process::{Addr, ArchInfo, Memory, MemoryError, Registers};
+use prospect_process::{Addr, ArchInfo, Memory, MemoryError, RegisterId, Registers};
 
 /// An expression that takes more operations than this is not believed to end.
 const MOST_OPERATIONS: u32 = 10_000;
@@ -12,6 +12,41 @@ const MOST_OPERATIONS: u32 = 10_000;
 #[derive(Clone, Debug)]
 pub struct Expression {
     bytes: Arc<[u8]>,
+}
+
+/// What nearly all expressions in call frame information are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExpressionShape {
+    /// A register plus an offset.
+    RegisterPlus {
+        /// The register.
+        register: RegisterId,
+        /// What is added to it.
+        offset: i64,
+    },
+    /// The word that is saved at a register plus an offset, plus another one: frames that were realigned, and
+    /// signal trampolines.
+    SavedPlus {
+        /// The register.
+        register: RegisterId,
+        /// What is added to it.
+        offset: i64,
+        /// What is added to the word there.
+        plus: u64,
+    },
+    /// What linkers write for linkage tables: a register plus an offset, and `1 << shift` more in an
+    /// entry's second part, where `pc & 15 >= from`.
+    LinkageTable {
+        /// The register.
+        register: RegisterId,
+        /// What is added to it.
+        offset: i64,
+        /// Where in 16 bytes of code the second part of an entry begins.
+        from: u64,
+        /// Which power of two is added there.
+        shift: u64,
+    },
 }
 
 /// Why an expression has no value.
@@ -35,6 +70,52 @@ impl Expression {
         Self { bytes: bytes.into() }
     }
 
+    fn in_gimli(&self, arch: &ArchInfo) -> gimli::Expression<EndianSlice<'_, RunTimeEndian>> {
+        let endian = if arch.big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
+        gimli::Expression(EndianSlice::new(&self.bytes, endian))
+    }
+
+    /// What it computes, where it has one of the usual shapes.
+    #[must_use]
+    pub fn shape(&self, arch: &ArchInfo) -> Option<ExpressionShape> {
+        use gimli::Operation as Op;
+        let mut operations = self.in_gimli(arch).operations(encoding(arch));
+        let mut next = || operations.next().ok();
+        let Some(Op::RegisterOffset { register, offset, base_type }) = next()? else { return None };
+        let register = arch.by_dwarf(register.0).filter(|_| base_type.0 == 0)?;
+        let constant = |operation| match operation {
+            Some(Op::UnsignedConstant { value }) => Some(value),
+            // DW_OP_lit0 and the like are constants of either sign.
+            Some(Op::SignedConstant { value }) => u64::try_from(value).ok(),
+            _ => None,
+        };
+        match next()? {
+            None => Some(ExpressionShape::RegisterPlus { register, offset }),
+            Some(Op::Deref { size, space: false, base_type })
+                if size == arch.word_bytes && base_type.0 == 0 =>
+            {
+                let plus = match next()? {
+                    None => 0,
+                    Some(Op::PlusConstant { value }) if next()?.is_none() => value,
+                    _ => return None,
+                };
+                Some(ExpressionShape::SavedPlus { register, offset, plus })
+            }
+            Some(Op::RegisterOffset { register: pc, offset: 0, .. })
+                if arch.by_dwarf(pc.0) == Some(arch.pc) =>
+            {
+                let is_low_bits = constant(next()?) == Some(15) && matches!(next()?, Some(Op::And));
+                let from = constant(next()?).filter(|_| is_low_bits)?;
+                let is_compared = matches!(next()?, Some(Op::Ge));
+                let shift = constant(next()?).filter(|shift| is_compared && *shift < 16)?;
+                let is_added = matches!(next()?, Some(Op::Shl)) && matches!(next()?, Some(Op::Plus));
+                let is_end = is_added && next()?.is_none();
+                is_end.then_some(ExpressionShape::LinkageTable { register, offset, from, shift })
+            }
+            _ => None,
+        }
+    }
+
     /// Its value in a frame with these registers. `initial` is pushed first: the canonical frame address
     /// for register rules, nothing for the address itself.
     ///
@@ -47,10 +128,7 @@ impl Expression {
         memory: &dyn Memory,
     ) -> Result<u64, ExpressionError> {
         let arch = registers.arch().info();
-        let encoding =
-            gimli::Encoding { address_size: arch.word_bytes, format: gimli::Format::Dwarf32, version: 5 };
-        let endian = if arch.big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
-        let mut evaluation = gimli::Expression(EndianSlice::new(&self.bytes, endian)).evaluation(encoding);
+        let mut evaluation = self.in_gimli(arch).evaluation(encoding(arch));
         evaluation.set_max_iterations(MOST_OPERATIONS);
         if let Some(value) = initial {
             evaluation.set_initial_value(value);
@@ -81,6 +159,10 @@ impl Expression {
             _ => Err(ExpressionError::Malformed("it has no value")),
         }
     }
+}
+
+fn encoding(arch: &ArchInfo) -> gimli::Encoding {
+    gimli::Encoding { address_size: arch.word_bytes, format: gimli::Format::Dwarf32, version: 5 }
 }
 
 /// The unsigned number in `size` bytes of memory.
@@ -129,6 +211,26 @@ mod tests {
         // What GNU ld writes: rsp + 8 + ((rip & 15) >= 11) * 8.
         let plt = [0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22];
         assert_eq!(evaluate(&plt, None), Ok(0x7010));
+    }
+
+    #[test]
+    fn the_usual_shapes_are_known() {
+        let info = Arch::X86_64.info();
+        let shape = |bytes: &[u8]| Expression::new(bytes).shape(info);
+        let (sp, fp) = (info.sp, info.fp);
+        assert_eq!(
+            shape(&[0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22]),
+            Some(ExpressionShape::LinkageTable { register: sp, offset: 8, from: 11, shift: 3 })
+        );
+        assert_eq!(shape(&[0x76, 0x78]), Some(ExpressionShape::RegisterPlus { register: fp, offset: -8 }));
+        let saved = |offset, plus| Some(ExpressionShape::SavedPlus { register: fp, offset, plus });
+        assert_eq!(shape(&[0x76, 0x78, 0x06]), saved(-8, 0));
+        assert_eq!(shape(&[0x76, 0x78, 0x06, 0x23, 0x10]), saved(-8, 16));
+        for other in
+            [&[][..], &[0x77], &[0x76, 0x78, 0x06, 0x06], &[0x77, 8, 0x94, 4], &[0x30], &[0x77, 8, 0x80, 0]]
+        {
+            assert_eq!(shape(other), None, "{other:x?}");
+        }
     }
 
     #[test]

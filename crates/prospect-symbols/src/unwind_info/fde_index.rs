@@ -55,6 +55,11 @@ impl FdeIndex {
         Self(entries)
     }
 
+    /// Every entry: where its function begins, and its offset.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.0.iter().map(|entry| (entry.start, entry.offset))
+    }
+
     /// The offset of the entry that covers `pc`.
     pub(super) fn search(&self, pc: u64) -> Option<usize> {
         let index = self.0.partition_point(|entry| entry.start <= pc).checked_sub(1)?;

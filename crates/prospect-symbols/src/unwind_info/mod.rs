@@ -6,6 +6,7 @@ mod aarch64;
 mod dwarf_tests;
 mod eh_frame_header;
 mod ehabi;
+mod every_row;
 mod expression;
 mod fde_index;
 mod pointer;
@@ -21,7 +22,7 @@ use prospect_process::{Arch, ArchInfo, LinkAddr};
 
 pub(crate) use eh_frame_header::EhFrameHeader;
 pub(crate) use ehabi::pointed_to;
-pub use expression::{Expression, ExpressionError};
+pub use expression::{Expression, ExpressionError, ExpressionShape};
 pub(crate) use pointer::PointerFormat;
 pub use row::{CfaRule, RegisterRule, UnwindRow};
 
@@ -252,9 +253,7 @@ impl<'a> Lookup<'a> {
     ) -> Result<Option<UnwindRow>, UnwindInfoError> {
         let bases = &self.layout.bases;
         let fde = section.fde_from_offset(bases, offset, S::cie_from_offset).map_err(malformed)?;
-        if fde.cie().fde_address_encoding().is_some_and(|encoding| encoding.is_indirect()) {
-            return Err(UnwindInfoError::Malformed("its addresses are in memory (DW_EH_PE_indirect)".into()));
-        }
+        check_addresses(&fde)?;
         if !fde.contains(self.pc) {
             return Ok(None);
         }
@@ -263,4 +262,12 @@ impl<'a> Lookup<'a> {
             Err(_) => row_at(section, bases, &fde, &mut RowContext::new_in(), self.arch, self.pc),
         })
     }
+}
+
+/// Whether the addresses of an entry are in the entry itself.
+fn check_addresses(fde: &gimli::FrameDescriptionEntry<Bytes<'_>>) -> Result<(), UnwindInfoError> {
+    if fde.cie().fde_address_encoding().is_some_and(|encoding| encoding.is_indirect()) {
+        return Err(UnwindInfoError::Malformed("its addresses are in memory (DW_EH_PE_indirect)".into()));
+    }
+    Ok(())
 }

@@ -30,6 +30,21 @@ pub struct UnwindRow {
     pub only_at_calls: bool,
 }
 
+impl UnwindRow {
+    /// Room for a row.
+    pub(super) fn new() -> Self {
+        Self {
+            range: LinkAddr(0)..LinkAddr(0),
+            cfa: CfaRule::Register(RegisterId(0), 0),
+            return_address: RegisterId(0),
+            rules: Vec::with_capacity(8),
+            signal_frame: false,
+            signed_return_address: false,
+            only_at_calls: false,
+        }
+    }
+}
+
 /// How the canonical frame address is computed.
 #[derive(Clone, Debug)]
 pub enum CfaRule {
@@ -95,18 +110,21 @@ where
     let mut rows = fde.rows(section, bases, context).map_err(malformed)?;
     while let Some(row) = rows.next_row().map_err(malformed)? {
         if row.contains(pc) {
-            return convert(section, fde, row, arch).map(Some);
+            let mut converted = UnwindRow::new();
+            return convert(section, fde, row, arch, &mut converted).map(|()| Some(converted));
         }
     }
     Ok(None)
 }
 
-fn convert<'a, S>(
+/// Says in our own words, into `to`, what gimli found.
+pub(super) fn convert<'a, S>(
     section: &S,
     fde: &gimli::FrameDescriptionEntry<Bytes<'a>>,
     row: &gimli::UnwindTableRow<usize, RowStorage>,
     arch: &ArchInfo,
-) -> Result<UnwindRow, UnwindInfoError>
+    to: &mut UnwindRow,
+) -> Result<(), UnwindInfoError>
 where
     S: UnwindSection<Bytes<'a>>,
 {
@@ -117,11 +135,11 @@ where
         let name = || UnwindInfoError::Malformed(format!("it needs register {}", register.0));
         arch.by_dwarf(register.0).ok_or_else(name)
     };
-    let mut rules = Vec::with_capacity(8);
-    let mut signed_return_address = false;
+    to.rules.clear();
+    to.signed_return_address = false;
     for (register, rule) in row.registers() {
         if arch.authentication_mask != 0 && *register == gimli::AArch64::RA_SIGN_STATE {
-            signed_return_address = is_signed(section, rule);
+            to.signed_return_address = is_signed(section, rule);
             continue;
         }
         // Vector registers and the like, which nobody asks for.
@@ -138,23 +156,20 @@ where
             // Rules that no instruction of call frame information makes are lost with the lost ones.
             _ => RegisterRule::Undefined,
         };
-        rules.push((id, rule));
+        to.rules.push((id, rule));
     }
-    Ok(UnwindRow {
-        range: LinkAddr(row.start_address().max(fde.initial_address()))
-            ..LinkAddr(row.end_address().min(fde.end_address())),
-        cfa: match row.cfa() {
-            gimli::CfaRule::RegisterAndOffset { register, offset } => {
-                CfaRule::Register(known(*register)?, *offset)
-            }
-            gimli::CfaRule::Expression(is) => CfaRule::Expression(expression(is)?),
-        },
-        return_address: known(fde.cie().return_address_register())?,
-        rules,
-        signal_frame: fde.is_signal_trampoline(),
-        signed_return_address,
-        only_at_calls: false,
-    })
+    to.range = LinkAddr(row.start_address().max(fde.initial_address()))
+        ..LinkAddr(row.end_address().min(fde.end_address()));
+    to.cfa = match row.cfa() {
+        gimli::CfaRule::RegisterAndOffset { register, offset } => {
+            CfaRule::Register(known(*register)?, *offset)
+        }
+        gimli::CfaRule::Expression(is) => CfaRule::Expression(expression(is)?),
+    };
+    to.return_address = known(fde.cie().return_address_register())?;
+    to.signal_frame = fde.is_signal_trampoline();
+    to.only_at_calls = false;
+    Ok(())
 }
 
 /// Whether a rule of `RA_SIGN_STATE` makes its lowest bit 1. What only the frame could tell counts as signed: of

@@ -1,6 +1,6 @@
 //! Rows are compared with those of `readelf --debug-dump=frames-interp`, for real files.
 
-use std::{collections::HashMap, path::Path, time::Instant};
+use std::{collections::HashMap, ops::ControlFlow, path::Path, time::Instant};
 
 use prospect_process::LinkAddr;
 
@@ -213,4 +213,61 @@ fn lookups_are_cheap() {
         let each = start.elapsed() / addresses.len() as u32;
         println!("round {round}: {each:?} for each of {} rows", addresses.len());
     }
+}
+
+/// A common entry that is as long as it may be, and many entries that share it: each row means to read it all.
+const COSTLY: &str = r#"
+__asm__(
+    ".section .debug_frame,\"\",@progbits\n"
+    ".long 2f - 1f\n"
+    "1: .long 0xffffffff\n"
+    ".byte 3\n .asciz \"\"\n .uleb128 1\n .sleb128 -8\n .uleb128 16\n"
+    ".byte 0x0c, 7, 8, 0x90, 1\n"
+    ".fill 500000, 1, 0\n"
+    "2:\n"
+    ".set at, 0x10000000\n"
+    ".rept 20000\n"
+    ".long 20, 0\n .quad at, 16\n"
+    ".set at, at + 16\n"
+    ".endr\n"
+    ".text\n");
+"#;
+
+#[test]
+fn what_takes_too_long_to_read_is_given_up() {
+    let directory = TempDir::new();
+    let path = directory.compile("costly", COSTLY, &["-shared", "-nostdlib"]);
+    let binary = Binary::open(&path).unwrap();
+    assert!(binary.unwind_row(LinkAddr(0x1000_0000 + 16 * 19_999)).unwrap().is_some());
+    let (mut rows, mut errors) = (0, Vec::new());
+    binary.every_unwind_row(|range, row| {
+        match row {
+            Ok(_) => rows += 1,
+            Err(error) => errors.push((range, error.clone())),
+        }
+        ControlFlow::Continue(())
+    });
+    // Each of them costs half a megabyte, of 16 times a megabyte.
+    assert!((10..100).contains(&rows), "{rows} rows");
+    let (range, error) = errors.pop().unwrap();
+    assert_eq!(range.start, LinkAddr(0x1000_0000 + 16 * rows));
+    assert!(errors.is_empty() && error.to_string().contains("too long"), "{error}");
+}
+
+/// What `.eh_frame` has is not taken from `.debug_frame` as well, and what it leaves out is.
+#[test]
+fn ranges_that_are_covered_are_left_out() {
+    let range = |start, end| LinkAddr(start)..LinkAddr(end);
+    let mut covered = Vec::new();
+    for (start, end) in [(10, 20), (20, 25), (30, 40), (50, 60)] {
+        every_row::note(&mut covered, &range(start, end));
+    }
+    assert_eq!(covered, [range(10, 25), range(30, 40), range(50, 60)]);
+    let parts = |start, end| every_row::uncovered(&covered, range(start, end)).collect::<Vec<_>>();
+    assert_eq!(parts(0, 100), [range(0, 10), range(25, 30), range(40, 50), range(60, 100)]);
+    assert_eq!(parts(12, 35), [range(25, 30)]);
+    assert_eq!(parts(25, 30), [range(25, 30)]);
+    assert_eq!(parts(30, 40), []);
+    assert_eq!(parts(39, 51), [range(40, 50)]);
+    assert_eq!(parts(70, 80), [range(70, 80)]);
 }

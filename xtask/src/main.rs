@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `oracle`, `bench`, `soak`, `fuzz`.
+//! The project's own chores: `cargo xtask test`, `tidy`, `oracle`, `bench`, `soak`, `fuzz`, `fixtures`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod bench;
 mod every_instruction;
+mod fixtures;
 mod fuzz;
 mod oracle;
 mod setup;
@@ -37,6 +38,8 @@ enum Chore {
     Soak(soak::Arguments),
     /// Feed damaged input to every parser
     Fuzz(fuzz::Arguments),
+    /// Make the stopped programs of other architectures that tests walk
+    Fixtures(fixtures::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
+        Chore::Fixtures(arguments) => fixtures::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

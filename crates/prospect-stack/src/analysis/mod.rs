@@ -100,6 +100,8 @@ impl Analysis {
             analysis.instructions.push((instruction.offset, row));
             match instruction.way {
                 Way::Call => {
+                    // The call puts its own return address into the link register.
+                    let row = info.link.map_or(row, |link| rows.add(&state.without(link.0)));
                     analysis.calls.push((instruction.offset + u32::from(instruction.bytes), row));
                 }
                 Way::Return | Way::Jump | Way::Unknown => {

@@ -150,6 +150,13 @@ impl State {
         }
     }
 
+    /// The same, and nothing is known of a register.
+    pub(super) fn without(&self, register: Register) -> Self {
+        let mut state = *self;
+        state.set(register, Value::Unknown);
+        state
+    }
+
     fn forget(&mut self, changed: u32) -> bool {
         let (mut left, mut is_new) = (changed, false);
         while left != 0 {

@@ -2,7 +2,7 @@
 
 use prospect_process::RegisterId;
 
-use super::{Call, CodePatterns, Trampoline, last_word};
+use super::{Call, CodePatterns, Trampoline, first_word, last_word};
 use crate::FrameProgress;
 
 pub(super) static PATTERNS: CodePatterns = CodePatterns {
@@ -10,7 +10,20 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
     // `ucontext` whose `uc_mcontext` is at 20, and has its registers at 12; `struct rt_sigframe` has a
     // `siginfo` of 128 bytes before it. `sigreturn` is 119, `rt_sigreturn` 173.
     trampolines: &[
-        // mov r7, #119; svc 0
+        // The kernel's own (`arch/arm/kernel/sigreturn_codes.S`) also say the number as the old ABI does.
+        // mov r7, #119; svc 0x900077
+        Trampoline {
+            code: &[0x77, 0x70, 0xa0, 0xe3, 0x77, 0x00, 0x90, 0xef],
+            states: &[(0, 32), (4, 32)],
+            saved: &SAVED,
+        },
+        // mov r7, #173; svc 0x9000ad
+        Trampoline {
+            code: &[0xad, 0x70, 0xa0, 0xe3, 0xad, 0x00, 0x90, 0xef],
+            states: &[(0, 160), (4, 160)],
+            saved: &SAVED,
+        },
+        // Those of C libraries: mov r7, #119; svc 0
         Trampoline {
             code: &[0x77, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef],
             states: &[(0, 32), (4, 32)],
@@ -29,7 +42,7 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
     ],
     births: None,
     frame_in: None,
-    progress: |_, _| FrameProgress::Unknown,
+    progress,
     call: |before, _| is_call(last_word(before, false)?).then_some(Call::Unknown),
     jump: |_| None,
     flow: super::unknown_flow,
@@ -48,6 +61,16 @@ static SAVED: [(RegisterId, u16, u8); 17] = {
     }
     saved
 };
+
+/// ARM code: `bx lr`, or a push of lr, with which functions begin.
+fn progress(_: &[u8], at: &[u8]) -> FrameProgress {
+    let entry = |word: u32| {
+        word == 0xe12f_ff1e           // bx lr
+            || word & 0xffff_4000 == 0xe92d_4000 // push {..., lr}
+            || word == 0xe52d_e004 // push {lr}
+    };
+    if first_word(at, false).is_some_and(entry) { FrameProgress::Unset } else { FrameProgress::Unknown }
+}
 
 /// Whether the 32 bits before an address, of ARM or of Thumb code (it is not known which), end in a call.
 fn is_call(word: u32) -> bool {

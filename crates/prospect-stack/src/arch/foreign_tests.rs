@@ -128,13 +128,23 @@ fn the_link_register_has_the_return_address_of_a_leaf() {
 #[test]
 fn at_its_first_and_its_last_instruction_a_function_is_left_by_the_link_register() {
     for (arch, code) in [
-        (Arch::Aarch64, &[0x3f, 0x23, 0x03, 0xd5][..]), // paciasp
-        (Arch::Aarch64, &[0xfd, 0x7b, 0xbc, 0xa9]),     // stp x29, x30, [sp, #-64]!
-        (Arch::Aarch64, &[0xc0, 0x03, 0x5f, 0xd6]),     // ret
-        (Arch::Aarch64, &[0xff, 0x0b, 0x5f, 0xd6]),     // retaa
-        (Arch::Riscv64, &[0x67, 0x80, 0, 0]),           // ret
-        (Arch::Riscv64, &[0x82, 0x80]),                 // c.ret
-        (Arch::S390x, &[0x07, 0xfe]),                   // br %r14
+        (Arch::Aarch64, &[0x3f, 0x23, 0x03, 0xd5][..]),       // paciasp
+        (Arch::Aarch64, &[0xfd, 0x7b, 0xbc, 0xa9]),           // stp x29, x30, [sp, #-64]!
+        (Arch::Aarch64, &[0xc0, 0x03, 0x5f, 0xd6]),           // ret
+        (Arch::Aarch64, &[0xff, 0x0b, 0x5f, 0xd6]),           // retaa
+        (Arch::Riscv64, &[0x67, 0x80, 0, 0]),                 // ret
+        (Arch::Riscv64, &[0x82, 0x80]),                       // c.ret
+        (Arch::S390x, &[0x07, 0xfe]),                         // br %r14
+        (Arch::S390x, &[0xeb, 0x6f, 0xf0, 0x30, 0x00, 0x24]), // stmg %r6, %r15, 48(%r15)
+        (Arch::Arm, &[0x1e, 0xff, 0x2f, 0xe1]),               // bx lr
+        (Arch::Arm, &[0xf0, 0x41, 0x2d, 0xe9]),               // push {r4-r8, lr}
+        (Arch::Arm, &[0x04, 0xe0, 0x2d, 0xe5]),               // push {lr}
+        (Arch::Ppc64le, &[0x20, 0x00, 0x80, 0x4e]),           // blr
+        (Arch::Ppc64le, &[0xa1, 0xff, 0x21, 0xf8]),           // stdu r1, -96(r1)
+        (Arch::Ppc64, &[0x4e, 0x80, 0x00, 0x20]),
+        (Arch::Ppc64, &[0xf8, 0x21, 0xff, 0xa1]),
+        (Arch::Ppc, &[0x4e, 0x80, 0x00, 0x20]),
+        (Arch::Ppc, &[0x94, 0x21, 0xff, 0xf0]), // stwu r1, -16(r1)
     ] {
         let info = arch.info();
         let mut scene = with_calls(arch);

@@ -15,10 +15,13 @@ pub(super) static PATTERNS: CodePatterns = CodePatterns {
         Trampoline { code: &[0x0a, 0xad], states: &[(0, 336)], saved: &SAVED },
     ],
     births: None,
-    // br %r14
     frame_in: None,
-    progress: |_, at| {
-        if at.starts_with(&[0x07, 0xfe]) { FrameProgress::Unset } else { FrameProgress::Unknown }
+    progress: |_, at| match at {
+        // br %r14
+        [0x07, 0xfe, ..] => FrameProgress::Unset,
+        // stmg %rN, %r15, n(%r15), or up to %r14: with which functions begin
+        [0xeb, registers, 0xf0..=0xff, _, _, 0x24, ..] if registers & 0xf >= 0xe => FrameProgress::Unset,
+        _ => FrameProgress::Unknown,
     },
     call: |before, _| call(before),
     jump: |_| None,

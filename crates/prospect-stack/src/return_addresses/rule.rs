@@ -183,6 +183,7 @@ impl ReturnRule {
         let (Some(sp), Some(pc), Some(fp), None | Some(Some(_))) = found else { return Self::INEXPRESSIBLE };
         Self {
             cfa_offset: sp.into(),
+            cfa_plus: info.cfa_above_sp as _,
             pc_offset: pc,
             fp_offset: fp,
             link_offset: found.3.flatten().unwrap_or(0),
@@ -190,7 +191,6 @@ impl ReturnRule {
             pc: Slot::Sp,
             fp: Slot::Sp,
             kind: Kind::Signal,
-            ..Self::at_sp(0)
         }
     }
 

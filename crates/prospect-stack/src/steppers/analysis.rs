@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use prospect_process::{Addr, ArchInfo, RegisterId};
 
-use super::callers::{self, Callers, Return};
+use super::{
+    callers::{self, Callers, Return},
+    frame_pointer::Chained,
+};
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameRegisters, FrameStepper, Location, Step, StepContext,
     StepError, Trust,
@@ -31,7 +34,8 @@ const MOST_STARTS: usize = 8;
 /// pc can be reached. Where two paths lead to pc with different stacks and the frame pointer does not help
 /// either, it does not answer. The return address must be behind a call, and where the start is not known
 /// from symbols, behind one that may have led to the function. Unless that call names a start from which the
-/// same comes out, such a frame is trusted as one that was scanned.
+/// same comes out, such a frame is trusted as one that was scanned; or, where the frame pointer leads to the same place,
+/// as one that was found by that.
 #[derive(Debug)]
 pub struct AnalysisStepper {
     /// By the next instruction to run.
@@ -147,8 +151,17 @@ impl FrameStepper for AnalysisStepper {
         registers.set_at(info.pc, to.0, location);
         registers.set(info.sp, cfa.wrapping_sub(u64::from(info.cfa_above_sp)) & info.word_mask());
         let cfa = Some(Addr(cfa));
-        // From a start that was guessed, the analysis may be of code that no function is made of.
-        let trust = if is_certain { Trust::Analysed } else { Trust::Scanned };
+        let is_chained = || {
+            let chained = Chained::read(frame, context);
+            matches!(chained, Ok(Ok(chained)) if location == Location::Address(chained.return_slot))
+        };
+        // From a start that was guessed, the analysis may be of code that no function is made of. Two ways to the
+        // same place are better than one.
+        let trust = match is_certain {
+            true => Trust::Analysed,
+            false if is_chained() => Trust::FramePointer,
+            false => Trust::Scanned,
+        };
         Ok(Step::Caller(Caller { registers, cfa, trust, entered: Entered::ByCall }))
     }
 }

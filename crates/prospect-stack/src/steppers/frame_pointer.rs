@@ -157,7 +157,7 @@ pub(super) struct Chained {
     chain: &'static FrameChain,
     /// Where the caller's frame pointer (or stack pointer, for a back chain) was saved, and its value.
     saved_base: (Addr, Addr),
-    return_slot: Addr,
+    pub(super) return_slot: Addr,
     pub(super) return_address: Addr,
     /// The caller's stack pointer, or a bound of it.
     sp: Addr,

@@ -28,6 +28,12 @@ pub struct SignalStepper {
 /// No architecture's saved registers take more.
 pub(crate) const SAVED_BYTES: usize = 320;
 
+/// What sp is a multiple of where it has to be searched for: on AArch64 (AAPCS64, section 6.4.5.1).
+const SP_ALIGNMENT: u64 = 16;
+
+/// The most places that are searched for sp: a handler's frame is not believed to be larger than 64 KiB.
+const MOST_SEARCHED: usize = 4096;
+
 /// The most pages that are kept.
 const MOST_PAGES: usize = 256;
 
@@ -56,7 +62,13 @@ impl FrameStepper for SignalStepper {
             return Ok(Step::NotMine("the code is no signal trampoline"));
         };
         let info = context.arch.info();
-        let sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
+        let mut sp = frame.registers.sp().ok_or(StepError::UnknownRegister(info.register(info.sp).name))?;
+        if frame.trust == Trust::FramePointer && !frame.knows_sp() {
+            let Some(exact) = search(sp, found, frame, context) else {
+                return Ok(Step::NotMine("the trampoline needs sp, which was not found exactly"));
+            };
+            sp = exact;
+        }
         let mut bytes = [0; SAVED_BYTES];
         let saved = found.trampoline.saved;
         let length = saved.iter().map(|(_, offset, width)| usize::from(*offset) + usize::from(*width)).max();
@@ -81,6 +93,28 @@ impl SignalStepper {
         let found = *found.get(pc, context, || find(pc, context, |at| code_around(at, pages, context)));
         found.filter(|found| !found.inside || matches!(code, CodeAddress::Exact(_)))
     }
+}
+
+/// Where sp is in a trampoline that frame pointers led to, from which it is only known to be above `bound`.
+///
+/// The kernel makes a frame record behind the saved registers: the interrupted function's frame pointer and its link
+/// register (Linux `arch/arm64/kernel/signal.c`, `struct frame_record`), which the handler was entered with as its
+/// frame pointer. Where sp is right, both are the ones among the saved registers.
+fn search(bound: Addr, found: Found, frame: &Frame, context: &StepContext<'_>) -> Option<Addr> {
+    let info = context.arch.info();
+    let word = |at: Addr| context.memory.read_word(context.arch, at).ok();
+    let record = Addr(frame.registers.get(info.fp)?);
+    let (fp, link) = (word(record)?, word(record.wrapping_add(info.word_bytes.into()))?);
+    let offset = |id| found.trampoline.saved.iter().find(|row| row.0 == id).map(|row| u64::from(row.1));
+    let (fp_at, link_at) = (offset(info.fp)?, offset(info.link?)?);
+    let first = bound.0.next_multiple_of(SP_ALIGNMENT);
+    let candidates = (first..record.0).step_by(SP_ALIGNMENT as usize).take(MOST_SEARCHED).map(Addr);
+    let is_right = |sp: &Addr| {
+        let saved_at = sp.wrapping_add(found.above_sp.into());
+        word(saved_at.wrapping_add(fp_at)) == Some(fp) && word(saved_at.wrapping_add(link_at)) == Some(link)
+    };
+    // Zeros are everywhere.
+    candidates.take_while(|sp| context.mappings.at(*sp).is_some()).find(is_right).filter(|_| link != 0)
 }
 
 fn find(pc: Addr, context: &StepContext<'_>, code_around: impl FnOnce(Addr) -> CodeAround) -> Option<Found> {

@@ -1,5 +1,7 @@
 //! The entries of a symbol table as the file has them (ELF gABI, "Symbol Table").
 
+use prospect_process::Arch;
+
 use crate::binary::ElfHeaders;
 
 /// A longer name is cut: it helps nobody.
@@ -21,6 +23,12 @@ pub(super) struct RawSymbols<'a> {
     strings: &'a [u8],
     wide: bool,
     big_endian: bool,
+    /// Whether the lowest bit of a function's address marks Thumb code (Arm's "ELF for the Arm Architecture",
+    /// section 5.5.3).
+    has_thumb_mark: bool,
+    /// The functions' descriptors, which their symbols are of, and where they are ("64-bit PowerPC ELF Application
+    /// Binary Interface Supplement", section 3.2.5). They begin with the address of the code.
+    descriptors: Option<(u64, &'a [u8])>,
 }
 
 /// One entry, as far as it matters for functions.
@@ -36,11 +44,14 @@ impl<'a> RawSymbols<'a> {
     /// The symbols of the sections of these names.
     pub(super) fn of(headers: &'a ElfHeaders, symbols: &str, strings: &str) -> Option<Self> {
         let section = |name: &str| headers.sections.iter().find(|one| *one.name == *name.as_bytes());
+        let descriptors = section(".opd").filter(|_| headers.arch == Some(Arch::Ppc64));
         Some(Self {
             bytes: section(symbols)?.section.all(),
             strings: section(strings)?.section.all(),
             wide: headers.address_bytes == 8,
             big_endian: headers.pointer_format(0).big_endian,
+            has_thumb_mark: headers.arch == Some(Arch::Arm),
+            descriptors: descriptors.map(|found| (found.address.0, found.section.all())),
         })
     }
 
@@ -84,7 +95,22 @@ impl<'a> RawSymbols<'a> {
         } else {
             (self.u32(entry.get(4..8)?).into(), self.u32(entry.get(8..12)?).into())
         };
+        let start = if info & 0xf == STT_NOTYPE { start } else { self.code_of(start)? };
         Some(RawSymbol { start, size, name: self.u32(entry.get(..4)?), info })
+    }
+
+    /// Where the code of a function is whose symbol has this value.
+    #[inline]
+    fn code_of(&self, value: u64) -> Option<u64> {
+        if self.has_thumb_mark {
+            return Some(value & !1);
+        }
+        let Some((start, descriptors)) = self.descriptors else { return Some(value) };
+        let offset = value.checked_sub(start).and_then(|offset| usize::try_from(offset).ok());
+        match offset.filter(|offset| *offset < descriptors.len()) {
+            Some(offset) => descriptors.get(offset..offset.checked_add(8)?).map(|code| self.u64(code)),
+            None => Some(value),
+        }
     }
 
     #[inline]

@@ -112,12 +112,19 @@ fn ask(prospect: &Tool, program: &Program) -> Result<Tally> {
     let eu_stack = witness::eu_stack(pid);
     hold()?;
     let gdb = witness::gdb(pid);
+    let code = witness::code(pid)?;
     send(Signal::Continue, pid);
     let empty = |result: Result<Stacks>| {
-        result.unwrap_or_else(|error| {
+        let mut stacks = result.unwrap_or_else(|error| {
             println!("    {}: {error:#}", program.name);
             Stacks::new()
-        })
+        });
+        // Nothing returns to where no code is: behind the outermost frame, both read on at times.
+        let is_code = |frame: &Frame| code.iter().any(|range| range.contains(&frame.pc));
+        for frames in stacks.values_mut() {
+            frames.truncate(frames.iter().skip(1).take_while(|frame| is_code(frame)).count() + 1);
+        }
+        stacks
     };
     Ok(compare_all(&empty(gdb), &empty(eu_stack), &ours?))
 }

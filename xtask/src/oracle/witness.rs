@@ -1,6 +1,6 @@
 //! Asking gdb and eu-stack, and reading our own report, in one shape.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, ops::Range, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use prospect_testing::{Report, Scratch, Tool};
@@ -99,4 +99,16 @@ fn limited(program: &str) -> Command {
 
 fn number(value: &Value) -> u32 {
     value.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}
+
+/// Where a process has code.
+pub(super) fn code(pid: u32) -> Result<Vec<Range<u64>>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let executable = maps.lines().filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let hex = |word| u64::from_str_radix(word, 16).ok();
+        rest.get(..4)?.contains('x').then_some(hex(start)?..hex(end)?)
+    });
+    Ok(executable.collect())
 }

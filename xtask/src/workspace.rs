@@ -49,6 +49,11 @@ pub(crate) fn build_walk_example() -> Result<PathBuf> {
     build(&["--package", "prospect", "--example", "walk_speed"], "walk_speed")
 }
 
+/// The example that samples a thread.
+pub(crate) fn build_sample_example() -> Result<PathBuf> {
+    build(&["--package", "prospect", "--example", "sample"], "sample")
+}
+
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {
     let output = cargo()
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])

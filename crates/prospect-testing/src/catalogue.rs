@@ -212,6 +212,7 @@ pub const CATALOGUE: &[Recipe] = &[
     // The measured programs, and the bare ones that mark what the machine can do at best.
     gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),
     gcc("bench-threads", "bench/threads.c", &["-O2", "-g", NO_FP]),
+    gcc("bench-cycle-limit", "bench/cycle_limit.c", &["-O2", "-g"]),
     gcc("bench-walk-limit", "bench/walk_limit.c", &["-O2", "-g"]),
     gcc("bench-limit", "bench/limit.c", &["-O2", "-g"]),
     gcc("bench-measure", "bench/measure.c", &["-O2", "-g"]),

@@ -118,16 +118,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let prospect = workspace::build_prospect()?;
     let meter = Meter::new()?;
     let reps = if arguments.quick { arguments.reps.min(5) } else { arguments.reps };
+    let is_wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     for row in ROWS {
-        let is_wanted = arguments.only.as_ref().is_none_or(|only| row.name.contains(only.as_str()));
-        if !is_wanted || (row.is_slow && arguments.quick) {
+        if !is_wanted(row.name) || (row.is_slow && arguments.quick) {
             continue;
         }
         println!("\n{}  {}", row.name, row.about);
         measure_row(row, &meter, peers::peers(row.job, &prospect)?, reps)?;
     }
-    if arguments.only.as_ref().is_none_or(|only| walks::NAME.contains(only.as_str())) {
-        walks::measure(reps)?;
+    if is_wanted(walks::WALK) {
+        walks::measure_walks(reps)?;
+    }
+    if is_wanted(walks::CYCLE) {
+        walks::measure_cycles(reps)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod own;
 pub mod permission;
 pub mod procfs;
 
+mod alarm;
 mod arch;
 mod attachment;
 mod epoll;
@@ -13,6 +14,7 @@ mod hold;
 mod identity;
 mod interrupt;
 mod memory;
+mod patience;
 mod pidfd;
 mod process;
 mod ptrace;

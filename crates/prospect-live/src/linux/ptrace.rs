@@ -125,21 +125,26 @@ pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTE
 
 /// Whether a tracee of the calling thread has stopped. Never waits.
 pub(crate) fn wait(thread: ThreadId) -> Waited {
-    wait_for(pid(thread)).1
+    wait_for(pid(thread), libc::WNOHANG).1
+}
+
+/// The same, and waits until it has, or a signal interrupts the call.
+pub(crate) fn wait_long(thread: ThreadId) -> Waited {
+    wait_for(pid(thread), 0).1
 }
 
 /// What has happened to any tracee of the calling thread; `None` when nothing has that was not asked for yet. Never
 /// waits, and takes no news from whoever else waits for processes in this program.
 pub(crate) fn wait_any() -> Option<(ThreadId, Waited)> {
-    match wait_for(-1) {
+    match wait_for(-1, libc::WNOHANG) {
         (..=0, _) => None,
         (thread, waited) => Some((ThreadId(thread.cast_unsigned()), waited)),
     }
 }
 
-fn wait_for(whom: libc::pid_t) -> (libc::pid_t, Waited) {
+fn wait_for(whom: libc::pid_t, flags: libc::c_int) -> (libc::pid_t, Waited) {
     let mut status = 0;
-    let flags = libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD;
+    let flags = flags | libc::__WALL | libc::__WNOTHREAD;
     // SAFETY: `status` outlives the call.
     let who = unsafe { libc::waitpid(whom, &raw mut status, flags) };
     let waited = match who {
@@ -159,12 +164,6 @@ fn wait_for(whom: libc::pid_t) -> (libc::pid_t, Waited) {
         _ => Waited::Ended,
     };
     (who, waited)
-}
-
-/// Lets other threads run on this processor.
-pub(crate) fn yield_processor() {
-    // SAFETY: it takes no argument.
-    unsafe { libc::sched_yield() };
 }
 
 /// Asks that the calling thread runs before others: while it works, somebody stands still. Where that is not

@@ -1,7 +1,7 @@
 //! Looking at threads very often, as a profiler does.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     marker::PhantomData,
     thread,
     time::{Duration, Instant},
@@ -13,13 +13,10 @@ use prospect_process::{
 
 use super::{
     LiveError, LiveMemory, LiveProcess,
+    patience::Patience,
     ptrace::{self, Stop, Waited},
     stopping::registers,
 };
-
-/// So long a thread that is to stop is asked again and again, before there are sleeps in between.
-const IMPATIENCE: Duration = Duration::from_micros(200);
-const SLEEP: Duration = Duration::from_micros(50);
 
 /// Takes [`Sample`]s of the threads of a process. Between two samples nobody is attached to the process: it runs as
 /// if nobody looked, and gets its signals at once.
@@ -33,6 +30,7 @@ pub struct Sampler {
     /// A thread that did not stop in time. It is let go when the tracing thread ends, so that there is nothing
     /// more to do here.
     stuck: OnceCell<ThreadId>,
+    patience: RefCell<Patience>,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -72,8 +70,9 @@ impl LiveProcess {
             FrozenProcess::new(self.info().clone(), threads, CapturedMemory::default(), mappings.clone())
                 .over(rest);
         let run = || {
-            let (stuck, _not_send) = (OnceCell::new(), PhantomData);
-            work(&process, &mut Sampler { process: id, stack_bytes, mappings, stuck, _not_send })
+            let (stuck, patience) = (OnceCell::new(), RefCell::new(Patience::new()));
+            let _not_send = PhantomData;
+            work(&process, &mut Sampler { process: id, stack_bytes, mappings, stuck, patience, _not_send })
         };
         thread::scope(|scope| {
             let worker = thread::Builder::new().name("sampler".into()).spawn_scoped(scope, run);
@@ -128,20 +127,21 @@ impl Sampler {
     }
 
     fn wait(&self, thread: ThreadId, deadline: Instant) -> Result<Stop, LiveError> {
-        let began = Instant::now();
-        loop {
-            match ptrace::wait(thread) {
-                Waited::Stopped(stop) => return Ok(stop),
-                Waited::Ended => return Err(LiveError::NoSuchThread(thread)),
-                Waited::Nothing => {}
+        let mut patience = self.patience.borrow_mut();
+        patience.renew();
+        let stop = loop {
+            match patience.wait(thread) {
+                Waited::Stopped(stop) => break Ok(stop),
+                Waited::Ended => break Err(LiveError::NoSuchThread(thread)),
+                Waited::Nothing if Instant::now() < deadline => {}
+                Waited::Nothing => {
+                    let _ = self.stuck.set(thread);
+                    break Err(LiveError::NotStopped(thread));
+                }
             }
-            let now = Instant::now();
-            if now >= deadline {
-                let _ = self.stuck.set(thread);
-                return Err(LiveError::NotStopped(thread));
-            }
-            if now < began + IMPATIENCE { ptrace::yield_processor() } else { thread::sleep(SLEEP) }
-        }
+        };
+        patience.rest();
+        stop
     }
 
     fn copy_stack(&self, thread: ThreadId, sample: &mut Sample) {

@@ -24,6 +24,7 @@ use super::{
     LiveError, LiveMemory, LiveProcess, Threads,
     attachment::Attachment,
     identity::Identity,
+    patience::Patience,
     procfs,
     ptrace::{self, Stop, Waited},
     stopping,
@@ -40,10 +41,6 @@ const FLAGS: &str = "eflags";
 const TRAP_FLAG_BYTE: usize = 1;
 const TRAP_FLAG: u8 = 1;
 
-/// How long an instruction is expected to take: so long it is looked for again and again.
-const IMPATIENCE: Duration = Duration::from_micros(200);
-/// The longest sleep between two looks at a thread that waits in the kernel.
-const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How long a thread that does not come back is waited for when it is let go.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -88,6 +85,7 @@ pub struct SteppedThread {
     own_trap_flag: bool,
     view: View,
     /// Only the thread that traces it can step it.
+    patience: Patience,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -150,7 +148,7 @@ impl SteppedThread {
             mappings: OnceLock::new(),
             modules: OnceLock::new(),
         };
-        Ok(Self { thread, state, own_trap_flag, view, _not_send: PhantomData })
+        Ok(Self { thread, state, own_trap_flag, view, patience: Patience::new(), _not_send: PhantomData })
     }
 
     /// Its general registers; `None` while it waits in the kernel, and when it has ended.
@@ -206,31 +204,25 @@ impl SteppedThread {
         if self.state == State::Ended {
             return Ok(StepStop::Ended);
         }
-        let began = Instant::now();
-        let mut sleep = Duration::from_micros(20);
-        loop {
-            match ptrace::wait(self.thread) {
-                Waited::Stopped(stop) => match self.stopped(stop)? {
-                    Some(stop) => return Ok(stop),
-                    None => continue,
-                },
+        self.patience.renew();
+        let stop = loop {
+            match self.patience.wait(self.thread) {
+                Waited::Stopped(stop) => {
+                    if let Some(stop) = self.stopped(stop)? {
+                        break stop;
+                    }
+                    self.patience.renew();
+                }
                 Waited::Ended => {
                     self.state = State::Ended;
-                    return Ok(StepStop::Ended);
+                    break StepStop::Ended;
                 }
-                Waited::Nothing => {}
+                Waited::Nothing if Instant::now() < deadline => {}
+                Waited::Nothing => break StepStop::Waiting,
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return Ok(StepStop::Waiting);
-            }
-            if now < began + IMPATIENCE {
-                ptrace::yield_processor();
-            } else {
-                thread::sleep(sleep.min(deadline - now));
-                sleep = (sleep * 2).min(LONGEST_SLEEP);
-            }
-        }
+        };
+        self.patience.rest();
+        Ok(stop)
     }
 
     /// Takes note of a stop, and says what it is; `None` when it has run nothing and goes on.

@@ -16,6 +16,7 @@ use prospect_process::{Arch, NoRegisters, ProcessId, Registers, Thread, ThreadId
 use super::{
     LiveError,
     identity::Identity,
+    patience::Patience,
     procfs::{self, TaskDirectory, ThreadFacts},
     ptrace::{self, Stop, Waited},
 };
@@ -23,15 +24,8 @@ use super::{
 /// How long a thread that the kernel does not let stop (state `D`) is waited for.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// How long threads that have not stopped yet are looked at again and again: on another processor they need a few
-/// microseconds. After that they may need ours.
-const IMPATIENCE: Duration = Duration::from_micros(40);
-
 /// The facts of so many threads take longer than starting a thread does.
 const WORTH_A_THREAD: usize = 50;
-
-/// The longest sleep between two looks at threads that have not stopped yet.
-const LONGEST_SLEEP: Duration = Duration::from_micros(500);
 
 /// One thread, held or not.
 #[derive(Debug)]
@@ -149,26 +143,27 @@ impl<'a> Stopping<'a> {
             let _ = ptrace::interrupt(self.threads[*index].thread.id);
         }
         let began = Instant::now();
-        let (mut last_progress, mut sleep) = (began, Duration::from_micros(20));
+        let mut patience = Patience::new();
         while !waiting.is_empty() {
             let before = waiting.len();
-            waiting.retain(|index| !look_at(&mut self.threads[*index]));
-            let now = Instant::now();
+            waiting.retain(|index| !look_at(&mut self.threads[*index], ptrace::wait));
             if waiting.len() < before {
-                last_progress = now;
+                patience.renew();
                 continue;
             }
-            if now < last_progress + IMPATIENCE {
-                ptrace::yield_processor();
-                continue;
-            }
+            let now = Instant::now();
             let (in_grace, in_time) = (now < began + GRACE, now < self.deadline);
             if !in_grace || !in_time {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], self.tasks, in_time));
             }
-            thread::sleep(sleep);
-            sleep = (sleep * 2).min(LONGEST_SLEEP);
+            if let Some(index) = waiting.first().copied()
+                && look_at(&mut self.threads[index], |thread| patience.wait(thread))
+            {
+                waiting.remove(0);
+                patience.renew();
+            }
         }
+        patience.rest();
     }
 }
 
@@ -214,8 +209,8 @@ fn tracer_of(process: ProcessId, thread: ThreadId) -> Option<ProcessId> {
 }
 
 /// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.
-fn look_at(held: &mut HeldThread) -> bool {
-    match ptrace::wait(held.thread.id) {
+fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool {
+    match wait(held.thread.id) {
         Waited::Nothing => false,
         Waited::Ended => {
             held.hold = HoldState::Not;

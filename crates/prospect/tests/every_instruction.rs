@@ -40,7 +40,13 @@ fn every_walk_is_right_at_every_instruction() {
                 wrong.all(|wrong| wrong.what.contains("no call frame information covers")),
                 "{wrong:?}"
             ),
-            ANALYSIS => assert!(opinion.callers * 10 > asked * 6, "{name}: {} of {asked}", opinion.callers),
+            // By code alone it is right but in longjmp, and says nothing false.
+            ANALYSIS => {
+                assert!(wrong.next().is_none(), "{name}: {:?}", opinion.wrong);
+                assert!(opinion.callers * 1000 > asked * 998, "{name}: {} of {asked}", opinion.callers);
+                assert!(opinion.chains * 1000 > asked * 998, "{name}: {} of {asked}", opinion.chains);
+                assert_eq!(opinion.false_callers, 0, "{name}");
+            }
             other => panic!("{other}"),
         }
         assert!(asked >= STEPS && opinion.registers.0 > STEPS, "{name}");

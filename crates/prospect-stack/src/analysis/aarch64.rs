@@ -9,11 +9,12 @@ use prospect_process::Addr;
 
 use super::{
     FunctionCode,
-    isa::{Decode, Decoded, Isa, Listing, Next, Op, Place, Register},
+    isa::{Decode, Decoded, Isa, Listing, MOST_REFERENCES, Next, Op, Place, Reference, Register},
 };
 
 /// A called function leaves the stack as it was: there is no need to look into it.
-pub(super) static ISA: Isa = Isa { decoder: |function, _| Box::new(Reader::new(function)), is_start };
+pub(super) static ISA: Isa =
+    Isa { decoder: |function, _| Box::new(Reader::new(function)), is_start, references };
 
 /// Register 31 where it is the stack pointer, which is its place in the table too.
 const SP: Register = 31;
@@ -42,6 +43,29 @@ fn is_start(before: &[u8], here: &[u8], place: Addr) -> bool {
         || before == NOP
         || before == 0;
     LANDING_PADS.contains(&here) || is_end && (makes_room || place.0.is_multiple_of(ALIGNMENT))
+}
+
+/// `bl`, `b`, `b.cond`, `cbz`, `cbnz`, `tbz` and `tbnz`.
+fn references(code: &[u8], at: Addr) -> Vec<Reference> {
+    let mut found = Vec::new();
+    for (offset, bytes) in (0u64..).step_by(4).zip(code.as_chunks().0) {
+        let word = Word(u32::from_le_bytes(*bytes));
+        let distance = match word.0 >> 24 {
+            0x14..=0x17 | 0x94..=0x97 => word.signed(0, 26),
+            0x54 | 0x34 | 0x35 | 0xb4 | 0xb5 => word.signed(5, 19),
+            0x36 | 0x37 | 0xb6 | 0xb7 => word.signed(5, 14),
+            _ => continue,
+        };
+        let to = offset.wrapping_add_signed(4 * i64::from(distance));
+        if found.len() >= MOST_REFERENCES {
+            break;
+        }
+        if to < code.len() as u64 {
+            let is_call = matches!(word.0 >> 24, 0x94..=0x97);
+            found.push(Reference { end: at.wrapping_add(offset + 4), to: at.wrapping_add(to), is_call });
+        }
+    }
+    found
 }
 
 /// Reads instructions.

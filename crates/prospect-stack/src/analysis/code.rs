@@ -11,7 +11,7 @@ pub(super) type Number = u16;
 const NONE: Number = Number::MAX;
 
 /// No instruction of any architecture has more bytes.
-const LONGEST_INSTRUCTION: usize = 16;
+pub(super) const LONGEST_INSTRUCTION: usize = 16;
 
 /// One instruction.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ impl Instruction {
     }
 
     /// Where it ends.
-    fn end(&self) -> u32 {
+    pub(super) fn end(&self) -> u32 {
         self.offset + u32::from(self.bytes)
     }
 
@@ -74,7 +74,7 @@ pub(super) struct Code {
     instructions: Vec<Instruction>,
     ops: Vec<Op>,
     tables: Vec<Vec<Number>>,
-    /// Where code begins that only jumps to unknown places can lead to.
+    /// Where code begins that only jumps to unknown places and exceptions can lead to.
     islands: Vec<Number>,
     /// Whether more bytes might have had more of its code.
     is_cut: bool,
@@ -111,8 +111,7 @@ impl Code {
             is_cut: false,
         };
         decoding.from(0);
-        let is_open = decoding.instructions.iter().any(|instruction| instruction.way == Way::Unknown);
-        let islands = if is_open && function.is_whole { decoding.islands() } else { Vec::new() };
+        let islands = if function.is_whole { decoding.islands() } else { Vec::new() };
         decoding.finish(islands)
     }
 
@@ -138,7 +137,7 @@ impl Code {
         self.tables.get(usize::from(table)).map_or(&[], Vec::as_slice)
     }
 
-    /// Where code begins that only jumps to unknown places can lead to.
+    /// Where code begins that only jumps to unknown places and exceptions can lead to.
     pub(super) fn islands(&self) -> &[Number] {
         &self.islands
     }

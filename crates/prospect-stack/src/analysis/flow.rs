@@ -18,6 +18,8 @@ const MOST_ENDLESS: usize = 16;
 pub(super) struct Flow<'a> {
     code: &'a Code,
     info: &'static ArchInfo,
+    /// What is known at the first instruction.
+    start: State,
     /// By the number of an instruction, the index of its entry, plus one.
     places: Vec<u16>,
     /// In the order in which they were reached first.
@@ -80,13 +82,14 @@ enum Stop {
 
 impl<'a> Flow<'a> {
     /// Finds what is known at every place where paths meet.
-    pub(super) fn solve(code: &'a Code, info: &'static ArchInfo) -> Result<Self, Why> {
+    pub(super) fn solve(code: &'a Code, info: &'static ArchInfo, start: State) -> Result<Self, Why> {
         if code.instructions().is_empty() {
             return Err("there is no code where the function should be");
         }
         let mut flow = Self {
             code,
             info,
+            start,
             places: Vec::new(),
             entries: Vec::new(),
             endless: Vec::new(),
@@ -113,16 +116,18 @@ impl<'a> Flow<'a> {
         self.entries.clear();
         self.entries.reserve(code.instructions().iter().filter(|instruction| instruction.leads).count());
         self.work.iter_mut().for_each(Vec::clear);
-        self.reach(0, None, &State::entry(self.info))?;
+        self.reach(0, None, &self.start.clone())?;
         let mut islands = code.islands().iter();
-        // What is known at all jumps to unknown places.
-        let mut jumps: Option<State> = None;
+        // What is known at all jumps to unknown places, and at all calls.
+        let (mut jumps, mut calls): (Option<State>, Option<State>) = (None, None);
         loop {
             let Some(leader) = self.work.iter_mut().find_map(Vec::pop) else {
-                // What was not reached by now, those jumps must lead to.
-                let (Some(island), Some(state)) = (islands.next(), &jumps) else { break };
+                // What was not reached by now, those jumps must lead to. Where there are none, exceptions do, which calls
+                // end in.
+                let state = jumps.or_else(|| calls.as_ref().map(State::where_caught));
+                let (Some(island), Some(state)) = (islands.next(), state) else { break };
                 if self.index(*island).is_none() {
-                    self.reach(*island, None, &state.clone())?;
+                    self.reach(*island, None, &state)?;
                 }
                 continue;
             };
@@ -142,6 +147,11 @@ impl<'a> Flow<'a> {
                 if let Some(register) = instruction.sp_behind {
                     state.set_sp(register);
                 }
+                // On 32-bit x86, calls are made with arguments on the stack, and exceptions caught without them.
+                let may_throw = instruction.way == Way::Call && self.info.word_bytes == 8;
+                if may_throw && !code.islands().is_empty() {
+                    self.note(&mut calls, &state);
+                }
                 match (instruction.way, instruction.behind()) {
                     (Way::Behind | Way::Branch, Some(next)) if !code.leads(next) => {
                         number = next;
@@ -154,15 +164,7 @@ impl<'a> Flow<'a> {
                     (Way::Table(table), _) => {
                         code.table(table).iter().try_for_each(|to| self.reach(*to, None, &state))?;
                     }
-                    (Way::Unknown, _) if jumps.is_none_or(|jumps| jumps.is_as_on_entry(self.info)) => {
-                        jumps = Some(state);
-                    }
-                    (Way::Unknown, _) if !state.is_as_on_entry(self.info) => {
-                        jumps = jumps.map(|mut jumps| {
-                            jumps.join(&state);
-                            jumps
-                        });
-                    }
+                    (Way::Unknown, _) => self.note(&mut jumps, &state),
                     _ => {}
                 }
                 break;
@@ -172,6 +174,19 @@ impl<'a> Flow<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes note of what is known where code goes on at a place which is not known. Where that is the same as on
+    /// entry, it rather goes on in another function.
+    fn note(&self, noted: &mut Option<State>, state: &State) {
+        match noted {
+            Some(noted) if !noted.is_as_on_entry(self.info) => {
+                if !state.is_as_on_entry(self.info) {
+                    noted.join(state);
+                }
+            }
+            _ => *noted = Some(*state),
+        }
     }
 
     fn index(&self, leader: Number) -> Option<usize> {

@@ -92,6 +92,18 @@ pub(super) trait Decode {
     fn decode(&mut self, listing: &mut Listing) -> Option<Decoded>;
 }
 
+/// More calls and jumps are not looked for.
+pub(super) const MOST_REFERENCES: usize = 512 << 10;
+
+/// A call or a jump whose target is in the instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reference {
+    /// Behind the instruction.
+    pub(crate) end: Addr,
+    pub(crate) to: Addr,
+    pub(crate) is_call: bool,
+}
+
 /// An architecture whose code can be analysed.
 pub(crate) struct Isa {
     /// Begins to read a function. Where it is told to, it looks into the functions that are called for what
@@ -99,6 +111,10 @@ pub(crate) struct Isa {
     pub(super) decoder: for<'a> fn(&'a FunctionCode<'a>, looks_into_calls: bool) -> Box<dyn Decode + 'a>,
     /// Whether the code before a place ends a function, or the code there begins one.
     pub(crate) is_start: fn(before: &[u8], here: &[u8], place: Addr) -> bool,
+    /// The calls and jumps within code that lies at a place. Where instructions have no fixed places, some bytes
+    /// within others are taken for calls and jumps too: few of these lead to somewhere in the code. No more than
+    /// [`MOST_REFERENCES`].
+    pub(crate) references: fn(code: &[u8], at: Addr) -> Vec<Reference>,
 }
 
 /// The architecture's instructions, where they can be analysed.

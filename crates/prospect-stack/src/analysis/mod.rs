@@ -17,13 +17,14 @@ mod state;
 mod tests;
 mod x86;
 
-pub(crate) use isa::isa;
+pub(crate) use isa::{Reference, isa};
 pub(crate) use row::{CfaPlace, Row, Saved};
 
 use code::{Code, Way};
 use flow::{Flow, Returns};
 use prospect_process::{Addr, Arch, Memory};
 use row::Rows;
+use state::State;
 
 use crate::CodeAddress;
 
@@ -62,19 +63,55 @@ pub(crate) struct Analysis {
     calls: Vec<(u32, u16)>,
     /// Whether it jumps with the stack as it was on entry, and so perhaps to another function.
     may_tail_call: bool,
+    /// Whether it jumps to places that are not known, and more of its code may be there.
+    is_open: bool,
     is_cut: bool,
 }
+
+/// What is known where code is entered that is no function of its own: a part which was split off one, or what
+/// the entries of a procedure linkage table share.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry(State);
 
 impl Analysis {
     /// Analyses a function.
     pub(crate) fn of(function: &FunctionCode<'_>) -> Result<Self, Why> {
+        Self::solve(function, State::entry(function.arch.info()), |analysis, _| analysis)
+    }
+
+    /// Analyses code that a function jumps to.
+    pub(crate) fn of_part(part: &FunctionCode<'_>, entry: &Entry) -> Result<Self, Why> {
+        Self::solve(part, entry.0, |analysis, _| analysis)
+    }
+
+    /// What is known where a function jumps by the instruction that ends at `end`.
+    pub(crate) fn at_jump(function: &FunctionCode<'_>, end: Addr) -> Option<Entry> {
+        let offset = end.0.checked_sub(function.start.0)?;
+        let solved = Self::solve(function, State::entry(function.arch.info()), |_, flow| {
+            let mut found = None;
+            flow.visit(|_, instruction, state, _| {
+                let is_jump = matches!(instruction.way, Way::Jump | Way::Branch);
+                if is_jump && u64::from(instruction.end()) == offset {
+                    found = Some(Entry(state.elsewhere()));
+                }
+            });
+            found
+        });
+        solved.ok()?
+    }
+
+    fn solve<T>(
+        function: &FunctionCode<'_>,
+        start: State,
+        then: impl FnOnce(Self, &Flow<'_>) -> T,
+    ) -> Result<T, Why> {
         let isa = isa(function.arch).ok_or(NOT_ANALYSED)?;
         let info = function.arch.info();
         // By some conventions for 32-bit x86, a called function takes its arguments off the stack.
         let may_pop = info.link.is_none() && info.word_bytes == 4;
         for looks_into_calls in [false, true] {
             let code = Code::decode(function, isa, looks_into_calls);
-            let mut flow = Flow::solve(&code, info)?;
+            let mut flow = Flow::solve(&code, info, start)?;
             let (mut analysis, returns) = Self::read(function, &flow);
             if !returns.are_good() {
                 if may_pop && !looks_into_calls {
@@ -84,7 +121,7 @@ impl Analysis {
                 analysis = Self::read(function, &flow).0;
             }
             analysis.is_cut = code.is_cut() && !function.is_whole;
-            return Ok(analysis);
+            return Ok(then(analysis, &flow));
         }
         Err("it does not return as it should")
     }
@@ -106,6 +143,7 @@ impl Analysis {
                 }
                 Way::Return | Way::Jump | Way::Unknown => {
                     let is_as_on_entry = state.is_as_on_entry(info);
+                    analysis.is_open |= instruction.way == Way::Unknown && !is_as_on_entry;
                     analysis.may_tail_call |= instruction.is_jump() && is_as_on_entry;
                     returns.note(leader, instruction, state, is_as_on_entry);
                 }
@@ -137,6 +175,11 @@ impl Analysis {
         self.may_tail_call
     }
 
+    /// Whether it jumps to places that are not known, and more of its code may be there.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Whether more of the bytes behind its start might have had more of it.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
@@ -147,4 +190,33 @@ impl Analysis {
         let instructions = self.instructions.capacity() + self.calls.capacity();
         size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + instructions * size_of::<(u32, u16)>()
     }
+}
+
+/// So many instructions has a stub at most, all in all.
+const MOST_STUB_INSTRUCTIONS: usize = 8;
+
+/// How many bytes the code at `start` pushes before it goes on to where a word of memory says: so do the entries of a
+/// procedure linkage table, until what they lead to was looked up. `None` where it does something else.
+pub(crate) fn pushed_by_stub(arch: Arch, start: Addr, memory: &dyn Memory) -> Option<u32> {
+    let (isa, info) = (isa(arch)?, arch.info());
+    let entry = State::entry(info);
+    let (mut state, mut at) = (entry, start);
+    for _ in 0..MOST_STUB_INSTRUCTIONS {
+        // With the beginning of the next instruction, which tells some jumps from others.
+        let mut bytes = [0; 2 * code::LONGEST_INSTRUCTION];
+        let read = memory.read_available(at, &mut bytes);
+        let function = FunctionCode { arch, start: at, bytes: bytes.get(..read)?, is_whole: false, memory };
+        let mut listing = isa::Listing::default();
+        let mut decoder = (isa.decoder)(&function, false);
+        decoder.begin(0);
+        let decoded = decoder.decode(&mut listing)?;
+        listing.ops.iter().for_each(|op| _ = state.apply(*op, 0));
+        at = match decoded.next {
+            isa::Next::Behind | isa::Next::Branch(_) => at.wrapping_add(u64::from(decoded.bytes)),
+            isa::Next::Jump(to) => Addr(to),
+            isa::Next::Unknown => return state.depth_below(&entry),
+            _ => return None,
+        };
+    }
+    None
 }

@@ -13,6 +13,10 @@ pub(super) type Base = u16;
 /// The canonical frame address.
 pub(super) const CFA: Base = u16::MAX;
 
+/// Set in those of code that is analysed on its own; there are fewer instructions. The canonical frame address is the
+/// same everywhere.
+const ELSEWHERE: Base = 1 << 15;
+
 /// What is known of a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Value {
@@ -68,6 +72,37 @@ impl State {
         state
     }
 
+    /// The same, at the start of code that is analysed on its own: what its instructions make is told from what
+    /// others made.
+    pub(super) fn elsewhere(mut self) -> Self {
+        let other = |value: &mut Value| {
+            if let Value::At(base, _) = value {
+                *base |= ELSEWHERE;
+            }
+        };
+        self.registers.iter_mut().for_each(other);
+        for slot in &mut self.slots {
+            slot.base |= ELSEWHERE;
+            other(&mut slot.value);
+        }
+        self
+    }
+
+    /// The same where an exception is caught, of which it is not known where it was thrown: what is saved may have been
+    /// changed there.
+    pub(super) fn where_caught(&self) -> Self {
+        let mut caught = *self;
+        for slot in self.slots() {
+            if let Value::Entry(saved) = slot.value
+                && let Some(register) = caught.registers.get_mut(usize::from(saved))
+                && *register == slot.value
+            {
+                *register = Value::Unknown;
+            }
+        }
+        caught
+    }
+
     /// Whether a jump to another function would be as if that had been called in the first place.
     pub(super) fn is_as_on_entry(&self, info: &ArchInfo) -> bool {
         let is_back = |link: Register| self.get(link) == Value::Entry(link);
@@ -76,6 +111,16 @@ impl State {
 
     pub(super) fn sp(&self) -> Value {
         self.get(self.sp)
+    }
+
+    /// How many bytes sp is below where it is in another state.
+    pub(super) fn depth_below(&self, other: &Self) -> Option<u32> {
+        match (self.sp(), other.sp()) {
+            (Value::At(base, mine), Value::At(same, theirs)) if base == same => {
+                u32::try_from(theirs.checked_sub(mine)?).ok()
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn get(&self, register: Register) -> Value {

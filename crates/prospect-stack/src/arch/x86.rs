@@ -90,6 +90,8 @@ pub(super) fn jump(at: &[u8], relative: bool) -> Option<Call> {
         [0xeb, target, ..] => Some(Call::Relative(skipped + 2 + i64::from(target.cast_signed()))),
         [0xff, 0x25, rest @ ..] if relative => Some(Call::ThroughRelative(skipped + 6 + displacement(rest)?)),
         [0xff, 0x25, rest @ ..] => Some(through(displacement(rest)?, false)),
+        // `jmp *disp(%ebx)`: position-independent code has the address of its table there.
+        [0xff, 0xa3, ..] if !relative => Some(Call::Unknown),
         _ => None,
     }
 }

@@ -144,6 +144,10 @@ impl Callers {
             }
         }
         let last = last?;
+        let jump = |patterns: &CodePatterns| (patterns.jump)(CodeAround::read(last, context.memory).at());
+        if arch::patterns(context.arch).and_then(jump) == Some(Call::Unknown) {
+            return Some(Lead::Possible);
+        }
         let called = self.called.get(last, context, || Called::read(last, context));
         let leads_on = match &function {
             Some(function) => called.leaves_to.contains(&function.start),

@@ -33,6 +33,8 @@ pub(super) struct Reader<'a> {
     info: InstructionInfoFactory,
     /// The register that the last instruction compared with sp.
     compared_to_sp: Option<Register>,
+    /// Whether the last instruction that wrote to the stack put the word there that sp points to.
+    has_put_word: bool,
     tables: TableFinder,
     word: u8,
     sp: Register,
@@ -56,6 +58,7 @@ impl<'a> Reader<'a> {
             code: Instruction::default(),
             info: InstructionInfoFactory::new(),
             compared_to_sp: None,
+            has_put_word: false,
             tables: TableFinder::default(),
             word: info.word_bytes,
             sp: info.sp.0,
@@ -71,6 +74,7 @@ impl Decode for Reader<'_> {
     fn begin(&mut self, offset: u32) {
         self.tables.begin();
         self.compared_to_sp = None;
+        self.has_put_word = false;
         // Behind the code, there is nothing to decode.
         let _ = self.decoder.set_position((offset as usize).min(self.function.bytes.len()));
         self.decoder.set_ip(self.function.start.0.wrapping_add(u64::from(offset)));
@@ -95,6 +99,7 @@ impl Decode for Reader<'_> {
         let is_loop = matches!(next, Next::Branch(_)) && self.code.mnemonic() == Mnemonic::Jne;
         let sp_behind = self.compared_to_sp.filter(|_| is_loop);
         self.compared_to_sp = self.compared_to_sp();
+        self.has_put_word = self.puts_word() || self.has_put_word && !self.moves_sp();
         Some(Decoded { bytes: self.code.len() as u8, next, sp_behind, is_idle })
     }
 }
@@ -122,10 +127,23 @@ impl Reader<'_> {
             FlowControl::Interrupt if code.mnemonic() == Mnemonic::Int => Next::Behind,
             FlowControl::Call if self.is_next() => Next::Behind,
             FlowControl::Call | FlowControl::IndirectCall => Next::Call,
+            // A jump to what was put there.
+            FlowControl::Return if self.has_put_word => Next::Unknown,
             FlowControl::Return => Next::Return,
+            // Where a procedure linkage table goes on until what is jumped to was looked up. It is the same outside.
+            FlowControl::IndirectBranch if self.is_bound_late() => Next::Branch(u64::MAX),
             FlowControl::IndirectBranch => Next::Unknown,
             _ => Next::Nowhere,
         }
+    }
+
+    /// Whether it jumps through a word in memory, with a `push imm32` behind it.
+    fn is_bound_late(&self) -> bool {
+        let behind = self.code.next_ip().wrapping_sub(self.function.start.0);
+        let behind = usize::try_from(behind).ok().and_then(|offset| self.function.bytes.get(offset..));
+        self.code.op0_kind() == OpKind::Memory
+            && self.code.memory_index() == Name::None
+            && behind.is_some_and(|code| matches!(code, [0x68, ..]))
     }
 
     /// Whether it calls what lies behind it: so position-independent code learns where it is.
@@ -148,6 +166,24 @@ impl Reader<'_> {
             }),
             _ => false,
         }
+    }
+
+    /// Whether the instruction writes the word that sp then points to.
+    fn puts_word(&self) -> bool {
+        let code = &self.code;
+        match code.mnemonic() {
+            Mnemonic::Push => true,
+            Mnemonic::Mov if code.op0_kind() == OpKind::Memory => {
+                self.place().is_some_and(|place| place.register == self.sp && place.offset == 0)
+            }
+            _ => false,
+        }
+    }
+
+    fn moves_sp(&self) -> bool {
+        let code = &self.code;
+        let is_sp = code.op0_kind() == OpKind::Register && self.number(code.op0_register()) == Some(self.sp);
+        is_sp || code.is_stack_instruction()
     }
 
     /// The register that the instruction compares with sp.
@@ -233,6 +269,8 @@ impl Reader<'_> {
                 ops.push(Op::Add { to: self.sp, from: self.fp, bytes: 0 });
                 return self.pop(self.fp, ops);
             }
+            // The kernel gives back all registers but that with the result, and those that it has no room for.
+            Mnemonic::Syscall | Mnemonic::Sysenter => return ops.push(Op::Forget { changed: self.volatile }),
             Mnemonic::Call if self.is_next() => return self.push(None, ops),
             Mnemonic::Call => {
                 ops.push(Op::Call { changed: self.by_thunk().unwrap_or(self.volatile) });

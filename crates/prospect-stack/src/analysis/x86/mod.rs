@@ -5,11 +5,12 @@ mod jump_table;
 
 use prospect_process::Addr;
 
-use super::isa::Isa;
+use super::isa::{Isa, MOST_REFERENCES, Reference};
 
 pub(super) static ISA: Isa = Isa {
     decoder: |function, looks_into_calls| Box::new(decode::Reader::new(function, looks_into_calls)),
     is_start,
+    references,
 };
 
 /// Compilers begin functions at multiples of this.
@@ -25,6 +26,10 @@ fn is_start(before: &[u8], here: &[u8], place: Addr) -> bool {
         // Where nothing is aligned (small code), what lies behind a return and saves a register.
         return before.ends_with(&[0xc3]) && matches!(here, [0x53 | 0x55, ..] | [0x41, 0x54..=0x57, ..]);
     }
+    // An entry of a procedure linkage table: `jmp *word`.
+    if matches!(here, [0xff, 0x25 | 0xa3, ..] | [0xf2, 0xff, 0x25, ..]) {
+        return true;
+    }
     // `ret`, or what fills the room between functions; memory that was never written has zeros.
     matches!(before, [.., 0xc3 | 0xcc | 0x90]) || ends_in_long_nop(before) || before.ends_with(&[0; 8])
 }
@@ -36,4 +41,28 @@ fn ends_in_long_nop(before: &[u8]) -> bool {
         .any(|nop| before.ends_with(nop))
         || before.ends_with(&[0x0f, 0x1f, 0x80, 0, 0, 0, 0])
         || before.ends_with(&[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0])
+}
+
+/// `call rel32`, `jmp rel32` and `jcc rel32` (Intel SDM, volume 2).
+fn references(code: &[u8], at: Addr) -> Vec<Reference> {
+    let mut found = Vec::new();
+    let target = |offset: usize| {
+        let bytes = code.get(offset..offset + 4)?.first_chunk()?;
+        let (end, length) = (offset as u64 + 4, code.len() as u64);
+        let to = end.wrapping_add_signed(i64::from(i32::from_le_bytes(*bytes)));
+        (to < length).then(|| (at.wrapping_add(end), at.wrapping_add(to)))
+    };
+    for (offset, byte) in code.iter().enumerate() {
+        if found.len() >= MOST_REFERENCES {
+            break;
+        }
+        let is_branch = || matches!(code.get(offset + 1), Some(0x80..=0x8f));
+        let operand = match byte {
+            0xe8 | 0xe9 => offset + 1,
+            0x0f if is_branch() => offset + 2,
+            _ => continue,
+        };
+        found.extend(target(operand).map(|(end, to)| Reference { end, to, is_call: *byte == 0xe8 }));
+    }
+    found
 }

@@ -23,6 +23,15 @@ pub(super) fn by_symbols(at: Addr, context: &StepContext<'_>) -> Option<(Addr, u
     (start <= at).then_some((start, bytes))
 }
 
+/// Whether a place looks like the start of a function.
+pub(super) fn is_likely(at: Addr, context: &StepContext<'_>) -> bool {
+    let mut bytes = [0; 2 * AROUND as usize];
+    let from = Addr(at.0.saturating_sub(AROUND));
+    let read = context.memory.read_available(from, &mut bytes);
+    let split = bytes.get(..read).and_then(|bytes| bytes.split_at_checked((at.0 - from.0) as usize));
+    isa(context.arch).zip(split).is_some_and(|(isa, (before, here))| (isa.is_start)(before, here, at))
+}
+
 /// Places that look like starts of functions, the nearest before `at` first.
 pub(super) fn by_patterns(at: Addr, context: &StepContext<'_>) -> impl Iterator<Item = Addr> {
     let lowest = context.mappings.at(at).map_or(0, |mapping| mapping.range.start.0);

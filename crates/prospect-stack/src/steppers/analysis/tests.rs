@@ -137,6 +137,72 @@ fn it_does_not_guess_where_paths_disagree() {
     assert!(matches!(step(&scene, &frame), Step::Caller(_)));
 }
 
+/// Two entries of a procedure linkage table, behind what they share: at 0, `push 2f(%rip); jmp *1f(%rip); nopl`;
+/// at 16 and 32, `jmp *word(%rip); push $n; jmp 0`.
+const LINKAGE_TABLE: [u8; 48] = [
+    0xff, 0x35, 0xfa, 0x00, 0, 0, 0xff, 0x25, 0xfc, 0x00, 0, 0, 0x0f, 0x1f, 0x40, 0, 0xff, 0x25, 0xfa, 0, 0,
+    0, 0x68, 0, 0, 0, 0, 0xe9, 0xe0, 0xff, 0xff, 0xff, 0xff, 0x25, 0xf2, 0, 0, 0, 0x68, 1, 0, 0, 0, 0xe9,
+    0xd0, 0xff, 0xff, 0xff,
+];
+
+/// The caller calls the first entry of the table, which was not looked up yet.
+fn linkage() -> Scene {
+    let mut scene = Scene::new(Arch::X86_64);
+    scene.bytes(FUNCTION, &LINKAGE_TABLE).bytes(CALLER - 5, &[0xe8, 0x8b, 0, 0, 0]);
+    scene.word(CFA - 8, CALLER);
+    scene
+}
+
+#[test]
+fn entries_of_a_linkage_table_and_what_they_share_are_left() {
+    let scene = linkage();
+    // At the entry's start, at its push, and behind that; at the start of what is shared, and behind its push.
+    for (offset, depth) in [(16, 8), (22, 8), (27, 16), (0, 16), (6, 24)] {
+        let frame = at(FUNCTION + offset, CFA - depth, CodeAddress::Exact);
+        let Step::Caller(caller) = step(&scene, &frame) else { panic!("{offset}") };
+        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed), "{offset}");
+        assert_eq!(caller.registers.pc(), Some(Addr(CALLER)), "{offset}");
+    }
+}
+
+#[test]
+fn a_function_that_a_linkage_table_jumps_to_finds_words_below_its_return_address() {
+    let mut scene = linkage();
+    // What looks the function up: push %rbx; nop; add $24, %rsp; jmp *%r11.
+    let resolver = FUNCTION + 0x100;
+    scene.bytes(resolver - 1, &[0xcc, 0x53, 0x90, 0x48, 0x83, 0xc4, 24, 0x41, 0xff, 0xe3]);
+    for (offset, depth) in [(0, 24), (1, 32)] {
+        let frame = at(resolver + offset, CFA - depth, CodeAddress::Exact);
+        let Step::Caller(caller) = step(&scene, &frame) else { panic!("{offset}") };
+        assert_eq!((caller.cfa, caller.registers.pc()), (Some(Addr(CFA)), Some(Addr(CALLER))), "{offset}");
+    }
+    // Only by such a table.
+    scene.bytes(CALLER - 5, &CALL_ANYWHERE);
+    let frame = at(resolver, CFA - 24, CodeAddress::Exact);
+    assert!(matches!(step(&scene, &frame), Step::NotMine(_)));
+}
+
+/// A part of a function that lies elsewhere is left by what is known where the function jumps to it.
+#[test]
+fn a_part_that_was_split_off_is_left() {
+    let mut scene = scene();
+    // At the function: push %rbx; sub $0x10, %rsp; test %edi, %edi; js part; add $0x10, %rsp; pop %rbx; ret
+    let part = FUNCTION - 0x60;
+    let mut code = vec![0x53, 0x48, 0x83, 0xec, 0x10, 0x85, 0xff, 0x0f, 0x88];
+    code.extend((-0x60i32 - 13).to_le_bytes());
+    code.extend([0x48, 0x83, 0xc4, 0x10, 0x5b, 0xc3]);
+    // There: xor %ebx, %ebx; call *%rax; ud2
+    scene.bytes(FUNCTION, &code).bytes(part, &[0x31, 0xdb, 0xff, 0xd0, 0x0f, 0x0b]);
+    for code in [CodeAddress::Exact(Addr(part + 2)), CodeAddress::ReturnAddress(Addr(part + 4))] {
+        let mut frame = at(part + 2, CFA - 32, CodeAddress::Exact);
+        frame.code = code;
+        let Step::Caller(caller) = step(&scene, &frame) else { panic!("{code:?}") };
+        assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed), "{code:?}");
+        let rbx = Arch::X86_64.info().by_name("rbx").unwrap();
+        assert_eq!(caller.registers.get(rbx), Some(0xb), "{code:?}");
+    }
+}
+
 #[test]
 #[allow(clippy::print_stderr, reason = "figures for who runs it with --nocapture")]
 fn later_visits_are_fast() {

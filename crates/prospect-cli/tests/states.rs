@@ -23,6 +23,8 @@ fn a_thread_in_state_d_hinders_no_other() {
     assert_eq!(parent.value()["state"], "uninterruptible");
     assert!(parent.value()["not_stopped"].is_string(), "{}", parent.value());
     assert!(parent.value()["wait_channel"].is_string() || parent.value()["syscall"].is_string());
+    // Where it returns to is in a register, which holds the first argument of a system call otherwise.
+    parent.assert_calls(&["parent_of_vfork", "main"]);
     let other = report.threads().into_iter().find(|thread| thread.tid() != Some(running.pid())).unwrap();
     other.assert_calls(&["block", "waits"]);
     other.assert_whole();

@@ -106,7 +106,42 @@ fn what_is_not_there_is_said_to_be_gone() {
         child.wait().unwrap();
         sampler.sample(ThreadId(pid), TIMEOUT, &mut sample)
     });
-    assert!(matches!(ended.unwrap(), Err(LiveError::NoSuchThread(_))));
+    assert!(matches!(ended.unwrap(), Err(LiveError::Ended(process)) if process.0 == pid));
+    assert!(matches!(live.sampling(0, |_, _| ()), Err(LiveError::Ended(_) | LiveError::NoSuchProcess(_))));
     let own = LiveProcess::open(ProcessId(std::process::id())).unwrap();
     assert!(matches!(own.sampling(0, |_, _| ()), Err(LiveError::Itself(_))));
+}
+
+#[test]
+fn threads_of_other_processes_are_not_sampled() {
+    let mut one = require!(fixture("deep")).start(&["3"]);
+    let mut other = require!(fixture("deep")).start(&["3"]);
+    other.settle();
+    let thread = ThreadId(other.pid());
+    let sampled = open(&one).sampling(STACK_BYTES, |_, sampler| {
+        let mut sample = sampler.empty_sample();
+        let sampled = sampler.sample(thread, TIMEOUT, &mut sample);
+        (sampled, sample.stack().1.len())
+    });
+    let sampled = sampled.unwrap();
+    assert!(matches!(sampled, (Err(LiveError::NoSuchThread(id)), 0) if id == thread), "{sampled:?}");
+    one.assert_unharmed();
+    other.assert_unharmed();
+}
+
+#[test]
+fn a_process_is_sampled_by_the_number_of_any_of_its_threads() {
+    let mut running = require!(fixture("threads")).start(&["2"]);
+    let threads = open(&running).threads().unwrap();
+    let last = threads.last().unwrap().id;
+    assert_ne!(last.0, running.pid());
+    let live = LiveProcess::open(ProcessId(last.0)).unwrap();
+    live.sampling(STACK_BYTES, |_, sampler| {
+        let mut sample = sampler.empty_sample();
+        for thread in &threads {
+            sampler.sample(thread.id, TIMEOUT, &mut sample).unwrap();
+        }
+    })
+    .unwrap();
+    running.assert_unharmed();
 }

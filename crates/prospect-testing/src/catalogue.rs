@@ -147,6 +147,12 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("names-rust-v0-no-debug", "names.rs", &["-O", "-C", "symbol-mangling-version=v0"])
         .by(Compiler::Rustc),
     // Signals, odd rules, odd places.
+    gcc("returns", "returns.c", &["-O2", "-g", NO_FP]),
+    gcc(
+        "returns-frame-pointers",
+        "returns.c",
+        &["-O2", "-g", "-fno-omit-frame-pointer", "-fno-asynchronous-unwind-tables"],
+    ),
     gcc("sigalt", "sigalt.c", &["-O2", "-g", NO_FP]),
     gcc("sigalt-32", "sigalt.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("sigalt-musl", "sigalt.c", &["-O2", "-g", NO_FP, "-DRAW_BLOCK"]).by(Compiler::MuslGcc),

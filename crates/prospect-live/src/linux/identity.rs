@@ -111,6 +111,15 @@ impl Identity {
     }
 }
 
+#[cfg(test)]
+impl Identity {
+    /// The process that would have had its number before it.
+    pub(crate) fn predecessor(&self) -> Self {
+        let descriptor = Err(io::ErrorKind::Unsupported.into());
+        Self { process: self.process, start_ticks: self.start_ticks - 1, descriptor }
+    }
+}
+
 fn start_of(process: ProcessId) -> Result<u64, ProcError> {
     procfs::process_stat(process, &mut Vec::new()).map(|stat| stat.start_ticks)
 }
@@ -121,17 +130,11 @@ mod tests {
 
     use super::*;
 
-    /// The process that would have had a number before the one that has it now.
-    fn predecessor(of: &Identity) -> Identity {
-        let descriptor = Err(io::ErrorKind::Unsupported.into());
-        Identity { process: of.process, start_ticks: of.start_ticks - 1, descriptor }
-    }
-
     #[test]
     fn a_number_that_was_given_away_is_not_taken_for_the_process() {
         let own = Identity::of(ProcessId(std::process::id())).unwrap();
         assert!(own.check().is_ok() && !own.has_ended());
-        let before = predecessor(&own);
+        let before = own.predecessor();
         assert!(before.has_ended());
         assert!(matches!(before.check(), Err(LiveError::Ended(_))));
         assert!(matches!(before.signal(libc::SIGKILL), Err(LiveError::Ended(_))), "or this test ends here");

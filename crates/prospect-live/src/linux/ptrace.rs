@@ -3,7 +3,7 @@
 
 use std::io;
 
-use prospect_process::ThreadId;
+use prospect_process::{ProcessId, ThreadId};
 
 /// Room for the largest general register set (`NT_PRSTATUS`).
 pub(crate) const REGISTER_SET_BYTES: usize = 512;
@@ -55,6 +55,14 @@ pub(crate) fn interrupt(thread: ThreadId) -> io::Result<()> {
 /// Lets a stopped thread go, with the signal that it is to get (0: none).
 pub(crate) fn detach(thread: ThreadId, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_DETACH, thread, signal.cast_unsigned() as usize)
+}
+
+/// Whether a thread is one of a process's: `man 2 tgkill`. Signal 0 is not sent; it is only found out whether it could be.
+pub(crate) fn is_thread_of(thread: ThreadId, process: ProcessId) -> bool {
+    // SAFETY: it takes three numbers.
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, process.0.cast_signed(), pid(thread), 0) };
+    // Who may not send one is told so only where there is such a thread.
+    result != -1 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
 /// Lets a stopped thread run one instruction, with the signal that it is to get (0: none).

@@ -3,6 +3,7 @@
 use std::{
     cell::{OnceCell, RefCell},
     marker::PhantomData,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use prospect_process::{
 
 use super::{
     LiveError, LiveMemory, LiveProcess,
+    identity::Identity,
     patience::Patience,
     ptrace::{self, Stop, Waited},
     stopping::registers,
@@ -22,7 +24,9 @@ use super::{
 /// if nobody looked, and gets its signals at once.
 #[derive(Debug)]
 pub struct Sampler {
-    process: ProcessId,
+    identity: Arc<Identity>,
+    /// The number that the process goes by, also where it was opened by that of another of its threads.
+    leader: ProcessId,
     /// The most bytes of a stack that are copied.
     stack_bytes: usize,
     /// The end of the mapping that each stack is in is looked up here.
@@ -55,24 +59,31 @@ impl LiveProcess {
     /// Of each stack at most `stack_bytes` are copied.
     ///
     /// # Errors
-    /// When the process is gone or is this one, or its memory map cannot be read.
+    /// When the process has ended or is this one, or its memory map cannot be read.
     pub fn sampling<T: Send>(
         &self,
         stack_bytes: usize,
         work: impl FnOnce(&FrozenProcess, &mut Sampler) -> T + Send,
     ) -> Result<T, LiveError> {
         self.refuse_itself()?;
-        let threads = self.threads()?.into_iter().map(|thread| FrozenThread { thread, registers: None });
+        let threads = self.threads()?;
+        let leader = threads.first().map_or(self.info().id, |thread| ProcessId(thread.id.0));
+        let threads = threads.into_iter().map(|thread| FrozenThread { thread, registers: None });
         let (threads, mappings) = (threads.collect(), self.mappings()?);
-        let id = self.info().id;
-        let rest = Box::new(LiveMemory::new(id));
+        let identity = self.identity();
+        // What was read by number was of this process.
+        identity.check()?;
+        let rest = Box::new(LiveMemory::of(identity.clone()));
         let process =
             FrozenProcess::new(self.info().clone(), threads, CapturedMemory::default(), mappings.clone())
                 .over(rest);
         let run = || {
             let (stuck, patience) = (OnceCell::new(), RefCell::new(Patience::new()));
-            let _not_send = PhantomData;
-            work(&process, &mut Sampler { process: id, stack_bytes, mappings, stuck, patience, _not_send })
+            let (identity, _not_send) = (identity.clone(), PhantomData);
+            work(
+                &process,
+                &mut Sampler { identity, leader, stack_bytes, mappings, stuck, patience, _not_send },
+            )
         };
         thread::scope(|scope| {
             let worker = thread::Builder::new().name("sampler".into()).spawn_scoped(scope, run);
@@ -92,30 +103,34 @@ impl Sampler {
             start: Addr(0),
             length: 0,
             pause: Duration::ZERO,
-            rest: LiveMemory::new(self.process),
+            rest: LiveMemory::of(self.identity.clone()),
         }
     }
 
     /// Stops a thread, copies its registers and its stack, and lets it run on.
     ///
     /// # Errors
-    /// When there is no such thread, the system does not let us trace it, or it has not stopped within `timeout`
-    /// (it waits for a device, say). After that the sampler is spent: the thread is set free for good when the work
+    /// [`Ended`](LiveError::Ended) when the process has; [`NoSuchThread`](LiveError::NoSuchThread) when it has no such
+    /// thread, whoever has one of that number; when the system does not let us trace it; or when it has not stopped
+    /// within `timeout` (it waits for a device, say). After that the sampler is spent: the thread is set free for good when the work
     /// that has the sampler ends.
     pub fn sample(&self, thread: ThreadId, timeout: Duration, sample: &mut Sample) -> Result<(), LiveError> {
         if let Some(stuck) = self.stuck.get() {
             return Err(LiveError::NotStopped(*stuck));
         }
         ptrace::seize(thread).map_err(|error| match error.raw_os_error() {
-            Some(libc::ESRCH) => LiveError::NoSuchThread(thread),
-            _ => LiveError::refused(self.process, error),
+            Some(libc::ESRCH) => self.gone(thread),
+            _ if !self.has(thread) => self.gone(thread),
+            _ => LiveError::refused(self.identity.process(), error),
         })?;
         let began = Instant::now();
         // An error means that it has ended, which waiting for it shows.
         let _ = ptrace::interrupt(thread);
+        // Asked while it is about to stop. From when it was seized it keeps its number.
+        let is_ours = self.has(thread);
         let stop = self.wait(thread, began + timeout)?;
-        let found = registers(thread);
-        if let Ok(registers) = found {
+        let found = registers(thread).ok().filter(|_| is_ours);
+        if let Some(registers) = found {
             sample.registers = registers;
             self.copy_stack(thread, sample);
         }
@@ -123,7 +138,20 @@ impl Sampler {
         // Who cannot be detached has been killed.
         let _ = ptrace::detach(thread, signal);
         sample.pause = began.elapsed();
-        found.map(drop).map_err(|_| LiveError::NoSuchThread(thread))
+        found.map(drop).ok_or_else(|| self.gone(thread))
+    }
+
+    /// Whether the process, and no other that has its number by now, has this thread.
+    fn has(&self, thread: ThreadId) -> bool {
+        ptrace::is_thread_of(thread, self.leader) && self.identity.check().is_ok()
+    }
+
+    /// What there is to say of a thread that the process does not have.
+    fn gone(&self, thread: ThreadId) -> LiveError {
+        if self.identity.has_ended() {
+            return LiveError::Ended(self.identity.process());
+        }
+        LiveError::NoSuchThread(thread)
     }
 
     fn wait(&self, thread: ThreadId, deadline: Instant) -> Result<Stop, LiveError> {
@@ -132,7 +160,7 @@ impl Sampler {
         let stop = loop {
             match patience.wait(thread) {
                 Waited::Stopped(stop) => break Ok(stop),
-                Waited::Ended => break Err(LiveError::NoSuchThread(thread)),
+                Waited::Ended => break Err(self.gone(thread)),
                 Waited::Nothing if Instant::now() < deadline => {}
                 Waited::Nothing => {
                     let _ = self.stuck.set(thread);
@@ -198,5 +226,50 @@ impl Memory for Sample {
         let length = bytes.len().min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        process::{Command, Stdio},
+    };
+
+    use prospect_process::Mappings;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_process_that_has_the_number_of_another_one_is_not_sampled() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let thread = ThreadId(child.id());
+        let identity = Identity::of(ProcessId(child.id())).unwrap();
+        let sampler = |identity: Identity| Sampler {
+            leader: identity.process(),
+            identity: Arc::new(identity),
+            stack_bytes: 4096,
+            mappings: Mappings::default(),
+            stuck: OnceCell::new(),
+            patience: RefCell::new(Patience::new()),
+            _not_send: PhantomData,
+        };
+        let before = sampler(identity.predecessor());
+        let mut sample = before.empty_sample();
+        let none = before.sample(thread, TIMEOUT, &mut sample);
+        assert!(matches!(none, Err(LiveError::Ended(_))), "{none:?}");
+        assert!(sample.stack().1.is_empty() && sample.read_up_to(Addr(0), &mut [0]).is_err());
+        // It runs on.
+        child.stdin.as_mut().unwrap().write_all(b"on\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "on\n");
+        let now = sampler(identity);
+        now.sample(thread, TIMEOUT, &mut sample).unwrap();
+        assert!(!sample.stack().1.is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

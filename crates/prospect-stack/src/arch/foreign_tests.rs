@@ -126,6 +126,24 @@ fn the_link_register_has_the_return_address_of_a_leaf() {
 }
 
 #[test]
+fn a_link_register_that_is_left_from_the_functions_own_call_is_not_taken() {
+    let arch = Arch::Aarch64;
+    let (nop, ret) = ([0x1f, 0x20, 0x03, 0xd5], [0xc0, 0x03, 0x5f, 0xd6]);
+    let mut scene = with_calls(arch);
+    // Behind the call come two instructions and a return, and behind that is another function.
+    scene.bytes(TEXT + 0x100, &[nop, nop, ret, nop, nop, ret].concat());
+    let mut registers = start(arch, TEXT + 0x104, STACK + 0x100, 0);
+    registers.set(arch.info().link.unwrap(), TEXT + 0x100);
+    let mut walk = |pc: u64| {
+        registers.set(arch.info().pc, pc);
+        let steppers = StepperGroup::new().then(LinkRegisterStepper::default());
+        pcs(&scene.walk(steppers, &registers))
+    };
+    assert_eq!(walk(TEXT + 0x104), [TEXT + 0x104]);
+    assert_eq!(walk(TEXT + 0x110), [TEXT + 0x110, TEXT + 0x100]);
+}
+
+#[test]
 fn at_its_first_and_its_last_instruction_a_function_is_left_by_the_link_register() {
     for (arch, code) in [
         (Arch::Aarch64, &[0x3f, 0x23, 0x03, 0xd5][..]),       // paciasp

@@ -28,7 +28,7 @@ pub(super) struct Callers {
     returns: PcCache<Option<Return>>,
     /// Whether call frame information covers an address.
     covered: PcCache<bool>,
-    /// What is known of the function at a place that was called.
+    /// What is known of the function at a place that was called, or from a place on that was returned to.
     called: PcCache<Called>,
     /// The function that an address lies in, as symbols say.
     functions: PcCache<Option<Range<Addr>>>,
@@ -164,6 +164,17 @@ impl Callers {
         }
         let is_one_kind = self.is_covered(pc, context) || !self.is_covered(last, context);
         (is_near && is_one_kind).then_some(Lead::Near)
+    }
+
+    /// Whether code goes on from `from` to `pc` within one function: what symbols say is one, or what ends behind both.
+    pub(super) fn are_in_one_function(&mut self, from: Addr, pc: Addr, context: &StepContext<'_>) -> bool {
+        match self.functions.get(pc, context, || function_at(pc, context)) {
+            Some(function) => function.contains(&from),
+            None => {
+                let end = self.called.get(from, context, || Called::read(from, context)).end;
+                from <= pc && end.is_some_and(|end| pc < end)
+            }
+        }
     }
 
     fn is_covered(&mut self, at: Addr, context: &StepContext<'_>) -> bool {

@@ -14,6 +14,9 @@ use crate::{
 
 use super::callers::{Callers, Lead, Return};
 
+/// A chain of so many frames of code that was made at run time is no accident.
+const MOST_LINKS: usize = 4;
+
 /// Steps by the frame pointer or the back chain, as [`ArchInfo::frame_chain`](prospect_process::ArchInfo::frame_chain) says; on x86 that is
 /// (pc, fp, sp) = (\*(fp + word), \*fp, fp + 2 words).
 ///
@@ -21,7 +24,8 @@ use super::callers::{Callers, Lead, Return};
 /// down, sp leads to the return address, so that no caller is skipped; where it has none, or uses the register for
 /// something else, there is nothing to follow. Where it is known what calls look like, the return
 /// address must be behind one: code without call frame information often has no frame pointer either, and
-/// then its register holds anything.
+/// then its register holds anything. Code that was made at run time may push a return address and jump instead:
+/// then the chain above it has to be of such code too.
 pub struct FramePointerStepper {
     helper: Box<dyn FrameHelper>,
     callers: Callers,
@@ -106,7 +110,9 @@ impl FramePointerStepper {
             Ok(chained) => chained,
             Err(other) => return Ok(other),
         };
-        if let Some(why) = self.unlikely(chained.return_address, true, frame, context) {
+        if let Some(why) = self.unlikely(chained.return_address, true, frame, context)
+            && !self.is_interpreted(&chained, frame, context)
+        {
             return Ok(Step::NotMine(why));
         }
         let mut registers = FrameRegisters::unknown(context.arch);
@@ -119,6 +125,34 @@ impl FramePointerStepper {
         let above_sp = u64::from(info.cfa_above_sp);
         let cfa = chained.chain.tells_sp().then(|| chained.sp.wrapping_add(above_sp));
         Ok(Step::Caller(Caller { registers, cfa, trust: Trust::FramePointer, entered: Entered::ByCall }))
+    }
+
+    /// Whether a return address behind no call is one that code made at run time has pushed, before it jumped: so do
+    /// interpreters (HotSpot's template interpreter, for every call of a method). All of that code is in no module, and
+    /// the chain leads on through such code to a call, or far enough to be no accident.
+    fn is_interpreted(&mut self, chained: &Chained, frame: &Frame, context: &StepContext<'_>) -> bool {
+        let is_made = |at: Addr| context.is_executable(at) && context.modules.at(at).is_none();
+        let ReturnSlot::Frame(offset) = chained.chain.return_slot else { return false };
+        let is_behind_call = self.callers.return_to(chained.return_address, context).is_some();
+        if is_behind_call || !is_made(frame.for_lookup()) {
+            return false;
+        }
+        let word = |at: Addr| context.memory.read_word(context.arch, at).ok().map(Addr);
+        let (mut base, mut to, mut above) = (chained.saved_base.1, chained.return_address, chained.sp);
+        for _ in 0..MOST_LINKS {
+            if !is_made(to) || unusable(base, above, context).is_some() {
+                return false;
+            }
+            let from = |offset: i16| Addr(base.0.wrapping_add_signed(offset.into()));
+            let (Some(saved), Some(next)) = (word(from(chained.chain.saved_base)), word(from(offset))) else {
+                return false;
+            };
+            if self.callers.return_to(next, context).is_some() {
+                return true;
+            }
+            (above, base, to) = (from(offset), saved, next);
+        }
+        true
     }
 
     /// Whether `to` is behind a call that has surely led to the frame.

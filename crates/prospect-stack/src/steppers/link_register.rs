@@ -2,7 +2,7 @@
 
 use prospect_process::Addr;
 
-use super::callers::{Callers, Return};
+use super::callers::{Callers, Lead, Return};
 use crate::{
     Caller, CodeAddress, Entered, Frame, FrameProgress, FrameRegisters, FrameStepper, Step, StepContext,
     StepError, Trust,
@@ -15,8 +15,8 @@ use crate::{
 ///
 /// At the first instruction of a function, at its last, and where a call led to no code, the register has the
 /// return address for sure. Elsewhere it may be left from a call that the function made: then it is believed
-/// where the call before it may have led to this code, the frame chain does not say the same, and the caller is
-/// trusted no more than one that was scanned.
+/// where the call before it may have led to this code and is not of this function itself, the frame chain does not say
+/// the same, and the caller is trusted no more than one that was scanned.
 #[derive(Debug, Default)]
 pub struct LinkRegisterStepper {
     callers: Callers,
@@ -80,11 +80,15 @@ impl LinkRegisterStepper {
         if chained.is_ok_and(|chained| chained.is_ok_and(|chained| chained.return_address == to)) {
             return Some("the return address in the link register is saved in the frame");
         }
-        match found {
-            Return::Call(call) if !self.callers.may_lead_to(call, to, frame.for_lookup(), context) => {
-                Some("the call before where the link register points led elsewhere")
+        let Return::Call(call) = found else { return None };
+        let pc = frame.for_lookup();
+        match self.callers.lead_to(call, to, pc, context) {
+            None => Some("the call before where the link register points led elsewhere"),
+            // A function that calls itself does so directly.
+            Some(Lead::Near | Lead::Possible) if self.callers.are_in_one_function(to, pc, context) => {
+                Some("the link register is left from a call that the function made")
             }
-            _ => None,
+            Some(_) => None,
         }
     }
 }

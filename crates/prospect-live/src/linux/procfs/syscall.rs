@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prospect_process::Addr;
+use prospect_process::{Addr, Arch, Registers};
 
 use super::cursor::Cursor;
 
@@ -40,6 +40,35 @@ impl SyscallState {
             Self::Running => None,
             Self::Blocked { sp, pc } | Self::InCall { sp, pc, .. } => Some((sp, pc)),
         }
+    }
+
+    /// The registers in user mode, as far as they are known: the stack pointer, the program counter, and in a system call
+    /// those that have its arguments.
+    #[must_use]
+    pub fn registers(&self, arch: Arch) -> Option<Registers> {
+        let (sp, pc) = self.sp_and_pc()?;
+        let info = arch.info();
+        let mut registers = Registers::unknown(arch);
+        registers.set(info.sp, sp.0);
+        registers.set(info.pc, pc.0);
+        if let Self::InCall { arguments, .. } = self {
+            for (name, value) in argument_registers(arch).iter().zip(arguments) {
+                if let Some(id) = info.by_name(name) {
+                    registers.set(id, *value);
+                }
+            }
+        }
+        Some(registers)
+    }
+}
+
+/// The registers that the arguments of system calls are in, while a call waits too: `syscall_get_arguments` in Linux
+/// `arch/x86/include/asm/syscall.h`. The sixth of i386 may have been on the stack.
+fn argument_registers(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => &["rdi", "rsi", "rdx", "r10", "r8", "r9"],
+        Arch::I386 => &["ebx", "ecx", "edx", "esi", "edi"],
+        _ => &[],
     }
 }
 

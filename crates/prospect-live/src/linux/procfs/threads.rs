@@ -144,8 +144,8 @@ impl TaskDirectory {
         Ok(ThreadFacts { thread, kernel, registers: None })
     }
 
-    /// The same, and where the thread waits: the wait channel, the system call, and the program counter and
-    /// stack pointer that it left user mode with. That takes two or three more files, and for all but the
+    /// The same, and where the thread waits: the wait channel, the system call, and the program counter, the
+    /// stack pointer and the arguments that it left user mode with. That takes two or three more files, and for all but the
     /// wait channel the right to trace the process; what the kernel does not say is missing.
     ///
     /// # Errors
@@ -155,14 +155,10 @@ impl TaskDirectory {
         facts.thread.wait_channel = self.wait_channel(tid).ok().flatten();
         if let Ok(state) = self.syscall(tid) {
             facts.thread.syscall = Some(state.to_string());
-            facts.registers = state.sp_and_pc().filter(|_| !facts.kernel).map(|(sp, pc)| {
+            if !facts.kernel {
                 let of_thread = || executable_arch(ProcessId(tid.0)).unwrap_or_else(host_arch);
-                let arch = *self.arch.get_or_init(of_thread);
-                let mut registers = Registers::unknown(arch);
-                registers.set(arch.info().sp, sp.0);
-                registers.set(arch.info().pc, pc.0);
-                registers
-            });
+                facts.registers = state.registers(*self.arch.get_or_init(of_thread));
+            }
         }
         Ok(facts)
     }

@@ -85,6 +85,29 @@ fn a_start_that_no_call_names_is_a_guess() {
 }
 
 #[test]
+fn the_start_of_a_loop_is_not_taken_for_that_of_its_function() {
+    let function = [
+        &[0x53, 0x48, 0x83, 0xec, 0x20][..], // push %rbx; sub $32, %rsp
+        &[0x66, 0x0f, 0x1f, 0x44, 0, 0, 0x0f, 0x1f, 0x44, 0, 0], // up to 16
+        &[0x31, 0xdb, 0x90],                 // 1: xor %ebx, %ebx
+        &[0x66, 0x0f, 0x1f, 0x44, 0, 0, 0x0f, 0x1f, 0x80, 0, 0, 0, 0], // up to 32
+        &[0xe8, 0x10, 0, 0, 0, 0xff, 0xc3, 0x75, 0xf7], // 2: call; inc %ebx; jne 2b
+        &[0x85, 0xc0, 0x74, 0x02, 0xeb, 0xe1], // test %eax, %eax; je 3f; jmp 1b
+        &[0x48, 0x83, 0xc4, 0x20, 0x5b, 0xc3], // 3: add $32, %rsp; pop %rbx; ret
+    ];
+    let mut scene = scene();
+    scene.bytes(FUNCTION, &[0xcc; 64]).bytes(FUNCTION, &function.concat());
+    scene.word(CFA - 48, 0x1234).word(CFA - 16, 0xb);
+    let mut all = registers(Arch::X86_64, &[("rip", FUNCTION + 37), ("rsp", CFA - 48), ("rbx", 3)]);
+    all.set(Arch::X86_64.info().fp, 0xbbb);
+    let mut frame = Frame::innermost(&all).unwrap();
+    frame.code = CodeAddress::ReturnAddress(Addr(FUNCTION + 37));
+    let Step::Caller(caller) = step(&scene, &frame) else { panic!("{:?}", step(&scene, &frame)) };
+    assert_eq!((caller.cfa, caller.trust), (Some(Addr(CFA)), Trust::Analysed));
+    assert_eq!((caller.registers.pc(), get(&caller.registers, "rbx")), (Some(Addr(CALLER)), Some(0xb)));
+}
+
+#[test]
 fn what_is_remembered_fits_into_the_capacity() {
     let mut scene = scene();
     let functions: Vec<u64> = (0..20).map(|number| FUNCTION + 0x40 * number).collect();

@@ -79,7 +79,7 @@ fn what_is_no_frame_pointer_is_not_followed() {
 #[test]
 fn a_return_address_that_no_call_left_is_not_believed() {
     let mut scene = scene(Arch::X86_64);
-    scene.word(STACK + 0x48, TEXT + 0x101);
+    scene.word(STACK + 0x48, TEXT + 0x101).word(STACK + 0x88, 1);
     let start = registers(Arch::X86_64, &[("rip", TEXT), ("rsp", STACK + 0x20), ("rbp", STACK + 0x40)]);
     let stack = scene.walk(steppers(), &start);
     assert_eq!(stack.frames.len(), 1);
@@ -90,6 +90,26 @@ fn a_return_address_that_no_call_left_is_not_believed() {
     scene.word(STACK + 0x48, TEXT + 0x100).word(STACK + 0x80, STACK + 0xc0).word(STACK + 0x88, 0);
     let stack = scene.walk(steppers(), &start);
     assert_eq!((stack.frames.len(), stack.end), (2, StackEnd::Outermost));
+}
+
+#[test]
+fn code_made_at_run_time_may_push_return_addresses() {
+    let mut scene = scene(Arch::X86_64);
+    scene.word(STACK + 0x40, STACK + 0x80).word(STACK + 0x48, TEXT + 0x150);
+    scene.word(STACK + 0x80, STACK + 0xc0).word(STACK + 0x88, TEXT + 0x150);
+    scene.word(STACK + 0xc0, 0).word(STACK + 0xc8, TEXT + 0x200);
+    let start =
+        registers(Arch::X86_64, &[("rip", TEXT + 0x180), ("rsp", STACK + 0x20), ("rbp", STACK + 0x40)]);
+    let stack = scene.walk(steppers(), &start);
+    let expected = vec![TEXT + 0x180, TEXT + 0x150, TEXT + 0x150, TEXT + 0x200];
+    assert_eq!((pcs(&stack), stack.end), (expected, StackEnd::Outermost));
+    // A chain that does not lead on.
+    for (at, wrong) in [(0x88, 1), (0x88, STACK), (0x80, STACK + 0x70), (0x80, 0)] {
+        let good = if at == 0x88 { TEXT + 0x150 } else { STACK + 0xc0 };
+        scene.word(STACK + at, wrong);
+        assert_eq!(pcs(&scene.walk(steppers(), &start)), [TEXT + 0x180], "{wrong:#x} at {at:#x}");
+        scene.word(STACK + at, good);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use prospect_testing::{Fixture, fixture};
+use prospect_testing::{Fixture, Running, fixture};
 
 use super::{measure::median, peers};
 use crate::workspace;
@@ -28,14 +28,29 @@ pub(super) fn measure_walks(reps: usize) -> Result<()> {
     compare(&tools, "ns_per_frame", reps)
 }
 
-/// Measures whole samples of a thread that runs: stopped, copied, let go, and walked.
+/// Measures whole samples of a thread that runs: stopped, copied, let go, and walked. What they cost is the waking of one
+/// by the other, so that it is told where each runs: on a processor of its own, or on the same one.
 pub(super) fn measure_cycles(reps: usize) -> Result<()> {
-    println!("\n{CYCLE}  samples of a running thread with 200 frames: stop, copy, let go, walk");
     let example = workspace::build_sample_example()?;
-    let target = get("bench-deep")?.start(&["200", "run"]);
     let limit = get("bench-cycle-limit")?;
-    let tools = [("limit", limit.path(), vec![target.arg()]), ("prospect", example, vec![target.arg()])];
-    compare(&tools, "us_per_sample", reps)
+    for (where_, processor) in [("on another processor", "1"), ("on the same processor", "0")] {
+        println!(
+            "\n{CYCLE}  samples of a running thread with 200 frames, {where_}: stop, copy, let go, walk"
+        );
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(get("bench-deep")?.path()).args(["200", "run"]);
+        let target = Running::start(&mut command);
+        let pinned = |program: &Path| {
+            let program = program.to_string_lossy().into_owned();
+            vec!["-c".to_owned(), processor.to_owned(), program, target.arg()]
+        };
+        let tools = [
+            ("limit", PathBuf::from("taskset"), pinned(&limit.path())),
+            ("prospect", PathBuf::from("taskset"), pinned(&example)),
+        ];
+        compare(&tools, "us_per_sample", reps)?;
+    }
+    Ok(())
 }
 
 fn get(name: &str) -> Result<Fixture> {

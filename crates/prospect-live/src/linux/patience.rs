@@ -17,7 +17,7 @@ use super::{
 const EAGER: Duration = Duration::from_micros(20);
 
 /// After so many times in vain, it is tried again.
-const FORGIVEN: u32 = 32;
+const FORGIVEN: u32 = 256;
 
 /// So often a thread that waits looks at the time, in nanoseconds.
 const PERIOD: libc::c_long = 1_000_000;
@@ -49,7 +49,7 @@ impl Patience {
 
     /// Half as long for each time that it was in vain, and now and then as if it had not been.
     fn eagerness(&self) -> Duration {
-        EAGER / (1 << (self.in_vain % FORGIVEN).min(5))
+        EAGER / (1 << (self.in_vain % FORGIVEN).min(6))
     }
 
     /// Looks whether a tracee has stopped, and waits for it where it is no longer eager: for about a millisecond at

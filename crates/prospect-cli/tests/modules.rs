@@ -126,20 +126,10 @@ fn a_file_that_never_had_a_name() {
     thread.assert_whole();
 }
 
-/// Removes the target's perf map, which it cannot do itself when it is killed.
-struct PerfMap(u32);
-
-impl Drop for PerfMap {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(format!("/tmp/perf-{}.map", self.0));
-    }
-}
-
 #[test]
 fn code_made_at_run_time() {
     let jit = require!(fixture("jit"));
     let running = jit.start(&[]);
-    let _map = PerfMap(running.pid());
     let report = prospect().stack(running.pid(), &[]);
     let thread = report.thread(running.pid());
     thread.assert_calls(&["block", "call_back", "jitted_inner", "jitted outer with blanks", "main"]);

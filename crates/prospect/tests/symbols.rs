@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
-    fs,
-    path::PathBuf,
     process::Command,
     sync::{
         Arc,
@@ -20,21 +18,6 @@ use prospect::{
     },
 };
 use prospect_testing::{Running, Scratch, fixture, require, tool};
-
-/// The map that a program writes, and that it may leave behind.
-struct Map(PathBuf);
-
-impl Map {
-    fn of(running: &Running) -> Self {
-        Self(format!("/tmp/perf-{}.map", running.pid()).into())
-    }
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 /// Knows the code that is in no module, by the addresses of its mapping.
 struct OwnNames {
@@ -76,7 +59,6 @@ fn names(session: &Session) -> Vec<String> {
 fn a_reader_of_ones_own_names_what_was_made_at_run_time() {
     let fixture = require!(fixture("jit"));
     let running = fixture.start(&[]);
-    let map = Map::of(&running);
     let asked = Arc::new(AtomicUsize::new(0));
     let own = || OwnNames { asked: asked.clone(), name: "made" };
     let count = |names: &[String], wanted: &str| names.iter().filter(|name| name.starts_with(wanted)).count();
@@ -92,7 +74,7 @@ fn a_reader_of_ones_own_names_what_was_made_at_run_time() {
     assert!(first.iter().any(|name| name == "main"), "{first:?}");
     assert!(asked.load(Ordering::Relaxed) > 4);
     // Last, without the map.
-    drop(map);
+    std::fs::remove_file(format!("/tmp/perf-{}.map", running.pid())).unwrap();
     let last = open(&running, SymbolReaders::new().then(BinarySymbols).then(PerfMap).then(own()));
     assert_eq!(last.symbols().iter().collect::<Vec<_>>(), ["binaries", "perf map", "own names"]);
     let last = names(&last);
@@ -119,7 +101,6 @@ fn scripts_of_node_have_names() {
     let mut node = Command::new("node");
     node.args(["--perf-basic-prof", "--always-sparkplug", "-e", SCRIPT]).current_dir(scratch.path());
     let running = Running::start(&mut node);
-    let map = Map::of(&running);
     let stack = |symbols| {
         let session = open(&running, symbols);
         let main = session.process().threads()[0].id;
@@ -134,7 +115,7 @@ fn scripts_of_node_have_names() {
     assert!(found.len() == 2 && found[0].contains("innerOfScript"), "{found:?}");
     assert!(found[1].contains("outerOfScript"), "{found:?}");
     assert!(script(&stack(SymbolReaders::new().then(BinarySymbols))).is_empty());
-    drop((map, running, scratch));
+    drop((running, scratch));
 }
 
 #[test]

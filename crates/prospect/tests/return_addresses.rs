@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use prospect::{
     OpenOptions, Session,
@@ -14,7 +14,7 @@ use prospect::{
         },
     },
 };
-use prospect_testing::{Missing, Running, Scratch, fixture, require, tool};
+use prospect_testing::{Missing, Running, Scratch, fixture, python_threads, require, tool};
 
 /// What came of the threads that were walked.
 #[derive(Default, Debug)]
@@ -142,24 +142,6 @@ fn what_is_not_known_is_said() {
     assert!(walked.trusted < 5 && !walked.is_complete(), "{walked:?}");
 }
 
-fn python() -> Result<Running, Missing> {
-    const SCRIPT: &str = "
-import threading, time
-def rec(n):
-    if n: return [x for x in map(lambda y: rec(n - 1), [1])]
-    time.sleep(900)
-for i in range(3): threading.Thread(target=rec, args=(5 * i,), daemon=True).start()
-time.sleep(0.2)
-print('READY', flush=True)
-sorted([2, 1], key=lambda x: rec(10))
-";
-    tool("python3")?;
-    // The distribution's own, wherever another one comes first on the search path.
-    let own = "/usr/bin/python3";
-    let program = if Path::new(own).exists() { own } else { "python3" };
-    Ok(Running::start(Command::new(program).args(["-c", SCRIPT])))
-}
-
 fn redis(scratch: &Scratch) -> Result<Running, Missing> {
     tool("redis-server")?;
     let socket = scratch.path().join("socket");
@@ -179,7 +161,7 @@ fn node() -> Result<Running, Missing> {
 fn real_programs_have_the_same_return_addresses() {
     let scratch = Scratch::new("return-addresses");
     let mut counts = Counts::default();
-    for (name, started) in [("python3", python()), ("redis", redis(&scratch)), ("node", node())] {
+    for (name, started) in [("python3", python_threads()), ("redis", redis(&scratch)), ("node", node())] {
         let Ok(running) = started else {
             println!("{name} is not here");
             continue;

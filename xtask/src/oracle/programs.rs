@@ -1,9 +1,9 @@
 //! The programs that are looked at: real ones, and fixtures.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::Result;
-use prospect_testing::{Missing, Running, Scratch, fixture, tool};
+use prospect_testing::{Missing, Running, Scratch, fixture, python_threads, tool};
 
 /// A program that runs, and what it needs to be there while it does.
 pub(super) struct Program {
@@ -47,22 +47,7 @@ pub(super) fn start_fixture(name: &str, args: &[&str]) -> Result<Program, Missin
 }
 
 fn python() -> Result<Program, Missing> {
-    const SCRIPT: &str = "
-import threading, time, json, sys
-def rec(n):
-    if n: return [x for x in map(lambda y: rec(n - 1), [1])]
-    time.sleep(900)
-for i in range(3): threading.Thread(target=rec, args=(5 * i,), daemon=True).start()
-time.sleep(0.2)
-print('READY', flush=True)
-sorted([2, 1], key=lambda x: rec(10))
-";
-    tool("python3")?;
-    // The distribution's own, wherever another one comes first on the search path.
-    let program =
-        ["/usr/bin/python3"].into_iter().find(|path| PathBuf::from(path).exists()).unwrap_or("python3");
-    let running = Running::start(Command::new(program).args(["-c", SCRIPT]));
-    Ok(Program { name: "python3".to_owned(), running, _scratch: None })
+    Ok(Program { name: "python3".to_owned(), running: python_threads()?, _scratch: None })
 }
 
 fn redis() -> Result<Program, Missing> {

@@ -134,9 +134,6 @@ fn compare(name: &str, arch: Arch) -> Agreement {
                 return;
             };
             reached += 1;
-            if row.cfa == CfaPlace::Unknown && instruction.leads {
-                eprintln!("DBG {name} {at:x} {:?}", state.sp());
-            }
             if row.cfa != CfaPlace::Unknown {
                 agreement.compare(name, state, &row, cfi, at);
             }

@@ -109,12 +109,19 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits (half a second at most) until no thread runs any more.
+    /// Waits (half a second at most, two while it waits for a disk) until no thread runs any more.
+    ///
+    /// Who waits for a disk is on its way: its program or a library of it is being read.
     pub fn settle(&self) {
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let start = Instant::now();
+        let most = |states: &str| Duration::from_millis(if states.contains('D') { 2000 } else { 500 });
         let mut quiet = 0;
-        while quiet < 3 && Instant::now() < deadline {
-            quiet = if procfs::states(self.pid()).contains('R') { 0 } else { quiet + 1 };
+        while quiet < 3 {
+            let states = procfs::states(self.pid());
+            if start.elapsed() >= most(&states) {
+                return;
+            }
+            quiet = if states.contains(['R', 'D']) { 0 } else { quiet + 1 };
             thread::sleep(Duration::from_millis(3));
         }
     }

@@ -17,7 +17,7 @@ use std::{
 
 use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, ProcessInfo};
 
-use crate::{Binary, binary::Section, cache::Cache, parallel};
+use crate::{Binary, BinaryError, binary::Section, cache::Cache, parallel};
 
 pub use module_binary::ModuleBinary;
 use shared_files::SharedFiles;
@@ -116,6 +116,15 @@ impl Binaries {
         let slot = self.slot(module, info);
         slot.get_or_init(|| Arc::new(ModuleBinary::find(module, info, &self.options, &self.shared, memory)))
             .clone()
+    }
+
+    /// A file and its debug files, apart from any process: [`ModuleBinary::resolve`] names its addresses. It is
+    /// opened anew in each call, and is not among the [opened](Self::opened) ones.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is no ELF file.
+    pub fn open(&self, path: &Path) -> Result<Arc<ModuleBinary>, BinaryError> {
+        ModuleBinary::of_file(path, &self.options, &self.shared).map(Arc::new)
     }
 
     /// The modules that were asked for so far.

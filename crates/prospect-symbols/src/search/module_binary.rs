@@ -8,12 +8,12 @@ use std::{
 use prospect_process::{LinkAddr, Memory, Module, ProcessInfo};
 
 use super::{
-    SearchOptions, SearchStep, SharedFiles, Sought,
+    SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought,
     debug_file::{DebugFileSearch, mini_debug_info},
     own_file,
 };
 use crate::{
-    Binary, UnwindInfoError, UnwindRow,
+    Binary, BinaryError, UnwindInfoError, UnwindRow,
     symbol::{
         dwarf::DebugInfo,
         table::{FunctionSymbol, TableKind},
@@ -57,6 +57,25 @@ impl ModuleBinary {
             root: info.files.root.clone(),
             module_path,
         };
+        Self::new(binary, own_trail, search)
+    }
+
+    /// A file that no process is asked about: it is what its path says.
+    pub(super) fn of_file(
+        path: &Path,
+        options: &Arc<SearchOptions>,
+        shared: &Arc<SharedFiles>,
+    ) -> Result<Self, BinaryError> {
+        let binary = shared.own_file(Binary::open(path)?);
+        let step = SearchStep { what: Sought::Binary, path: path.to_owned(), outcome: SearchOutcome::Found };
+        // Its debug file may lie beside what a link leads to.
+        let module_path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let search =
+            DebugFileSearch { options: options.clone(), shared: shared.clone(), root: None, module_path };
+        Ok(Self::new(Some(binary), vec![step], search))
+    }
+
+    fn new(binary: Option<Arc<Binary>>, own_trail: Vec<SearchStep>, search: DebugFileSearch) -> Self {
         Self {
             binary,
             own_trail,

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use prospect_process::LinkAddr;
 
 use super::{
-    Group, SourceFrame,
+    Group, ResolvedAddress, SourceFrame,
     demangle::demangle,
     dwarf::{self, DebugInfo, DwarfFrame},
     plt,
@@ -145,6 +145,18 @@ impl Function<'_> {
 }
 
 impl ModuleBinary {
+    /// Names many addresses of the module at once, as linked, one answer for each, in order.
+    #[must_use]
+    pub fn resolve(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
+        let mut sorted = addresses.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let group = Group { binary: self.clone(), which: 0..sorted.len(), addresses: sorted };
+        let resolved = resolve(std::slice::from_ref(&group)).pop().unwrap_or_default();
+        let frames = |at| Some(resolved.get(group.addresses.binary_search(at).ok()?)?.clone());
+        addresses.iter().map(|at| ResolvedAddress { frames: frames(at).unwrap_or_default() }).collect()
+    }
+
     /// The function that an address of the module lies in, by the symbols of the binary, of its debug file, and of
     /// `.gnu_debugdata`, whichever has it first.
     #[must_use]

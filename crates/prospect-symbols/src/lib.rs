@@ -19,7 +19,10 @@ mod search;
 mod symbol;
 #[cfg(test)]
 mod testing;
+#[allow(dead_code, reason = "what reads them comes next")]
+pub mod type_info;
 mod unwind_info;
+pub mod variable;
 
 pub use binary::{Binary, BinaryError};
 pub use cache::cache_directory;

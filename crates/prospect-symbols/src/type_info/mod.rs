@@ -1,0 +1,185 @@
+//! The types of programs, as debug information describes them.
+//!
+//! A [`TypeRef`] stands for a type that was not read yet: C++ programs have thousands that lead to each other in circles.
+//! [`TypeRef::get`] reads one, and no other.
+
+mod model;
+mod name;
+
+use std::{fmt, sync::Arc};
+
+pub use model::{
+    Array, Base, BaseEncoding, Bound, Composite, CompositeKind, Dimension, DynamicBound, Enumeration,
+    Enumerator, FunctionType, Language, Member, MemberPlace, Modifier, Pointer, PointerKind, StaticMember,
+    TemplateParameter, Type, TypeKind, Variant, VariantPart,
+};
+
+/// Chains of typedefs and qualifiers that are longer than this lead in a circle.
+const LONGEST_CHAIN: usize = 64;
+
+/// Why a type could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypeError {
+    /// The entry is not there, or cannot be read.
+    #[error("the type at {0:#x} of the debug information is broken")]
+    Broken(u64),
+    /// The entry is of a kind that is no type.
+    #[error("the entry at {0:#x} of the debug information is not a type")]
+    NotAType(u64),
+    /// It leads to itself, without end.
+    #[error("a type of the debug information leads to itself")]
+    Endless,
+    /// It is only declared here; the definition is elsewhere.
+    #[error("the type is declared, but not defined, in the debug information that is at hand")]
+    Incomplete,
+}
+
+/// An entry of debug information (DWARF 5, section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId {
+    /// The file that it is in.
+    pub(crate) file: EntryFile,
+    /// Where it begins in the `.debug_info` of that file (in `.debug_types`: its length later).
+    pub(crate) offset: usize,
+}
+
+/// The files that the debug information of one binary may be spread over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum EntryFile {
+    /// The one with the units.
+    Main,
+    /// The one that is shared with other binaries (DWARF 5, section 7.3.6).
+    Supplementary,
+    /// The split unit whose skeleton begins there in the `.debug_info` of the main file (section 7.3.2).
+    Split(usize),
+}
+
+/// Reads types where they are described.
+pub(crate) trait TypeSource: Send + Sync {
+    /// The type at an entry.
+    fn read(self: Arc<Self>, at: EntryId) -> Result<Arc<Type>, TypeError>;
+}
+
+/// A type, to be read when it is asked for. It is cheap to copy, and keeps the file that describes it open.
+#[derive(Clone)]
+pub struct TypeRef(Source);
+
+#[derive(Clone)]
+enum Source {
+    Void,
+    Made(Arc<Type>),
+    Entry(Arc<dyn TypeSource>, EntryId),
+}
+
+impl TypeRef {
+    /// No value at all: what functions without a result return, and what `void *` points to.
+    #[must_use]
+    pub fn void() -> Self {
+        Self(Source::Void)
+    }
+
+    /// A type that no debug information describes: of the result of an expression, of a register.
+    #[must_use]
+    pub fn made(made: Type) -> Self {
+        Self(Source::Made(Arc::new(made)))
+    }
+
+    /// The type that is described at an entry.
+    pub(crate) fn at(source: Arc<dyn TypeSource>, at: EntryId) -> Self {
+        Self(Source::Entry(source, at))
+    }
+
+    /// A pointer to this type, of so many bytes.
+    #[must_use]
+    pub fn pointer(&self, word_bytes: u8) -> Self {
+        let kind = TypeKind::Pointer(Pointer { kind: PointerKind::Pointer, target: self.clone() });
+        Self::made(Type::new(None, Some(word_bytes.into()), kind))
+    }
+
+    /// So many elements of this type, one after the other.
+    #[must_use]
+    pub fn array(&self, count: u64) -> Self {
+        let dimension = Dimension { lower: 0, count: Bound::Fixed(count) };
+        let size = self.size().and_then(|size| size.checked_mul(count));
+        let array =
+            Array { element: self.clone(), dimensions: vec![dimension], stride: None, is_vector: false };
+        Self::made(Type::new(None, size, TypeKind::Array(array)))
+    }
+
+    /// Whether it is [`void`](Self::void).
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        matches!(self.0, Source::Void)
+    }
+
+    /// What is said of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get(&self) -> Result<Arc<Type>, TypeError> {
+        match &self.0 {
+            Source::Void => Ok(Arc::new(Type::new(None, None, TypeKind::Unspecified))),
+            Source::Made(made) => Ok(made.clone()),
+            Source::Entry(source, at) => source.clone().read(*at),
+        }
+    }
+
+    /// The same without typedefs and qualifiers around it.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or they lead in a circle.
+    pub fn bare(&self) -> Result<(Self, Arc<Type>), TypeError> {
+        let mut at = self.clone();
+        for _ in 0..LONGEST_CHAIN {
+            let found = at.get()?;
+            at = match &found.kind {
+                TypeKind::Typedef(target) | TypeKind::Modified(_, target) => target.clone(),
+                _ => return Ok((at, found)),
+            };
+        }
+        Err(TypeError::Endless)
+    }
+
+    /// How many bytes a value of it has; `None` where nobody says.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        let (_, bare) = self.bare().ok()?;
+        match &bare.kind {
+            TypeKind::Array(array) if bare.size.is_none() => array.size(),
+            _ => bare.size,
+        }
+    }
+
+    /// As its language writes it: `const char *`, `int [3]`, `&mut [u8]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name::of(self)
+    }
+}
+
+/// The same entry, or the same made type: two types that only look the same are different.
+impl PartialEq for TypeRef {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Void, Source::Void) => true,
+            (Source::Made(one), Source::Made(other)) => Arc::ptr_eq(one, other),
+            (Source::Entry(one, at), Source::Entry(other, other_at)) => {
+                at == other_at && Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for TypeRef {}
+
+impl fmt::Debug for TypeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Void => f.write_str("TypeRef(void)"),
+            Source::Made(made) => f.debug_tuple("TypeRef").field(made).finish(),
+            Source::Entry(_, at) => f.debug_tuple("TypeRef").field(at).finish(),
+        }
+    }
+}

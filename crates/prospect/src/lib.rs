@@ -16,7 +16,7 @@
 //! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened. A [`Watch`]
 //! looks at processes again and again, and says when they end.
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
-//! machine, [`stack`] walks, [`symbols`] knows binaries, and [`process`] has the words that they share.
+//! machine, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they share.
 
 mod function;
 mod launch;
@@ -39,6 +39,7 @@ pub use prospect_live as live;
 pub use prospect_process as process;
 pub use prospect_stack as stack;
 pub use prospect_symbols as symbols;
+pub use prospect_value as value;
 pub use session::Session;
 pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
 pub use watch::Watch;

@@ -12,8 +12,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("prospect-process", &[]),
     ("prospect-symbols", &["prospect-process"]),
     ("prospect-stack", &["prospect-process", "prospect-symbols"]),
+    ("prospect-value", &["prospect-process", "prospect-symbols"]),
     ("prospect-live", &["prospect-process"]),
-    ("prospect", &["prospect-live", "prospect-process", "prospect-stack", "prospect-symbols"]),
+    (
+        "prospect",
+        &["prospect-live", "prospect-process", "prospect-stack", "prospect-symbols", "prospect-value"],
+    ),
     ("prospect-cli", &["prospect"]),
     ("prospect-testing", &[]),
     (
@@ -25,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "prospect-stack",
             "prospect-symbols",
             "prospect-testing",
+            "prospect-value",
         ],
     ),
     ("xtask", &["prospect-testing"]),

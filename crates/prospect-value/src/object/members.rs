@@ -1,0 +1,162 @@
+//! Members of structures, classes and unions.
+
+use std::sync::Arc;
+
+use prospect_symbols::{
+    type_info::{Composite, Member, MemberPlace, TypeKind},
+    variable::Unavailable,
+};
+
+use super::{Object, size_of};
+use crate::{ValueContext, ValueError, bits, member_place};
+
+/// Structures without a name, and base classes, that are nested deeper are not looked into.
+const DEEPEST: u32 = 32;
+
+/// A member of an object.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MemberObject {
+    /// Its name; of a base class, the class's.
+    pub name: Arc<str>,
+    /// Whether it is a base class.
+    pub is_base: bool,
+    /// Whether the compiler made it up.
+    pub is_artificial: bool,
+    /// The member, or why it is not known where it is.
+    pub object: Result<Object, Unavailable>,
+}
+
+impl Object {
+    /// Its base classes and members, in order. Those of structures and unions without a name stand in their place. Of a Rust
+    /// enumeration, those of the variant that it is.
+    ///
+    /// # Errors
+    /// When it is no structure, class or union.
+    pub fn members(&self, cx: &dyn ValueContext) -> Result<Vec<MemberObject>, ValueError> {
+        let mut members = Vec::new();
+        self.collect_members(&mut members, cx, 0)?;
+        Ok(members)
+    }
+
+    fn collect_members(
+        &self,
+        members: &mut Vec<MemberObject>,
+        cx: &dyn ValueContext,
+        depth: u32,
+    ) -> Result<(), ValueError> {
+        let (_, bare) = self.bare_type(cx)?;
+        let TypeKind::Composite(composite) = &bare.kind else {
+            return Err(ValueError::NoMember { name: "?".into(), of: self.ty.name() });
+        };
+        for member in direct_members(self, composite, cx)? {
+            let object = self.member_object(member, cx);
+            if let (None, false, Ok(inner)) = (&member.name, member.is_base, &object)
+                && depth < DEEPEST
+                && inner.collect_members(members, cx, depth + 1).is_ok()
+            {
+                continue;
+            }
+            let name = match &member.name {
+                Some(name) => name.clone(),
+                None => member.ty.name().into(),
+            };
+            let (is_base, is_artificial) = (member.is_base, member.is_artificial);
+            members.push(MemberObject { name, is_base, is_artificial, object });
+        }
+        Ok(())
+    }
+
+    /// The member with a name: its own, one of a structure or union without a name in it, or one of a base class. Of a base
+    /// class by the class's name. Pointers are not followed.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn member(&self, name: &str, cx: &dyn ValueContext) -> Result<Self, ValueError> {
+        let found = self.find_member(name, cx, 0)?;
+        found.ok_or_else(|| ValueError::NoMember { name: name.to_owned(), of: self.ty.name() })
+    }
+
+    fn find_member(&self, name: &str, cx: &dyn ValueContext, depth: u32) -> Result<Option<Self>, ValueError> {
+        let (_, bare) = self.bare_type(cx)?;
+        let TypeKind::Composite(composite) = &bare.kind else { return Ok(None) };
+        let members = direct_members(self, composite, cx)?;
+        let mut inner = Vec::new();
+        for member in members {
+            match &member.name {
+                Some(own) if !member.is_base => {
+                    if &**own == name {
+                        return Ok(Some(self.member_object(member, cx)?));
+                    }
+                }
+                _ => inner.push(member),
+            }
+        }
+        if depth >= DEEPEST {
+            return Ok(None);
+        }
+        for member in inner {
+            let Ok(object) = self.member_object(member, cx) else { continue };
+            if let Some(found) = object.find_member(name, cx, depth + 1)? {
+                return Ok(Some(found));
+            }
+            if member.is_base && member.ty.name() == name {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A member, by what is said of it in this object's type.
+    pub(crate) fn member_object(&self, member: &Member, cx: &dyn ValueContext) -> Result<Self, Unavailable> {
+        let ty = member.ty.clone();
+        let location = match &member.place {
+            MemberPlace::Byte(offset) => {
+                if let Some(at) = self.address() {
+                    return Ok(Self::at(at.wrapping_add(*offset), ty));
+                }
+                let bits = size_of(&ty, cx)?.checked_mul(8);
+                let start = offset.checked_mul(8);
+                let (Some(bits), Some(start)) = (bits, start) else {
+                    return Err(Unavailable::DoesNotFit { bytes: *offset, room: bits::MOST_BYTES });
+                };
+                bits::part(&self.location, start, Some(bits))
+            }
+            MemberPlace::Bits { start, count } => bits::part(&self.location, *start, Some(*count)),
+            MemberPlace::Computed(expression) => {
+                let at = self.address().ok_or(Unavailable::OptimisedOut)?;
+                return Ok(Self::at(member_place::evaluate(expression, at, cx)?, ty));
+            }
+        };
+        Ok(Self { ty, location })
+    }
+
+    /// The variant of a Rust enumeration that it is: its members in the type. `None` where the tag means none.
+    pub(crate) fn variant<'a>(
+        &self,
+        composite: &'a Composite,
+        cx: &dyn ValueContext,
+    ) -> Result<Option<&'a [Member]>, ValueError> {
+        let Some(part) = &composite.variants else { return Ok(None) };
+        let Some(tag) = &part.tag else {
+            return Ok(part.variants.first().map(|only| only.members.as_slice()));
+        };
+        let tag = self.member_object(tag, cx)?.integer(cx)?;
+        let has_tag =
+            |tags: &[(i128, i128)]| tags.iter().any(|(first, last)| (*first..=*last).contains(&tag));
+        let named = part.variants.iter().find(|variant| has_tag(&variant.tags));
+        let found = named.or_else(|| part.variants.iter().find(|variant| variant.tags.is_empty()));
+        Ok(found.map(|variant| variant.members.as_slice()))
+    }
+}
+
+/// The members of a type, those of the variant that the object is among them.
+fn direct_members<'a>(
+    object: &Object,
+    composite: &'a Composite,
+    cx: &dyn ValueContext,
+) -> Result<Vec<&'a Member>, ValueError> {
+    let mut members: Vec<&Member> = composite.members.iter().collect();
+    members.extend(object.variant(composite, cx)?.into_iter().flatten());
+    Ok(members)
+}

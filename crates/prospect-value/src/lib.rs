@@ -13,6 +13,7 @@
 mod bits;
 mod context;
 mod error;
+pub mod expression;
 mod float;
 mod limits;
 mod member_place;

@@ -59,7 +59,8 @@ pub(crate) fn process(
         vec![mapping(BASE, file.len(), true, path), mapping(STACK, STACK_BYTES, false, b"[stack]")];
     let mut info = ProcessInfo::new(ProcessId(4_194_305), arch);
     info.executable = Some(path.to_vec());
-    let thread = FrozenThread { thread: Thread::new(ThreadId(4_194_305)), registers: Some(registers) };
+    let thread = Thread::new(ThreadId(4_194_305));
+    let thread = FrozenThread { thread, registers: Some(registers), register_sets: Vec::new() };
     FrozenProcess::new(info, vec![thread], CapturedMemory::default(), Mappings::new(mappings))
         .over(Box::new(Image { file, stack }))
 }

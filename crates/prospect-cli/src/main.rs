@@ -22,6 +22,7 @@ struct Cli {
 enum Command {
     Stack(commands::stack::Args),
     Info(commands::info::Args),
+    Find(commands::find::Args),
     Doctor(commands::doctor::Args),
     #[command(name = commands::demo::COMMAND, hide = true)]
     Demo,
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
+        Command::Find(args) => commands::find::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Demo => commands::demo::serve(),
     };

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use crate::{
-    Addr, CapturedMemory, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, Registers, Target,
+    Addr, CapturedMemory, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target,
     TargetError, Thread, ThreadId, memory::ReadRequest,
 };
 
@@ -14,6 +14,8 @@ pub struct FreezePlan {
     /// At most this many bytes of stacks, over all threads together. A thread's share is what is left
     /// divided by the threads that are left, so that few threads may have deep stacks.
     pub stack_bytes: usize,
+    /// Whether floating point and vector registers are copied too ([`RegisterSet`]).
+    pub register_sets: bool,
 }
 
 impl FreezePlan {
@@ -23,13 +25,20 @@ impl FreezePlan {
     /// Registers and stacks: enough to walk every thread.
     #[must_use]
     pub fn stacks() -> Self {
-        Self { stack_bytes: 32 << 20 }
+        Self { stack_bytes: 32 << 20, register_sets: false }
     }
 
     /// The same with another limit on stack bytes.
     #[must_use]
     pub fn with_stack_bytes(mut self, bytes: usize) -> Self {
         self.stack_bytes = bytes;
+        self
+    }
+
+    /// The same, and whether floating point and vector registers are copied too.
+    #[must_use]
+    pub fn with_register_sets(mut self, copied: bool) -> Self {
+        self.register_sets = copied;
         self
     }
 }
@@ -40,6 +49,9 @@ impl Default for FreezePlan {
     }
 }
 
+/// The bytes of register sets, as the system gave them.
+pub type RegisterSets = Vec<(RegisterSet, Box<[u8]>)>;
+
 /// One thread of a [`FrozenProcess`].
 #[derive(Clone, Debug)]
 pub struct FrozenThread {
@@ -47,6 +59,8 @@ pub struct FrozenThread {
     pub thread: Thread,
     /// Its registers, where it was held still.
     pub registers: Option<Registers>,
+    /// Its other registers, as far as they were asked for.
+    pub register_sets: RegisterSets,
 }
 
 /// A process as plain data: what a freeze leaves, and what every dump format is read into.
@@ -55,6 +69,7 @@ pub struct FrozenProcess {
     info: ProcessInfo,
     threads: Vec<Thread>,
     registers: HashMap<ThreadId, Registers>,
+    register_sets: HashMap<(ThreadId, RegisterSet), Box<[u8]>>,
     memory: CapturedMemory,
     mappings: Mappings,
     modules: OnceLock<Modules>,
@@ -71,11 +86,17 @@ impl FrozenProcess {
         mappings: Mappings,
     ) -> Self {
         let registers = threads.iter().filter_map(|one| Some((one.thread.id, one.registers?))).collect();
+        let (mut all, mut register_sets) = (Vec::with_capacity(threads.len()), HashMap::new());
+        for FrozenThread { thread, register_sets: sets, .. } in threads {
+            register_sets.extend(sets.into_iter().map(|(set, bytes)| ((thread.id, set), bytes)));
+            all.push(thread);
+        }
         Self {
             processes: [info.id],
             info,
-            threads: threads.into_iter().map(|one| one.thread).collect(),
+            threads: all,
             registers,
+            register_sets,
             memory,
             mappings,
             modules: OnceLock::new(),
@@ -109,6 +130,10 @@ impl Process for FrozenProcess {
         self.registers.get(&thread).copied()
     }
 
+    fn register_set(&self, thread: ThreadId, set: RegisterSet) -> Option<&[u8]> {
+        self.register_sets.get(&(thread, set)).map(|bytes| &**bytes)
+    }
+
     fn memory(&self) -> &dyn Memory {
         &self.memory
     }
@@ -139,11 +164,20 @@ pub fn freeze(process: &dyn Process, plan: &FreezePlan) -> FrozenProcess {
     let threads: Vec<FrozenThread> = process
         .threads()
         .iter()
-        .map(|thread| FrozenThread { thread: thread.clone(), registers: process.registers(thread.id) })
+        .map(|thread| FrozenThread {
+            thread: thread.clone(),
+            registers: process.registers(thread.id),
+            register_sets: register_sets(process, thread.id, plan),
+        })
         .collect();
     let registers = threads.iter().filter_map(|one| one.registers.as_ref());
     let memory = capture_stacks(plan, registers, process.mappings(), process.memory(), Vec::new());
     FrozenProcess::new(process.info().clone(), threads, memory, process.mappings().clone())
+}
+
+fn register_sets(process: &dyn Process, thread: ThreadId, plan: &FreezePlan) -> RegisterSets {
+    let sets = RegisterSet::ALL.into_iter().filter(|_| plan.register_sets);
+    sets.filter_map(|set| Some((set, process.register_set(thread, set)?.into()))).collect()
 }
 
 /// Copies the stacks of the threads with these registers, as far as `plan` has room: each from sp (and the
@@ -236,7 +270,8 @@ mod tests {
         let threads = sps.iter().enumerate().map(|(index, sp)| {
             let mut registers = Registers::unknown(arch);
             registers.set(arch.info().sp, *sp);
-            FrozenThread { thread: Thread::new(ThreadId(index as u32)), registers: Some(registers) }
+            let thread = Thread::new(ThreadId(index as u32));
+            FrozenThread { thread, registers: Some(registers), register_sets: Vec::new() }
         });
         FrozenProcess::new(
             ProcessInfo::new(ProcessId(1), arch),

@@ -20,8 +20,8 @@ pub mod memory;
 pub mod module;
 
 pub use address::{Addr, LinkAddr};
-pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, Registers};
-pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, capture_stacks, freeze};
+pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, RegisterSet, Registers};
+pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, RegisterSets, capture_stacks, freeze};
 pub use mapping::{FileId, Mapping, Mappings, Permissions};
 pub use memory::{CapturedMemory, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};

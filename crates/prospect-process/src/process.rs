@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use crate::{Arch, Mappings, Memory, Modules, ProcessId, Registers, Thread, ThreadId};
+use crate::{Arch, Mappings, Memory, Modules, ProcessId, RegisterSet, Registers, Thread, ThreadId};
 
 /// What is known of a process as a whole.
 #[derive(Clone, Debug)]
@@ -93,6 +93,11 @@ pub trait Process: Sync {
     ///
     /// They can be incomplete: of a thread in state `D` only pc and sp are known.
     fn registers(&self, thread: ThreadId) -> Option<Registers>;
+
+    /// The bytes of another set of a thread's registers, where they were asked for and are there.
+    fn register_set(&self, _thread: ThreadId, _set: RegisterSet) -> Option<&[u8]> {
+        None
+    }
 
     /// Its memory.
     fn memory(&self) -> &dyn Memory;

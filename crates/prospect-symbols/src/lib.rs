@@ -6,6 +6,8 @@
 //!   `.debug_frame`, SFrame, the exception tables of ARM). It reads what one lookup needs, and no debug file unless the binary says nothing.
 //! - What was unpacked of packed sections is kept on disk for later runs, where the caller wants it
 //!   ([`SearchOptions::cache`], [`Binaries::store`]).
+//! - [`ModuleBinary::find`] goes the other way: from names, patterns and source lines to addresses, by symbols and by
+//!   debug information; [`ModuleBinary::exports`] lists what other modules can be bound to.
 //! - [`Symbolizer`] names addresses, many at once: from DWARF, symbol tables, `.gnu_debugdata`, linkage
 //!   tables, and the maps of just-in-time compilers.
 //!
@@ -14,6 +16,7 @@
 
 mod binary;
 mod cache;
+mod find;
 mod parallel;
 mod search;
 mod symbol;
@@ -26,6 +29,11 @@ pub mod variable;
 
 pub use binary::{Binary, BinaryError};
 pub use cache::cache_directory;
+pub use find::{
+    Definition, DefinitionKind, DefinitionKinds, EntryFile, EntryPlace, Found, FoundKind, IndirectSlot,
+    LinePlace, Pattern, PatternError, Query, SourceLine, Symbol, SymbolBinding, SymbolKind, SymbolOrder,
+    SymbolSource, SymbolVersion, SymbolVisibility, VariablePlace,
+};
 pub use search::{Binaries, ModuleBinary, SearchOptions, SearchOutcome, SearchStep, Sought};
 pub use symbol::{
     BinarySymbols, Function, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,

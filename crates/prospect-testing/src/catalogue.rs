@@ -78,6 +78,8 @@ impl Recipe {
 }
 
 const EVERY: &str = "every_instruction.c";
+const VARIABLES: &str = "variables.c";
+const LIBRARY: &[&str] = &["variables_library.c"];
 /// Library functions are bound when they are first called.
 const LAZY: &str = "-Wl,-z,lazy";
 /// No C library, no call frame information, and frame pointers.
@@ -146,6 +148,27 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("names-rust-v0", "names.rs", &["-O", "-g", "-C", "symbol-mangling-version=v0"]).by(Compiler::Rustc),
     gcc("names-rust-v0-no-debug", "names.rs", &["-O", "-C", "symbol-mangling-version=v0"])
         .by(Compiler::Rustc),
+    // Variables.
+    gcc("variables-o0", VARIABLES, &["-O0", "-g"]).beside(LIBRARY),
+    gcc("variables-og", VARIABLES, &["-Og", "-g"]).beside(LIBRARY),
+    gcc("variables-o2", VARIABLES, &["-O2", "-g"]).beside(LIBRARY),
+    gcc("variables-dwarf2", VARIABLES, &["-O2", "-gdwarf-2", "-gstrict-dwarf"]).beside(LIBRARY),
+    gcc("variables-dwarf3", VARIABLES, &["-O0", "-gdwarf-3"]).beside(LIBRARY),
+    gcc("variables-dwarf4", VARIABLES, &["-O2", "-gdwarf-4"]).beside(LIBRARY),
+    gcc("variables-dwo", VARIABLES, &["-O2", "-g", "-gsplit-dwarf"]).beside(LIBRARY),
+    gcc("variables-dwo4", VARIABLES, &["-O2", "-gdwarf-4", "-gsplit-dwarf"]).beside(LIBRARY),
+    gcc("variables-dwz", VARIABLES, &["-O2", "-g"]).beside(LIBRARY).then(Step::AltLink),
+    gcc("variables-static", VARIABLES, &["-O2", "-g", "-static"]).beside(LIBRARY),
+    gcc("variables-32", VARIABLES, &["-O2", "-g", "-m32", "-msse2", "-mfpmath=sse"]),
+    gcc("variables-32-o0", VARIABLES, &["-O0", "-g", "-m32", "-msse2", "-mfpmath=sse"]),
+    gcc("variables-clang", VARIABLES, &["-O2", "-g"]).by(Compiler::Clang).beside(LIBRARY),
+    gcc("variables-clang-o0", VARIABLES, &["-O0", "-gdwarf-5"]).by(Compiler::Clang).beside(LIBRARY),
+    gcc("variables-clang-dwo", VARIABLES, &["-O2", "-gdwarf-5", "-gsplit-dwarf"]).by(Compiler::Clang).beside(LIBRARY),
+    gcc("variables-musl", VARIABLES, &["-O2", "-g"]).by(Compiler::MuslGcc),
+    gcc("variables-cxx", "variables.cc", &["-O2", "-g"]).by(Compiler::Gxx),
+    gcc("variables-cxx-o0", "variables.cc", &["-O0", "-g"]).by(Compiler::Gxx),
+    gcc("variables-rust", "variables.rs", &["-g"]).by(Compiler::Rustc),
+    gcc("variables-rust-o2", "variables.rs", &["-O", "-g"]).by(Compiler::Rustc),
     // Signals, odd rules, odd places.
     gcc("returns", "returns.c", &["-O2", "-g", NO_FP]),
     gcc(

@@ -17,35 +17,13 @@ pub(crate) fn address(location: &Location) -> Option<prospect_process::Addr> {
     }
 }
 
-/// Where a part of a value is: from bit `start` on, `count` bits, or all that are left.
-pub(crate) fn part(location: &Location, start: u64, count: Option<u64>) -> Location {
-    if let Some(at) = address(location) {
-        let source = PieceSource::Memory(at.wrapping_add(start / 8));
-        return Location { pieces: vec![Piece { bits: count, skip: start % 8, source }] };
+/// Where a bit-field of a value is. It keeps its count of bits, also where they are whole bytes.
+pub(crate) fn field(location: &Location, start: u64, count: u64) -> Location {
+    let mut part = location.part(start, Some(count));
+    if let [only] = part.pieces.as_mut_slice() {
+        only.bits.get_or_insert(count);
     }
-    let mut pieces = Vec::new();
-    let mut at = 0u64;
-    let end = count.map(|count| start.saturating_add(count));
-    for piece in &location.pieces {
-        let piece_end = piece.bits.map(|bits| at.saturating_add(bits));
-        let from = start.max(at);
-        let to = match (end, piece_end) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        if to.is_none_or(|to| from < to) {
-            pieces.push(Piece {
-                bits: to.map(|to| to - from),
-                skip: piece.skip.saturating_add(from - at),
-                source: piece.source.clone(),
-            });
-        }
-        match piece_end {
-            Some(piece_end) => at = piece_end,
-            None => break,
-        }
-    }
-    Location { pieces }
+    part
 }
 
 /// How many bits a location has; `None` where it has as many as the value.
@@ -101,13 +79,14 @@ fn copy(piece: &Piece, bits: u64, all: &mut [u8], to: u64, cx: &dyn ValueContext
         PieceSource::Register(number) => {
             let bytes = cx.register_bytes(*number);
             let bytes = bytes.ok_or_else(|| Unavailable::RegisterUnknown(register_name(*number, cx)))?;
-            // A value that is smaller than its register is in its lower bits.
-            if big_endian {
+            // A value that is smaller than a general register is in its lower bits.
+            if big_endian && cx.arch().by_dwarf(*number).is_some() {
                 skip = (bytes.len() as u64 * 8).saturating_sub(bits).saturating_sub(skip);
             }
             bytes
         }
         PieceSource::Bytes(bytes) => bytes.clone(),
+        PieceSource::ImplicitPointer(_) => return Err(Unavailable::NoAddress),
         _ => return Err(Unavailable::OptimisedOut),
     };
     let room = source.len() as u64 * 8;

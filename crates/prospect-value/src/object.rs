@@ -146,7 +146,7 @@ impl Object {
         }
         let bits = stride.checked_mul(8).ok_or_else(no_elements)?;
         let start = offset.checked_mul(8).ok_or_else(no_elements)?;
-        Ok(Self { location: bits::part(&self.location, start, Some(bits)), ty: element })
+        Ok(Self { location: self.location.part(start, Some(bits)), ty: element })
     }
 
     /// What a pointer or reference leads to.
@@ -174,7 +174,7 @@ impl Object {
             let count = size_of(&pointer.target, cx).ok().and_then(|size| size.checked_mul(8));
             let location = match start {
                 0 => target.location.clone(),
-                _ => bits::part(&target.location, start, count),
+                _ => target.location.part(start, count),
             };
             return Ok(Self { ty: pointer.target.clone(), location });
         }

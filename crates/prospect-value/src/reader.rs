@@ -1,34 +1,242 @@
 //! Reading values within limits.
 
-use crate::{Content, Limit, Limits, Object, Value, ValueContext, Views};
+mod dynamic;
+mod elements;
+mod plain;
+mod text;
 
-/// Reads values within limits.
+use std::sync::Arc;
+
+use prospect_process::{Addr, ArchInfo, Memory};
+use prospect_symbols::{
+    type_info::{Type, TypeKind, TypeRef},
+    variable::Unavailable,
+};
+
+pub(crate) use text::CharType;
+
+use crate::{Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views, page_cache::PageCache};
+
+/// So many names of types are kept: elements and fields have the same few again and again.
+const NAMES: usize = 32;
+
+/// Reads values within limits. Views get one to read what their values are made of.
 pub struct Reader<'a> {
-    cx: &'a dyn ValueContext,
+    cx: &'a Cached<'a>,
     limits: &'a Limits,
     views: &'a Views,
+    values_left: u64,
+    depth: u32,
+    /// How many plain pointers were followed on the way.
+    pointers: u32,
+    /// What pointers led to on the way.
+    path: Vec<(Addr, TypeRef)>,
+    names: Vec<(TypeRef, Arc<str>)>,
+}
+
+/// A context whose memory is read once.
+struct Cached<'a> {
+    inner: &'a dyn ValueContext,
+    memory: PageCache<'a>,
+}
+
+impl ValueContext for Cached<'_> {
+    fn memory(&self) -> &dyn Memory {
+        &self.memory
+    }
+
+    fn arch(&self) -> &ArchInfo {
+        self.inner.arch()
+    }
+
+    fn register_bytes(&self, dwarf: u16) -> Option<Vec<u8>> {
+        self.inner.register_bytes(dwarf)
+    }
+
+    fn symbol(&self, at: Addr) -> Option<String> {
+        self.inner.symbol(at)
+    }
+
+    fn type_named(&self, qualified: &str) -> Option<TypeRef> {
+        self.inner.type_named(qualified)
+    }
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn with<R>(
-        cx: &'a dyn ValueContext,
-        limits: &'a Limits,
-        views: &'a Views,
+        cx: &dyn ValueContext,
+        limits: &Limits,
+        views: &Views,
         run: impl FnOnce(&mut Reader<'_>) -> R,
     ) -> R {
-        run(&mut Reader { cx, limits, views })
+        let cached = Cached { inner: cx, memory: PageCache::new(cx.memory(), limits.bytes) };
+        let mut reader = Reader {
+            cx: &cached,
+            limits,
+            views,
+            values_left: limits.values,
+            depth: 0,
+            pointers: 0,
+            path: Vec::new(),
+            names: Vec::new(),
+        };
+        run(&mut reader)
+    }
+
+    /// What values are read from.
+    #[must_use]
+    pub fn cx(&self) -> &'a dyn ValueContext {
+        self.cx
+    }
+
+    /// How much is read.
+    #[must_use]
+    pub fn limits(&self) -> &'a Limits {
+        self.limits
     }
 
     /// The value of an object.
     pub fn value(&mut self, object: &Object) -> Value {
-        let _ = (self.limits, self.views);
-        Value {
-            type_name: object.ty.name().into(),
+        let mut value = Value {
+            type_name: self.type_name(&object.ty),
             language: Default::default(),
             address: object.address(),
-            bytes: object.first_bytes(64, self.cx).unwrap_or_default(),
+            bytes: Vec::new(),
             content: Content::Cut(Limit::Values),
             implausible: None,
+        };
+        let Some(left) = self.values_left.checked_sub(1) else { return value };
+        self.values_left = left;
+        let bare = match object.bare_type(self.cx) {
+            Ok((_, bare)) => bare,
+            Err(error) => {
+                value.content = Content::Unavailable(error.into());
+                return value;
+            }
+        };
+        value.language = bare.language;
+        match object.first_bytes(self.limits.raw_bytes, self.cx) {
+            Ok(bytes) => value.bytes = bytes,
+            // Of an object in pieces, some parts may be there.
+            Err(error) if object.address().is_some() || bare.composite().is_none() => {
+                value.content = self.unavailable(error);
+                // A pointer that was optimised out may have a target all the same.
+                if !matches!(bare.kind, TypeKind::Pointer(_) | TypeKind::Function(_) | TypeKind::Array(_)) {
+                    return value;
+                }
+            }
+            Err(_) => {}
         }
+        let has_parts = matches!(bare.kind, TypeKind::Composite(_) | TypeKind::Array(_));
+        if has_parts && self.depth >= self.limits.depth.min(Limits::DEEPEST) {
+            value.content = Content::Cut(Limit::Depth);
+            return value;
+        }
+        self.depth += 1;
+        let (content, implausible) = self.content(object, &bare);
+        self.depth -= 1;
+        value.content = content;
+        value.implausible = implausible;
+        value
+    }
+
+    fn content(&mut self, object: &Object, ty: &Type) -> (Content, Option<&'static str>) {
+        let Some(view) = self.views.of(ty) else {
+            return (self.plain_or_why(object, ty), None);
+        };
+        let (values_left, path) = (self.values_left, self.path.len());
+        match view.view(object, ty, self) {
+            Ok(content) => (content, None),
+            Err(error) => {
+                self.path.truncate(path);
+                // What the view has read in vain does not count, but for one, so that it ends.
+                self.values_left = values_left.saturating_sub(1);
+                let why = match error {
+                    ValueError::Implausible(why) => why,
+                    ValueError::Unavailable(Unavailable::CannotRead(_)) => "what it leads to cannot be read",
+                    ValueError::Unavailable(_) => "parts of it are not there",
+                    _ => "its fields are not those of the library's versions that are known",
+                };
+                (self.plain_or_why(object, ty), Some(why))
+            }
+        }
+    }
+
+    /// The content without regard to views.
+    fn plain_or_why(&mut self, object: &Object, ty: &Type) -> Content {
+        match self.plain(object, ty) {
+            Ok(content) => content,
+            Err(ValueError::Unavailable(why)) => self.unavailable(why),
+            Err(_) => Content::Raw,
+        }
+    }
+
+    /// The content of a part of a value that stands for all of it: the array in an array, the container in a stack.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn content_of(&mut self, object: &Object) -> Result<Content, ValueError> {
+        let (_, bare) = object.bare_type(self.cx)?;
+        let (content, implausible) = self.content(object, &bare);
+        match implausible {
+            Some(why) => Err(ValueError::Implausible(why)),
+            None => Ok(content),
+        }
+    }
+
+    /// The value that a pointer owns or refers to; it is read whatever the limit of pointers. `None` for null.
+    ///
+    /// # Errors
+    /// When it is no pointer, or cannot be read itself.
+    pub fn target(&mut self, pointer: &Object) -> Result<Option<Value>, ValueError> {
+        let target = pointer.dereference(self.cx)?;
+        if target.address() == Some(Addr(0)) {
+            return Ok(None);
+        }
+        let target = self.dynamic(&target).unwrap_or(target);
+        Ok(Some(self.followed(&target)))
+    }
+
+    /// The value of what a pointer led to. One that leads back to where it came from is cut.
+    pub fn followed(&mut self, target: &Object) -> Value {
+        let step = target.address().map(|at| (at, target.ty.clone()));
+        let is_cycle = step.as_ref().is_some_and(|step| self.path.contains(step));
+        if is_cycle || self.depth >= self.limits.depth.min(Limits::DEEPEST) {
+            let limit = if is_cycle { Limit::Cycle } else { Limit::Depth };
+            return self.made(&target.ty, target.address(), Content::Cut(limit));
+        }
+        let length = self.path.len();
+        self.path.extend(step);
+        self.depth += 1;
+        let value = self.value(target);
+        self.depth -= 1;
+        self.path.truncate(length);
+        value
+    }
+
+    /// A value that is not read from the program: a part that a view thought of.
+    pub fn made(&mut self, ty: &TypeRef, address: Option<Addr>, content: Content) -> Value {
+        let language = ty.bare().map(|(_, bare)| bare.language).unwrap_or_default();
+        let type_name = self.type_name(ty);
+        Value { type_name, language, address, bytes: Vec::new(), content, implausible: None }
+    }
+
+    fn unavailable(&self, why: Unavailable) -> Content {
+        if matches!(why, Unavailable::CannotRead(_)) && self.cx.memory.is_exhausted() {
+            return Content::Cut(Limit::Bytes);
+        }
+        Content::Unavailable(why)
+    }
+
+    fn type_name(&mut self, ty: &TypeRef) -> Arc<str> {
+        if let Some((_, name)) = self.names.iter().find(|(known, _)| known == ty) {
+            return name.clone();
+        }
+        let name: Arc<str> = ty.name().into();
+        if self.names.len() >= NAMES {
+            self.names.remove(0);
+        }
+        self.names.push((ty.clone(), name.clone()));
+        name
     }
 }

@@ -3,7 +3,7 @@
 use prospect_process::{Arch, ArchInfo};
 use prospect_symbols::type_info::{Base, BaseEncoding, Type, TypeKind};
 
-use crate::{FloatFormat, float::Parts, value::Float};
+use crate::{FloatFormat, value::Float};
 
 /// Bytes in the order of the machine, as a number. At most 16.
 pub(crate) fn unsigned(bytes: &[u8], big_endian: bool) -> Option<u128> {
@@ -83,22 +83,15 @@ pub(crate) fn float_format(ty: &Type, bytes: u64, arch: &ArchInfo) -> Option<Flo
 
 /// A floating point number from its bytes.
 pub(crate) fn float(bytes: &[u8], format: FloatFormat, big_endian: bool) -> Option<Float> {
-    let parts = float_parts(bytes, format, big_endian)?;
-    let mut value = parts.value();
-    if format == FloatFormat::DoubleDouble {
-        let second = unsigned(bytes.get(8..16)?, big_endian)?;
-        value += FloatFormat::Double.parts(second).value();
-    }
-    Some(Float { value, format })
-}
-
-/// The same, taken apart. Of two that belong together, the first.
-pub(crate) fn float_parts(bytes: &[u8], format: FloatFormat, big_endian: bool) -> Option<Parts> {
-    let used = match format {
-        // What is behind the ten bytes has no meaning.
-        FloatFormat::Extended if !big_endian => bytes.get(..10)?,
-        FloatFormat::DoubleDouble => bytes.get(..8)?,
-        _ => bytes,
+    // Behind the ten bytes of x87 comes what has no meaning.
+    let used = if format == FloatFormat::Extended && !big_endian { bytes.get(..10)? } else { bytes };
+    let bits = unsigned(used, big_endian)?;
+    let value = match format {
+        FloatFormat::DoubleDouble => {
+            let half = |bytes| Some(FloatFormat::Double.parts(unsigned(bytes, big_endian)?).value());
+            half(bytes.get(..8)?)? + half(bytes.get(8..16)?)?
+        }
+        _ => format.parts(bits).value(),
     };
-    Some(format.parts(unsigned(used, big_endian)?))
+    Some(Float { value, bits, format })
 }

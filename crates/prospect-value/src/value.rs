@@ -133,12 +133,14 @@ pub enum Content {
     Cut(Limit),
 }
 
-/// A floating point number. What a double cannot hold of it is in the value's bytes.
+/// A floating point number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Float {
     /// The number, or the double next to it.
     pub value: f64,
-    /// How its bytes are to be read.
+    /// Its bits, as a number.
+    pub bits: u128,
+    /// How they are to be read.
     pub format: FloatFormat,
 }
 

@@ -18,6 +18,8 @@
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
 //! machine, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they share.
 
+mod find;
+mod frame_view;
 mod function;
 mod launch;
 mod memo;
@@ -25,12 +27,16 @@ mod open;
 mod own_stacks;
 mod session;
 mod stacks;
+mod thread_local;
+mod variables;
 mod walk;
 mod watch;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+pub use find::Match;
+pub use frame_view::FrameView;
 pub use function::Function;
 pub use launch::{LaunchError, Launched};
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
@@ -42,6 +48,7 @@ pub use prospect_symbols as symbols;
 pub use prospect_value as value;
 pub use session::Session;
 pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
+pub use variables::CallVariables;
 pub use watch::Watch;
 
 #[cfg(doctest)]

@@ -132,6 +132,13 @@ impl OpenOptions {
         self
     }
 
+    /// Whether floating point and vector registers are copied too: variables can be in them.
+    #[must_use]
+    pub fn register_sets(mut self, copied: bool) -> Self {
+        self.plan.register_sets = copied;
+        self
+    }
+
     /// Whether symbols and debug information are read. Without, only unwind information is.
     #[must_use]
     pub fn names(mut self, names: bool) -> Self {
@@ -231,7 +238,14 @@ impl OpenOptions {
                 let Freeze { process, pause } = live.freeze(&self.plan, self.timeout)?;
                 (View::Frozen(Box::new(process)), pause)
             }
-            Mode::Hold => (View::Held(live.stop(self.timeout)?), None),
+            Mode::Hold => {
+                let held = if self.plan.register_sets {
+                    live.stop_with_register_sets(self.timeout)?
+                } else {
+                    live.stop(self.timeout)?
+                };
+                (View::Held(held), None)
+            }
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
         let (binaries, memo, symbols) = (binaries.clone(), memo.clone(), self.symbols.clone());

@@ -2,5 +2,6 @@
 
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod stack;

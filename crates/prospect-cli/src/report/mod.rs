@@ -1,6 +1,7 @@
 //! What the command prints: for people, and for scripts.
 
 mod doctor;
+mod find;
 mod info;
 mod json;
 mod merge;
@@ -18,6 +19,7 @@ use prospect::{
 };
 
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
+pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
 pub(crate) use json::{ended_json, stack_json};
 pub(crate) use text::{event_text, look_text, stack_text};

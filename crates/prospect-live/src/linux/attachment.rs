@@ -103,7 +103,7 @@ impl Attachment {
             }
             // What ended meanwhile is not a thread of this process any more.
             if thread.not_stopped != Some(NoRegisters::Exited) {
-                threads.push(FrozenThread { thread, registers });
+                threads.push(FrozenThread { thread, registers, register_sets: Vec::new() });
             }
         }
         for id in &standing {
@@ -264,5 +264,5 @@ fn seen_again(tasks: &TaskDirectory, id: ThreadId, before: ThreadState) -> Optio
     } else if registers.is_ok() {
         thread.state = before;
     }
-    Some(FrozenThread { thread, registers: registers.ok() })
+    Some(FrozenThread { thread, registers: registers.ok(), register_sets: Vec::new() })
 }

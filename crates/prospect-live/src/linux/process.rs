@@ -20,6 +20,7 @@ use super::{
         self, ProcError, RepeatedMap, TaskDirectory, ThreadFacts,
         auxv::{self, Auxv},
     },
+    stopping,
 };
 
 /// What a thread's stack is expected to take, and the least that is expected of all together.
@@ -160,6 +161,20 @@ impl LiveProcess {
         self.stop_threads(Threads::All, timeout)
     }
 
+    /// Stops all threads as [`stop`](Self::stop) does, and copies their floating point and vector registers too.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system does not let us trace it.
+    pub fn stop_with_register_sets(&self, timeout: Duration) -> Result<Stopped, LiveError> {
+        let (hold, threads) = self.hold(Threads::All, timeout)?;
+        let threads = self.still_itself(self.holds.run(move |_| {
+            let mut threads = threads;
+            stopping::add_register_sets(&mut threads);
+            Ok(threads)
+        }))?;
+        Ok(Stopped::new(self.info.clone(), hold, threads))
+    }
+
     /// Stops one thread for as long as the result lives.
     ///
     /// # Errors
@@ -269,7 +284,10 @@ impl LiveProcess {
         let (threads, copy, mappings, pause) = self.still_itself(self.holds.run(move |attachment| {
             let memory = LiveMemory::new(id);
             let map = RepeatedMap::new(id);
-            let (grip, threads) = attachment.hold(&Threads::All, deadline)?;
+            let (grip, mut threads) = attachment.hold(&Threads::All, deadline)?;
+            if plan.register_sets {
+                stopping::add_register_sets(&mut threads);
+            }
             let mappings = map.now(id);
             let registers = threads.iter().filter_map(|one| one.registers.as_ref());
             let copy = capture_stacks(&plan, registers, &mappings, &memory, room);
@@ -319,7 +337,7 @@ fn seen_running(facts: ThreadFacts) -> FrozenThread {
     if registers.is_none() && thread.not_stopped.is_none() {
         thread.not_stopped = Some(NoRegisters::Running);
     }
-    FrozenThread { thread, registers }
+    FrozenThread { thread, registers, register_sets: Vec::new() }
 }
 
 /// The architecture that the threads' registers are of.

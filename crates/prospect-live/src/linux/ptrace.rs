@@ -3,10 +3,13 @@
 
 use std::io;
 
-use prospect_process::{ProcessId, ThreadId};
+use prospect_process::{ProcessId, RegisterSet, ThreadId};
 
 /// Room for the largest general register set (`NT_PRSTATUS`).
 pub(crate) const REGISTER_SET_BYTES: usize = 512;
+
+/// Room for what `XSAVE` writes, with the tiles of AMX.
+pub(crate) const EXTENDED_SET_BYTES: usize = 16 << 10;
 
 /// How a thread stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,13 +121,29 @@ pub(crate) fn set_register_set(thread: ThreadId, bytes: &mut [u8]) -> io::Result
 /// Copies the general registers of a stopped thread (`NT_PRSTATUS`) and returns how many bytes they
 /// take: that says which architecture the thread runs as.
 pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTES]) -> io::Result<usize> {
+    get_register_set(thread, libc::NT_PRSTATUS as usize, buffer)
+}
+
+/// Copies other registers of a stopped thread, and returns how many bytes they take.
+pub(crate) fn other_register_set(thread: ThreadId, set: RegisterSet, buffer: &mut [u8]) -> io::Result<usize> {
+    // <linux/elf.h>
+    let note = match set {
+        RegisterSet::Float => 2,
+        RegisterSet::X86Extended => 0x202,
+        RegisterSet::X86Segments => 0x200,
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    get_register_set(thread, note, buffer)
+}
+
+fn get_register_set(thread: ThreadId, note: usize, buffer: &mut [u8]) -> io::Result<usize> {
     let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: `vector` describes `buffer`, which outlives the call and is written within its length.
     let result = unsafe {
         libc::ptrace(
             libc::PTRACE_GETREGSET,
             pid(thread),
-            libc::NT_PRSTATUS as usize,
+            note,
             (&raw mut vector).cast::<libc::c_void>(),
         )
     };

@@ -68,7 +68,11 @@ impl LiveProcess {
         self.refuse_itself()?;
         let threads = self.threads()?;
         let leader = threads.first().map_or(self.info().id, |thread| ProcessId(thread.id.0));
-        let threads = threads.into_iter().map(|thread| FrozenThread { thread, registers: None });
+        let threads = threads.into_iter().map(|thread| FrozenThread {
+            thread,
+            registers: None,
+            register_sets: Vec::new(),
+        });
         let (threads, mappings) = (threads.collect(), self.mappings()?);
         let identity = self.identity();
         // What was read by number was of this process.

@@ -129,7 +129,7 @@ impl SteppedThread {
         let mut attachment = Attachment::new(identity);
         let (_, threads) = attachment.hold(&Threads::Only(vec![thread]), deadline)?;
         let held = threads.into_iter().next().ok_or(LiveError::NoSuchThread(thread))?;
-        let (FrozenThread { thread: facts, registers }, stop) = (held, attachment.give_away(thread));
+        let (FrozenThread { thread: facts, registers, .. }, stop) = (held, attachment.give_away(thread));
         let (Some(stop), Some(registers)) = (stop, registers) else {
             return Err(not_stopped(thread, facts.not_stopped.as_ref().unwrap_or(&NoRegisters::Deadline)));
         };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use prospect_process::{
-    FrozenThread, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, Registers, Target, TargetError,
+    FrozenThread, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target, TargetError,
     Thread, ThreadId,
 };
 
@@ -26,6 +26,7 @@ struct Held {
     info: ProcessInfo,
     threads: Vec<Thread>,
     registers: HashMap<ThreadId, Registers>,
+    register_sets: HashMap<(ThreadId, RegisterSet), Box<[u8]>>,
     memory: LiveMemory,
     /// Read when it is first asked for: of a process that stands still it does not change.
     mappings: OnceLock<Mappings>,
@@ -35,11 +36,17 @@ struct Held {
 
 impl Stopped {
     pub(crate) fn new(info: ProcessInfo, hold: Hold, threads: Vec<FrozenThread>) -> Self {
-        let registers = threads.iter().filter_map(|held| Some((held.thread.id, held.registers?)));
+        let registers = threads.iter().filter_map(|held| Some((held.thread.id, held.registers?))).collect();
+        let (mut all, mut register_sets) = (Vec::with_capacity(threads.len()), HashMap::new());
+        for FrozenThread { thread, register_sets: sets, .. } in threads {
+            register_sets.extend(sets.into_iter().map(|(set, bytes)| ((thread.id, set), bytes)));
+            all.push(thread);
+        }
         Self(Arc::new(Held {
             hold,
-            registers: registers.collect(),
-            threads: threads.into_iter().map(|held| held.thread).collect(),
+            registers,
+            register_sets,
+            threads: all,
             memory: LiveMemory::new(info.id),
             mappings: OnceLock::new(),
             modules: OnceLock::new(),
@@ -79,6 +86,10 @@ impl Process for Stopped {
 
     fn registers(&self, thread: ThreadId) -> Option<Registers> {
         self.0.registers.get(&thread).copied()
+    }
+
+    fn register_set(&self, thread: ThreadId, set: RegisterSet) -> Option<&[u8]> {
+        self.0.register_sets.get(&(thread, set)).map(|bytes| &**bytes)
     }
 
     fn memory(&self) -> &dyn Memory {

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prospect_process::{Arch, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState};
+use prospect_process::{
+    Arch, FrozenThread, NoRegisters, ProcessId, RegisterSet, Registers, Thread, ThreadId, ThreadState,
+};
 
 use super::{
     LiveError,
@@ -235,6 +237,19 @@ pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
     let unknown = || format!("its register set of {length} bytes is of no architecture that is known");
     let arch = Arch::from_regset_bytes(length).ok_or_else(|| NoRegisters::Refused(unknown()))?;
     Ok(Registers::from_regset(arch, &bytes[..length]))
+}
+
+/// Adds the other registers of those of `threads` that stand and are the calling thread's.
+pub(crate) fn add_register_sets(threads: &mut [FrozenThread]) {
+    let mut room = vec![0; ptrace::EXTENDED_SET_BYTES];
+    for one in threads.iter_mut().filter(|one| one.registers.is_some() && one.thread.not_stopped.is_none()) {
+        for set in RegisterSet::ALL {
+            // An error: the machine has no such set.
+            if let Ok(length) = ptrace::other_register_set(one.thread.id, set, &mut room) {
+                one.register_sets.push((set, room[..length].into()));
+            }
+        }
+    }
 }
 
 /// Whether there is no use in waiting longer for a thread; says why it was given up.

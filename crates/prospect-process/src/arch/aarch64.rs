@@ -2,7 +2,7 @@
 //! preserved registers: AAPCS64, section 6.1.1. Register set: Linux `arch/arm64/include/uapi/asm/ptrace.h`,
 //! `struct user_pt_regs`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
 
 const fn row(name: &'static str, number: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf: Some(number), regset_offset: 8 * number, bytes: 8, preserved }
@@ -50,6 +50,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("pc", 32, false),
         RegisterInfo { name: "pstate", dwarf: None, regset_offset: 264, bytes: 8, preserved: false },
     ],
+    wide: &[wide::float("v", 64..96, 16)],
     pc: RegisterId(32),
     sp: RegisterId(31),
     fp: RegisterId(29),

@@ -34,6 +34,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         RegisterInfo { name: "cpsr", dwarf: None, regset_offset: 64, bytes: 4, preserved: false },
         RegisterInfo { name: "orig_r0", dwarf: None, regset_offset: 68, bytes: 4, preserved: false },
     ],
+    wide: &[],
     pc: RegisterId(15),
     sp: RegisterId(13),
     fp: RegisterId(11),

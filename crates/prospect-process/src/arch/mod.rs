@@ -14,10 +14,12 @@ mod riscv64;
 mod s390x;
 #[cfg(test)]
 mod tests;
+mod wide;
 mod x86_64;
 
 pub use frame_chain::{FrameChain, ReturnSlot};
 pub use registers::{MAX_REGISTERS, Registers};
+pub use wide::{RegisterSet, WideRegister, WideRegisters};
 
 /// A processor architecture, as a process sees it (an i386 program on an x86_64 kernel is `I386`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,6 +79,8 @@ pub struct ArchInfo {
     pub regset_bytes: u16,
     /// The general registers. On x86, the DWARF numbers below 17 are the indices too.
     pub registers: &'static [RegisterInfo],
+    /// Registers that are no general ones, as far as they are known.
+    pub wide: &'static [WideRegisters],
     /// The program counter.
     pub pc: RegisterId,
     /// The stack pointer.

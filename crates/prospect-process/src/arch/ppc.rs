@@ -3,12 +3,14 @@
 //! and "Power Architecture 32-bit ABI Supplement", section 3.2.1. Register set: Linux
 //! `arch/powerpc/include/uapi/asm/ptrace.h`, `struct pt_regs`, and `asm/elf.h`, `ELF_NGREG`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
 
 const REGISTERS: usize = 39;
 
 /// The rows, which differ in their width, and in which register is the thread pointer (r13 or r2): the other
 /// one is that of the table of contents or of small data.
+static FLOATS: &[wide::WideRegisters] = &[wide::float("f", 32..64, 8)];
+
 const fn rows(bytes: u8) -> [RegisterInfo; REGISTERS] {
     let wide = bytes == 8;
     [
@@ -70,6 +72,7 @@ const fn info(name: &'static str, wide: bool, big_endian: bool) -> ArchInfo {
         elf_machine: if wide { 21 } else { 20 },
         regset_bytes: if wide { 384 } else { 192 },
         registers: if wide { &WIDE } else { &NARROW },
+        wide: FLOATS,
         pc: RegisterId(32),
         sp: RegisterId(1),
         fp: RegisterId(31),

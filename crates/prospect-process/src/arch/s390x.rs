@@ -48,6 +48,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         access("a1", 1),
         RegisterInfo { name: "orig_r2", dwarf: None, regset_offset: 208, bytes: 8, preserved: false },
     ],
+    wide: &[],
     pc: RegisterId(17),
     sp: RegisterId(15),
     fp: RegisterId(11),

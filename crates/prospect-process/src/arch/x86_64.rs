@@ -1,7 +1,7 @@
 //! AMD64. DWARF numbers: System V psABI AMD64, figure 3.36. Register set: Linux
 //! `arch/x86/include/asm/user_64.h`, `struct user_regs_struct`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
 
 const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf, regset_offset, bytes: 8, preserved }
@@ -41,6 +41,11 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("fs_base", Some(58), 168, true),
         row("gs_base", Some(59), 176, true),
         row("orig_rax", None, 120, false),
+    ],
+    wide: &[
+        wide::x86("xmm", 17..33, 160, 16, Some(576)),
+        wide::x86("st", 33..41, 32, 10, None),
+        wide::x86("mm", 41..49, 32, 8, None),
     ],
     pc: RegisterId(16),
     sp: RegisterId(7),

@@ -6,7 +6,7 @@ use object::{
     Endianness,
     elf::{
         FileHeader32, FileHeader64, PT_ARM_EXIDX, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_SFRAME, PT_LOAD,
-        PT_NOTE,
+        PT_NOTE, PT_TLS,
     },
     read::elf::{FileHeader, NoteIterator, ProgramHeader},
 };
@@ -39,6 +39,8 @@ pub struct ElfImage {
     pub sframe: Option<Range<LinkAddr>>,
     /// The index of ARM's exception tables (`PT_ARM_EXIDX`); on other machines it means nothing.
     pub exception_index: Option<Range<LinkAddr>>,
+    /// What a thread's own variables of it begin as (`PT_TLS`), and how it is aligned.
+    pub thread_local: Option<(Range<LinkAddr>, u64)>,
     /// The build-id, where there is one.
     pub build_id: Option<BuildId>,
 }
@@ -90,6 +92,9 @@ fn parse<H: FileHeader<Endian = Endianness>>(
         eh_frame_header: of_kind(PT_GNU_EH_FRAME).map(range).next(),
         sframe: of_kind(PT_GNU_SFRAME).map(range).next(),
         exception_index: of_kind(PT_ARM_EXIDX).map(range).next(),
+        thread_local: of_kind(PT_TLS)
+            .map(|segment| (range(segment), segment.p_align(endian).into()))
+            .next(),
         build_id: None,
     };
     for note in of_kind(PT_NOTE) {

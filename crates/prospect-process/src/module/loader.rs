@@ -1,18 +1,66 @@
 //! Where the dynamic linker tells debuggers of what it loads: the protocol of `<link.h>`, `struct r_debug`.
 
-use super::{ElfImage, Modules};
+use super::{ElfImage, Module, Modules};
 use crate::{Addr, Arch, Memory};
 
 /// The dynamic section's tag of the entry that points to the `struct r_debug` (ELF gABI, "Dynamic Section").
 const DT_DEBUG: u64 = 21;
 /// A dynamic section has some 30 entries.
 const MOST_ENTRIES: u64 = 1024;
+/// More modules than any process has: a list that leads back to itself ends.
+const MOST_MODULES: usize = 1 << 13;
 
 impl Modules {
     /// The address at which the dynamic linker can be trapped: it calls the function there before and after it changes
     /// what is loaded (`r_debug.r_brk`). `None` for a static program, and before the linker has begun.
     #[must_use]
     pub fn loader_trap(&self, arch: Arch, memory: &dyn Memory) -> Option<Addr> {
+        let debug = self.loader_debug(arch, memory)?;
+        let word = u64::from(arch.info().word_bytes);
+        // Behind the version, which is padded to a word, and the head of the list.
+        let trap = Addr(memory.read_word(arch, debug.wrapping_add(2 * word)).ok()?);
+        Some(trap).filter(|trap| self.at(*trap).is_some())
+    }
+
+    /// What the dynamic linker keeps of a module: its `struct link_map`. `None` for a static program, and for what it
+    /// has not loaded.
+    #[must_use]
+    pub fn link_map(&self, module: &Module, arch: Arch, memory: &dyn Memory) -> Option<Addr> {
+        let mut maps = self.link_maps(arch, memory);
+        maps.find(|(_, dynamic)| module.range.contains(dynamic)).map(|(map, _)| map)
+    }
+
+    /// The modules in the order in which the dynamic linker loaded them, which is where it looks for symbols first. Those that
+    /// it does not know are at the end, by address; but the program comes first in any case.
+    #[must_use]
+    pub fn in_load_order(&self, arch: Arch, memory: &dyn Memory) -> Vec<&Module> {
+        let known = self.link_maps(arch, memory).filter_map(|(_, dynamic)| self.at(dynamic));
+        let mut order: Vec<&Module> = Vec::new();
+        for module in self.executable().into_iter().chain(known).chain(self.iter()) {
+            if !order.iter().any(|one| one.range == module.range) {
+                order.push(module);
+            }
+        }
+        order
+    }
+
+    /// Where each `struct link_map` of the dynamic linker's list is, and the dynamic section that it is of, in the order in
+    /// which they were loaded.
+    fn link_maps(&self, arch: Arch, memory: &dyn Memory) -> impl Iterator<Item = (Addr, Addr)> {
+        let word = u64::from(arch.info().word_bytes);
+        let read = move |at: Addr, index: u64| memory.read_word(arch, at.wrapping_add(index * word)).ok().map(Addr);
+        // `r_debug.r_map`; then the bias, the name, the dynamic section, the next one.
+        let mut next = self.loader_debug(arch, memory).and_then(|debug| read(debug, 1));
+        let maps = std::iter::from_fn(move || {
+            let map = next.filter(|map| *map != Addr(0))?;
+            next = read(map, 3);
+            Some((map, read(map, 2)?))
+        });
+        maps.take(MOST_MODULES)
+    }
+
+    /// The `struct r_debug` of the dynamic linker.
+    fn loader_debug(&self, arch: Arch, memory: &dyn Memory) -> Option<Addr> {
         let program = self.executable()?;
         let image = ElfImage::read(program.first_mapping.start, memory)?;
         let dynamic = image.dynamic?;
@@ -26,9 +74,7 @@ impl Modules {
                 0 => return None,
                 DT_DEBUG => {
                     let debug = Addr(read(entry.wrapping_add(word))?);
-                    // Behind the version, which is padded to a word, and the head of the list.
-                    let trap = Addr(read(debug.wrapping_add(2 * word)).filter(|_| debug != Addr(0))?);
-                    return Some(trap).filter(|trap| self.at(*trap).is_some());
+                    return Some(debug).filter(|debug| *debug != Addr(0));
                 }
                 _ => {}
             }

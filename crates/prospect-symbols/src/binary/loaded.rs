@@ -166,6 +166,16 @@ const DT_STRTAB: u64 = 5;
 const DT_SYMTAB: u64 = 6;
 const DT_STRSZ: u64 = 10;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
+const DT_VERSYM: u64 = 0x6fff_fff0;
+const DT_VERDEF: u64 = 0x6fff_fffc;
+const DT_VERDEFNUM: u64 = 0x6fff_fffd;
+const DT_VERNEED: u64 = 0x6fff_fffe;
+const DT_VERNEEDNUM: u64 = 0x6fff_ffff;
+
+/// A version's definition has 20 bytes, and 8 for each of its names: mostly one or two. What is needed of one library has 16, and
+/// 16 for each version.
+const DEFINITION_BYTES: u64 = 64;
+const NEED_BYTES: u64 = 4096;
 
 fn find_dynamic_symbols(
     headers: &ElfHeaders,
@@ -177,9 +187,12 @@ fn find_dynamic_symbols(
     let word = usize::from(headers.address_bytes);
     let end = dynamic.start.0.saturating_add(2 * word as u64 * MOST_DYNAMIC_ENTRIES).min(dynamic.end.0);
     let place = loaded.place(dynamic.start..LinkAddr(end))?;
+    found.push(LoadedSection { name: ".dynamic", address: dynamic.start, place: place.clone() });
     let numbers = headers.pointer_format(0);
     let (mut symbols, mut strings, mut string_bytes) = (None, None, 0);
     let (mut hash, mut gnu_hash) = (None, None);
+    let mut versions = None;
+    let (mut definitions, mut definition_count, mut needs, mut need_count) = (None, 0, None, 0);
     let address = |value: u64| linked(headers, bias, value);
     for entry in loaded.bytes(place).chunks_exact(2 * word) {
         let (tag, value) = (numbers.unsigned(&entry[..word]), numbers.unsigned(&entry[word..]));
@@ -190,6 +203,11 @@ fn find_dynamic_symbols(
             DT_STRSZ => string_bytes = value,
             DT_HASH => hash = address(value),
             DT_GNU_HASH => gnu_hash = address(value),
+            DT_VERSYM => versions = address(value),
+            DT_VERDEF => definitions = address(value),
+            DT_VERDEFNUM => definition_count = value,
+            DT_VERNEED => needs = address(value),
+            DT_VERNEEDNUM => need_count = value,
             _ => {}
         }
     }
@@ -204,7 +222,36 @@ fn find_dynamic_symbols(
     let string_place = loaded.place(strings..LinkAddr(strings.0.saturating_add(string_bytes)))?;
     found.push(LoadedSection { name: ".dynsym", address: symbols, place: symbol_place });
     found.push(LoadedSection { name: ".dynstr", address: strings, place: string_place });
+    // What lies behind the end of one of these is not read: their own numbers say where that is.
+    let gnu_hash_bytes = gnu_hash.and_then(|at| gnu_hash_size(headers, at, count, loaded));
+    let hash_bytes = hash.and_then(|at| hash_size(headers, at, loaded));
+    let others = [
+        (".gnu.hash", gnu_hash, gnu_hash_bytes),
+        (".hash", hash, hash_bytes),
+        (".gnu.version", versions, count.checked_mul(2)),
+        (".gnu.version_d", definitions, definition_count.checked_mul(DEFINITION_BYTES)),
+        (".gnu.version_r", needs, need_count.checked_mul(NEED_BYTES)),
+    ];
+    for (name, start, size) in others {
+        let (Some(address), Some(size)) = (start, size) else { continue };
+        let end = LinkAddr(address.0.saturating_add(size.min(LARGEST_COPY)));
+        found.extend(loaded.place(address..end).map(|place| LoadedSection { name, address, place }));
+    }
     Some(())
+}
+
+/// The size of `DT_HASH`: two numbers, the buckets, and a link per symbol.
+fn hash_size(headers: &ElfHeaders, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
+    let buckets = number(headers, at.0, loaded)?;
+    buckets.checked_add(count_by_hash(headers, at, loaded)?)?.checked_add(2)?.checked_mul(4)
+}
+
+/// The size of `DT_GNU_HASH`: four numbers, the filter, the buckets, and a link per symbol that can be found.
+fn gnu_hash_size(headers: &ElfHeaders, at: LinkAddr, symbols: u64, loaded: &mut dyn Loaded) -> Option<u64> {
+    let field = |index: u64, loaded: &mut dyn Loaded| number(headers, at.0.checked_add(4 * index)?, loaded);
+    let (buckets, first, filters) = (field(0, loaded)?, field(1, loaded)?, field(2, loaded)?);
+    let numbers = buckets.checked_add(symbols.saturating_sub(first))?.checked_add(4)?;
+    numbers.checked_mul(4)?.checked_add(filters.checked_mul(headers.address_bytes.into())?)
 }
 
 /// An address in the dynamic section as it was linked: some dynamic linkers relocate them in place.

@@ -114,8 +114,10 @@ impl Binaries {
     /// disk, what `memory` holds.
     pub fn get(&self, module: &Module, info: &ProcessInfo, memory: &dyn Memory) -> Arc<ModuleBinary> {
         let slot = self.slot(module, info);
-        slot.get_or_init(|| Arc::new(ModuleBinary::find(module, info, &self.options, &self.shared, memory)))
-            .clone()
+        slot.get_or_init(|| {
+            Arc::new(ModuleBinary::of_module(module, info, &self.options, &self.shared, memory))
+        })
+        .clone()
     }
 
     /// A file and its debug files, apart from any process: [`ModuleBinary::resolve`] names its addresses. It is

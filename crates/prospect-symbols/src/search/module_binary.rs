@@ -18,6 +18,7 @@ use crate::{
         dwarf::DebugInfo,
         table::{FunctionSymbol, TableKind},
     },
+    type_info::RememberedTypes,
 };
 
 /// What there is of one module: its binary, and its debug file where there is one.
@@ -30,7 +31,7 @@ pub struct ModuleBinary {
     debug_file: OnceLock<Found>,
     mini_debug_info: OnceLock<Found>,
     supplementary: OnceLock<Found>,
-    debug_info: OnceLock<Option<Arc<DebugInfo>>>,
+    debug_info: OnceLock<Option<RememberedTypes>>,
 }
 
 /// A file that was looked for, once.
@@ -41,7 +42,7 @@ struct Found {
 }
 
 impl ModuleBinary {
-    pub(super) fn find(
+    pub(super) fn of_module(
         module: &Module,
         info: &ProcessInfo,
         options: &Arc<SearchOptions>,
@@ -73,6 +74,18 @@ impl ModuleBinary {
         let search =
             DebugFileSearch { options: options.clone(), shared: shared.clone(), root: None, module_path };
         Ok(Self::new(Some(binary), vec![step], search))
+    }
+
+    /// A binary that was opened in some other way.
+    #[cfg(test)]
+    pub(crate) fn of_binary(binary: Binary, path: &Path) -> Self {
+        let search = DebugFileSearch {
+            options: Arc::default(),
+            shared: Arc::new(SharedFiles::new(None)),
+            root: None,
+            module_path: path.to_owned(),
+        };
+        Self::new(Some(Arc::new(binary)), Vec::new(), search)
     }
 
     fn new(binary: Option<Arc<Binary>>, own_trail: Vec<SearchStep>, search: DebugFileSearch) -> Self {
@@ -222,9 +235,10 @@ impl ModuleBinary {
         let open = || {
             let debug = self.debug_binary().filter(|one| has_debug_info(one))?;
             let search = self.search.split_dwarf(debug, self.supplementary().cloned());
-            DebugInfo::open(debug.clone(), search).map(Arc::new)
+            let debug = Arc::new(DebugInfo::open(debug.clone(), search)?);
+            Some(RememberedTypes::of(&debug))
         };
-        self.debug_info.get_or_init(open).as_ref()
+        self.debug_info.get_or_init(open).as_ref().map(RememberedTypes::debug)
     }
 
     /// The file that the debug information shares with that of other modules.

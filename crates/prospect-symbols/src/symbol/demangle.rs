@@ -10,7 +10,7 @@ const LONGEST_DEMANGLED: usize = 16 << 10;
 const DEEPEST: u32 = 128;
 
 /// The name of a function as people write it, or as it is when it is not mangled.
-pub(super) fn demangle(name: &[u8]) -> String {
+pub(crate) fn demangle(name: &[u8]) -> String {
     let raw = || String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]).into_owned();
     if name.len() > LONGEST_MANGLED {
         return raw();

@@ -4,7 +4,7 @@ mod demangle;
 pub(crate) mod dwarf;
 mod names;
 mod perf_map;
-mod plt;
+pub(crate) mod plt;
 mod reader;
 pub(crate) mod table;
 #[cfg(test)]
@@ -15,6 +15,7 @@ use std::{ops::Range, sync::Arc};
 use prospect_process::{Addr, LinkAddr, Module, Process};
 
 use crate::{Binaries, ModuleBinary};
+pub(crate) use demangle::demangle;
 pub use names::Function;
 pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
 

@@ -157,6 +157,12 @@ impl ModuleBinary {
         addresses.iter().map(|at| ResolvedAddress { frames: frames(at).unwrap_or_default() }).collect()
     }
 
+    /// The address of what the module exports under that name: a function or a variable.
+    #[must_use]
+    pub fn exported(&self, name: &[u8]) -> Option<LinkAddr> {
+        super::table::exported(self.binary.as_ref()?.headers(), name)
+    }
+
     /// The function that an address of the module lies in, by the symbols of the binary, of its debug file, and of
     /// `.gnu_debugdata`, whichever has it first.
     #[must_use]

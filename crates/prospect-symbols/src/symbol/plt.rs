@@ -59,15 +59,37 @@ fn entry_bytes_of_got_plt(bytes: &[u8]) -> u64 {
 
 /// The number of the dynamic symbol whose address is put into a slot.
 fn relocated_symbol(headers: &ElfHeaders, slot: u64) -> Option<u32> {
+    let symbol = relocations(headers).find(|one| one.slot == slot)?.symbol;
+    Some(symbol).filter(|symbol| *symbol != 0)
+}
+
+/// What the dynamic linker puts into a slot (ELF gABI, "Relocation").
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relocation {
+    pub(crate) slot: u64,
+    /// What the machine's psABI calls it by.
+    pub(crate) kind: u32,
+    /// The number of a dynamic symbol; 0 for none.
+    pub(crate) symbol: u32,
+    /// `None` where it lies in the slot before it is relocated.
+    pub(crate) addend: Option<u64>,
+}
+
+/// All relocations, those of the linkage table first.
+pub(crate) fn relocations(headers: &ElfHeaders) -> impl Iterator<Item = Relocation> + '_ {
     let numbers = headers.pointer_format(0);
     let word = usize::from(headers.address_bytes);
     let tables = [(".rela.plt", 3), (".rel.plt", 2), (".rela.dyn", 3), (".rel.dyn", 2)];
-    tables.into_iter().find_map(|(name, words)| {
-        let section = headers.sections.iter().find(|one| *one.name == *name.as_bytes())?;
-        let mut entries = section.section.all().chunks_exact(words * word);
-        let entry = entries.find(|entry| numbers.unsigned(&entry[..word]) == slot)?;
-        let info = numbers.unsigned(&entry[word..2 * word]);
-        let symbol = if word == 8 { info >> 32 } else { info >> 8 };
-        u32::try_from(symbol).ok().filter(|symbol| *symbol != 0)
+    tables.into_iter().flat_map(move |(name, words)| {
+        let section = headers.sections.iter().find(|one| *one.name == *name.as_bytes());
+        let entries = section.map_or(&[][..], |one| one.section.all()).chunks_exact(words * word);
+        entries.map(move |entry| {
+            let field = |index: usize| numbers.unsigned(&entry[index * word..(index + 1) * word]);
+            let info = field(1);
+            let (symbol, kind) =
+                if word == 8 { (info >> 32, info as u32) } else { (info >> 8, info as u32 & 0xff) };
+            let addend = (words == 3).then(|| field(2));
+            Relocation { slot: field(0), kind, symbol: symbol as u32, addend }
+        })
     })
 }

@@ -3,13 +3,23 @@
 //! A [`TypeRef`] stands for a type that was not read yet: C++ programs have thousands that lead to each other in circles.
 //! [`TypeRef::get`] reads one, and no other.
 
+mod definition;
+mod memory;
 mod model;
 mod name;
+mod read;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 
+use crate::symbol::dwarf::DebugInfo;
+
+pub(crate) use definition::{Definitions, find_definition};
+pub(crate) use memory::{Remembered, RememberedTypes};
+pub(crate) use model::DynamicValue;
 pub use model::{
-    Array, Base, BaseEncoding, Bound, Composite, CompositeKind, Dimension, DynamicBound, Enumeration,
+    Access, Array, Base, BaseEncoding, Bound, Composite, CompositeKind, Dimension, DynamicBound, Enumeration,
     Enumerator, FunctionType, Language, Member, MemberPlace, Modifier, Pointer, PointerKind, StaticMember,
     TemplateParameter, Type, TypeKind, Variant, VariantPart,
 };
@@ -53,6 +63,8 @@ pub(crate) enum EntryFile {
     Supplementary,
     /// The split unit whose skeleton begins there in the `.debug_info` of the main file (section 7.3.2).
     Split(usize),
+    /// The type unit with this signature in the package of split units.
+    PackedType(u64),
 }
 
 /// Reads types where they are described.
@@ -88,6 +100,11 @@ impl TypeRef {
     /// The type that is described at an entry.
     pub(crate) fn at(source: Arc<dyn TypeSource>, at: EntryId) -> Self {
         Self(Source::Entry(source, at))
+    }
+
+    /// The type that is described at an entry of debug information.
+    pub(crate) fn at_entry(debug: &Arc<DebugInfo>, at: EntryId) -> Self {
+        Self::at(debug.clone(), at)
     }
 
     /// A pointer to this type, of so many bytes.

@@ -93,6 +93,8 @@ pub struct Base {
     pub encoding: BaseEncoding,
     /// Whether the bytes stand in the other order than the machine's (`DW_AT_endianity`).
     pub swapped: bool,
+    /// How many bits count, where not all do (`DW_AT_bit_size`): those of the least value. `_BitInt(17)` has 17.
+    pub bits: Option<u64>,
 }
 
 /// How the bytes of a base type are to be read.
@@ -249,6 +251,20 @@ pub struct Member {
     pub is_base: bool,
     /// Whether the compiler made it up: the pointer to a table of virtual functions.
     pub is_artificial: bool,
+    /// Who may use it; where the debug information says nothing, what the language says.
+    pub access: Access,
+}
+
+/// Who may use a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// All.
+    #[default]
+    Public,
+    /// The class and those that derive from it.
+    Protected,
+    /// The class.
+    Private,
 }
 
 /// Where a member lies in the value that it is of.
@@ -279,6 +295,8 @@ pub struct StaticMember {
     pub linkage_name: Option<Arc<str>>,
     /// Its bytes, where it is a constant.
     pub constant: Option<Vec<u8>>,
+    /// Who may use it.
+    pub access: Access,
 }
 
 /// Fields that depend on a tag (DWARF 5, section 5.7.10).
@@ -339,6 +357,8 @@ pub struct FunctionType {
     pub parameters: Vec<TypeRef>,
     /// Whether more may follow.
     pub is_variadic: bool,
+    /// Whether it says what it takes: `int (void)`, and not C's `int ()`.
+    pub is_prototyped: bool,
 }
 
 /// A qualifier.

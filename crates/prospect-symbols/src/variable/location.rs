@@ -2,6 +2,8 @@
 
 use prospect_process::{Addr, ArchInfo, LinkAddr, Memory};
 
+use crate::ModuleBinary;
+
 /// What is known of one frame, for the locations of its variables. Registers are those of *this* frame, as the walk
 /// recovered them.
 pub trait FrameContext {
@@ -22,6 +24,13 @@ pub trait FrameContext {
 
     /// The bytes of any register, vector and floating point ones among them, in the machine's order.
     fn register_bytes(&self, number: u16) -> Option<Vec<u8>>;
+
+    /// The binary that its code is in, where its calls are described; `None` where it is in none.
+    fn binary(&self) -> Option<&ModuleBinary>;
+
+    /// The address that the function which it called returns to, as linked. `None` where it made no call: it runs, or a
+    /// signal has interrupted it.
+    fn return_address(&self) -> Option<LinkAddr>;
 
     /// The address that call frame information calls the canonical frame address: the stack pointer before the call, on most machines.
     fn cfa(&self) -> Option<Addr>;
@@ -114,6 +123,9 @@ pub enum Unavailable {
     /// It is in a register, or is found by one, whose value in this frame is not known.
     #[error("register {0} is not known in this frame")]
     RegisterUnknown(String),
+    /// It is a pointer to something that has no address: [what it points to](PieceSource::ImplicitPointer) may be known.
+    #[error("a pointer to what has no address")]
+    NoAddress,
     /// It is found by what a register held when the function was called, and the caller does not say that.
     #[error("its value at the call is not known")]
     EntryValueUnknown,

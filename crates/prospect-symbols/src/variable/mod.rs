@@ -1,12 +1,29 @@
 //! Variables: which there are at an address, and where their values are in a frame.
+//!
+//! ```text
+//! address ─ scopes ─► Variable ─ locate ─► location list ─ expression ─► Location ─ read ─► bytes
+//!                                             FrameContext ──┴── call_site (the caller's frame)
+//! ```
 
+mod bounds;
+mod call_site;
+mod entry;
+mod expression;
+mod globals;
+mod locate;
 mod location;
+mod pieces;
+mod scopes;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use prospect_process::LinkAddr;
+
 pub use location::{FrameContext, ImplicitTarget, Location, Piece, PieceSource, Unavailable};
 
-use crate::type_info::TypeRef;
+use crate::{ModuleBinary, type_info::TypeRef};
 
 /// A function that an address is in, really or by inlining, and its variables.
 #[derive(Clone, Debug)]
@@ -24,7 +41,8 @@ pub struct FunctionScope {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its name.
+    /// Its name; empty for a parameter that has none. Outside of functions it has the names of what it is declared in
+    /// before it.
     pub name: Arc<str>,
     /// What it is.
     pub kind: VariableKind,
@@ -37,6 +55,9 @@ pub struct Variable {
     /// Whether the address that was asked about lies in its block. What is declared in a block elsewhere in the function is
     /// [not in scope](Unavailable::NotInScope).
     pub in_scope: bool,
+    /// Whether the compiler made it up: `this`, the range of a loop.
+    pub is_artificial: bool,
+    handle: locate::Handle,
 }
 
 /// What a variable is.
@@ -55,4 +76,69 @@ pub enum VariableKind {
     ThreadLocal,
     /// A constant, which has no place.
     Constant,
+}
+
+/// Where the value of a variable is in a frame, and what it is there.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Located {
+    /// Where.
+    pub location: Location,
+    /// Its type. Bounds that depend on the frame are those of this one.
+    pub ty: TypeRef,
+}
+
+impl Variable {
+    /// Where its value is in a frame of the function that it was found in.
+    ///
+    /// # Errors
+    /// When it cannot be had; they say why.
+    pub fn locate(&self, frame: &dyn FrameContext) -> Result<Located, Unavailable> {
+        locate::variable(self, frame)
+    }
+}
+
+impl ModuleBinary {
+    /// The functions that an address of the module is in, with their variables: the innermost inlined one first, as many and
+    /// in the same order as [`resolve`](Self::resolve) gives. Of a return address, ask for the address before it.
+    #[must_use]
+    pub fn scopes(self: &Arc<Self>, at: LinkAddr) -> Vec<FunctionScope> {
+        let frames = self.resolve(&[at]).pop().unwrap_or_default().frames;
+        let mut scopes = self.unnamed_scopes(at);
+        // Debug information may not know what the symbols do.
+        if scopes.is_empty() {
+            let unknown = |_| FunctionScope { name: None, is_inlined: false, variables: Vec::new() };
+            scopes = frames.iter().map(unknown).collect();
+        }
+        for (scope, frame) in scopes.iter_mut().zip(frames) {
+            (scope.name, scope.is_inlined) = (frame.function, frame.inlined);
+        }
+        scopes
+    }
+
+    /// The same without names, for who has them already, and nothing where there is no debug information.
+    #[must_use]
+    pub fn unnamed_scopes(&self, at: LinkAddr) -> Vec<FunctionScope> {
+        self.debug_info().map_or_else(Vec::new, |debug| scopes::at(debug, at))
+    }
+
+    /// The variables outside of functions of the unit that an address of the module lies in.
+    #[must_use]
+    pub fn globals_of_unit(&self, at: LinkAddr) -> Vec<Variable> {
+        self.debug_info().map_or_else(Vec::new, |debug| globals::of_unit(debug, at))
+    }
+
+    /// The variables outside of functions of that name, with or without the names around it: first those of the unit that
+    /// `near` lies in, then those of all others. This looks through all of the debug information.
+    #[must_use]
+    pub fn globals(&self, name: &str, near: Option<LinkAddr>) -> Vec<Variable> {
+        self.debug_info()
+            .map_or_else(Vec::new, |debug| globals::find(debug, name, near, &mut debug.tank().fuel()))
+    }
+
+    /// The first of the [globals](Self::globals) of that name.
+    #[must_use]
+    pub fn global(&self, name: &str, near: Option<LinkAddr>) -> Option<Variable> {
+        self.globals(name, near).into_iter().next()
+    }
 }

@@ -120,9 +120,9 @@ impl Object {
                 let (Some(bits), Some(start)) = (bits, start) else {
                     return Err(Unavailable::DoesNotFit { bytes: *offset, room: bits::MOST_BYTES });
                 };
-                bits::part(&self.location, start, Some(bits))
+                self.location.part(start, Some(bits))
             }
-            MemberPlace::Bits { start, count } => bits::part(&self.location, *start, Some(*count)),
+            MemberPlace::Bits { start, count } => bits::field(&self.location, *start, *count),
             MemberPlace::Computed(expression) => {
                 let at = self.address().ok_or(Unavailable::OptimisedOut)?;
                 return Ok(Self::at(member_place::evaluate(expression, at, cx)?, ty));

@@ -47,7 +47,14 @@ impl Object {
         let (_, bare) = self.bare_type(cx)?;
         let signed = scalar::is_signed(&bare).ok_or_else(|| ValueError::NotANumber(self.ty.name()))?;
         let (bits, number) = self.bits(&bare, cx)?;
-        Ok(if signed { scalar::sign_extended(number, bits) } else { number as i128 })
+        let bits = match &bare.kind {
+            TypeKind::Base(base) => {
+                base.bits.and_then(|used| u32::try_from(used).ok()).unwrap_or(bits).min(bits)
+            }
+            _ => bits,
+        };
+        let number = scalar::sign_extended(number, bits);
+        Ok(if signed || bits == 128 { number } else { number & ((1 << bits) - 1) })
     }
 
     /// Its bits as a number, and how many there are.

@@ -164,7 +164,7 @@ impl Freezing<'_> {
         for one in reachable {
             let thread = one.facts.thread.clone();
             let mut asked =
-                Asked { frozen: FrozenThread { thread, registers: None }, stage: Stage::HeldBack };
+                Asked { frozen: FrozenThread { thread, registers: None, register_sets: Vec::new() }, stage: Stage::HeldBack };
             self.send(&mut asked, &one, &round);
             all.push(asked);
         }

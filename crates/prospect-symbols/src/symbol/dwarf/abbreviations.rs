@@ -46,11 +46,67 @@ pub(super) struct Abbreviation {
 
 /// One step over an entry's attributes: neighbours of fixed size are one step.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(super) enum Step<S> {
     Skip(u32),
     Pass(Extent),
-    /// A value that the search needs.
-    Take(Slot, DwForm),
+    /// A value that is needed, and what for.
+    Take(S, DwForm),
+}
+
+/// The steps over attributes, which take those that `slot_of` has a use for. `None` where one has a form that nobody knows.
+pub(super) fn compile<S>(
+    specifications: &[Specification],
+    encoding: Encoding,
+    slot_of: impl Fn(DwAt) -> Option<S>,
+    steps: &mut Vec<Step<S>>,
+) -> Option<Range<u32>> {
+    let start = steps.len();
+    let mut run = 0_u32;
+    for specification in specifications {
+        let slot = slot_of(specification.name);
+        let extent = Extent::of(specification.form, encoding)?;
+        match (&slot, extent) {
+            (None, Extent::Fixed(size)) => {
+                run = run.checked_add(size.into())?;
+                continue;
+            }
+            _ if run > 0 => steps.push(Step::Skip(std::mem::take(&mut run))),
+            _ => {}
+        }
+        steps.push(match slot {
+            Some(slot) if specification.form != dw::DW_FORM_implicit_const => {
+                Step::Take(slot, specification.form)
+            }
+            _ => Step::Pass(extent),
+        });
+    }
+    if run > 0 {
+        steps.push(Step::Skip(run));
+    }
+    Some(u32::try_from(start).ok()?..u32::try_from(steps.len()).ok()?)
+}
+
+/// Goes these steps; `take` has the values that are needed.
+#[inline]
+pub(super) fn follow<'a, S: Copy>(
+    steps: &[Step<S>],
+    encoding: Encoding,
+    reader: &mut Reader<'a>,
+    mut take: impl FnMut(S, Value<'a>),
+) -> Option<()> {
+    for step in steps {
+        match *step {
+            Step::Skip(count) => reader.skip(count as usize),
+            Step::Pass(extent) => extent.skip(reader, encoding)?,
+            Step::Take(slot, mut form) => {
+                if form == dw::DW_FORM_indirect {
+                    form = indirect_form(reader)?;
+                }
+                take(slot, Value::read(reader, form, 0, encoding)?);
+            }
+        }
+    }
+    Some(())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +142,7 @@ pub(super) struct Abbreviations {
     /// The codes are 1, 2, 3 …
     dense: bool,
     specifications: Vec<Specification>,
-    steps: Vec<Step>,
+    steps: Vec<Step<Slot>>,
     encoding: Encoding,
     /// The table goes on behind the bytes that were given.
     pub(super) cut: bool,
@@ -158,46 +214,34 @@ impl Abbreviations {
     }
 
     fn compile(&mut self, first: usize, kind: Kind, has_children: bool) -> Option<Range<u32>> {
-        let start = self.steps.len();
         let has_code = matches!(kind, Kind::Function | Kind::Inlined | Kind::Block);
-        let mut run = 0_u32;
-        for specification in &self.specifications[first..] {
-            let slot = match specification.name {
-                dw::DW_AT_sibling if has_children => Some(Slot::Sibling),
-                dw::DW_AT_low_pc if has_code => Some(Slot::LowPc),
-                dw::DW_AT_high_pc if has_code => Some(Slot::HighPc),
-                dw::DW_AT_ranges if has_code => Some(Slot::Ranges),
-                _ => None,
-            };
-            let extent = Extent::of(specification.form, self.encoding)?;
-            match (slot, extent) {
-                (None, Extent::Fixed(size)) => {
-                    run = run.checked_add(size.into())?;
-                    continue;
-                }
-                _ if run > 0 => self.steps.push(Step::Skip(std::mem::take(&mut run))),
-                _ => {}
-            }
-            self.steps.push(match slot {
-                Some(slot) if specification.form != dw::DW_FORM_implicit_const => {
-                    Step::Take(slot, specification.form)
-                }
-                _ => Step::Pass(extent),
-            });
-        }
-        if run > 0 {
-            self.steps.push(Step::Skip(run));
-        }
-        Some(u32::try_from(start).ok()?..u32::try_from(self.steps.len()).ok()?)
+        let slot_of = |name| match name {
+            dw::DW_AT_sibling if has_children => Some(Slot::Sibling),
+            dw::DW_AT_low_pc if has_code => Some(Slot::LowPc),
+            dw::DW_AT_high_pc if has_code => Some(Slot::HighPc),
+            dw::DW_AT_ranges if has_code => Some(Slot::Ranges),
+            _ => None,
+        };
+        compile(&self.specifications[first..], self.encoding, slot_of, &mut self.steps)
     }
 
     #[inline]
     pub(super) fn get(&self, code: u64) -> Option<&Abbreviation> {
+        self.entries.get(self.position(code)?)
+    }
+
+    /// Which of [`iter`](Self::iter) has this code; there may be none.
+    #[inline]
+    pub(super) fn position(&self, code: u64) -> Option<usize> {
         if self.dense {
-            return self.entries.get(usize::try_from(code.wrapping_sub(1)).ok()?);
+            return usize::try_from(code.wrapping_sub(1)).ok();
         }
-        let at = self.entries.binary_search_by_key(&code, |entry| entry.code).ok()?;
-        self.entries.get(at)
+        self.entries.binary_search_by_key(&code, |entry| entry.code).ok()
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Abbreviation> {
+        self.entries.iter()
     }
 
     /// A measure of how much memory it takes.
@@ -220,28 +264,8 @@ impl Abbreviations {
         taken: &mut Taken<'a>,
     ) -> Option<()> {
         let range = &abbreviation.steps;
-        for step in self.steps.get(range.start as usize..range.end as usize)? {
-            match *step {
-                Step::Skip(count) => reader.skip(count as usize),
-                Step::Pass(extent) => extent.skip(reader, self.encoding)?,
-                Step::Take(slot, form) => self.take(slot, form, reader, taken)?,
-            }
-        }
-        Some(())
-    }
-
-    fn take<'a>(
-        &self,
-        slot: Slot,
-        mut form: DwForm,
-        reader: &mut Reader<'a>,
-        taken: &mut Taken<'a>,
-    ) -> Option<()> {
-        if form == dw::DW_FORM_indirect {
-            form = indirect_form(reader)?;
-        }
-        let value = Value::read(reader, form, 0, self.encoding)?;
-        match slot {
+        let steps = self.steps.get(range.start as usize..range.end as usize)?;
+        follow(steps, self.encoding, reader, |slot, value| match slot {
             Slot::Sibling => {
                 if let Value::UnitEntry(offset) = value {
                     taken.sibling = Some(offset);
@@ -250,8 +274,7 @@ impl Abbreviations {
             Slot::LowPc => taken.low_pc = value,
             Slot::HighPc => taken.high_pc = value,
             Slot::Ranges => taken.ranges = value,
-        }
-        Some(())
+        })
     }
 }
 

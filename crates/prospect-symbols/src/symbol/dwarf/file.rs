@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use gimli::{Encoding, Format};
@@ -31,6 +31,16 @@ pub(super) struct DwarfFile {
     tables: Mutex<Tables>,
     /// Where the first units begin, as far as that was asked for.
     unit_starts: Mutex<UnitStarts>,
+    type_units: OnceLock<TypeUnits>,
+}
+
+/// The units that hold one type each.
+#[derive(Default)]
+struct TypeUnits {
+    /// Where those of `.debug_types` begin in it.
+    starts: Vec<usize>,
+    /// Where the types are, by their signatures: in `.debug_info`, or behind its end as much as in `.debug_types`.
+    by_signature: HashMap<u64, usize>,
 }
 
 #[derive(Default)]
@@ -48,7 +58,13 @@ struct UnitStarts {
 
 impl DwarfFile {
     pub(super) fn new(binary: Arc<Binary>, split: bool) -> Self {
-        Self { binary, split, tables: Mutex::default(), unit_starts: Mutex::default() }
+        Self {
+            binary,
+            split,
+            tables: Mutex::default(),
+            unit_starts: Mutex::default(),
+            type_units: OnceLock::new(),
+        }
     }
 
     pub(super) fn sections(&self) -> Sections<'_> {
@@ -108,6 +124,45 @@ impl DwarfFile {
         units.extend(sections, usize::MAX);
         units.starts.clone()
     }
+
+    /// Where the type with this signature is: an offset in `.debug_info`, or behind its end as much as in `.debug_types`.
+    pub(super) fn type_at(&self, sections: &Sections<'_>, signature: u64) -> Option<usize> {
+        self.type_units(sections).by_signature.get(&signature).copied()
+    }
+
+    /// Where the unit that holds `offset` of `.debug_types` begins.
+    pub(super) fn type_unit_start(&self, sections: &Sections<'_>, offset: usize) -> Option<usize> {
+        let starts = &self.type_units(sections).starts;
+        starts.get(starts.partition_point(|&start| start <= offset).checked_sub(1)?).copied()
+    }
+
+    fn type_units(&self, sections: &Sections<'_>) -> &TypeUnits {
+        self.type_units.get_or_init(|| {
+            let mut units = TypeUnits::default();
+            for start in self.all_unit_starts(sections) {
+                units.note(sections, start, 0);
+            }
+            let types = sections.of_types();
+            let mut next = 0;
+            while let Some(header) = UnitHeader::read(&types, next) {
+                units.starts.push(next);
+                units.note(&types, next, sections.info.len());
+                next = header.end;
+            }
+            units
+        })
+    }
+}
+
+impl TypeUnits {
+    fn note(&mut self, sections: &Sections<'_>, start: usize, behind: usize) {
+        let header = UnitHeader::read(sections, start);
+        if let Some((signature, at)) = header.and_then(|header| header.signature) {
+            let at = start.saturating_add(at).saturating_add(behind);
+            // Of two the first: they are the same.
+            self.by_signature.entry(signature).or_insert(at);
+        }
+    }
 }
 
 impl UnitStarts {
@@ -128,7 +183,7 @@ impl UnitStarts {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is kept is half-made while the lock is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

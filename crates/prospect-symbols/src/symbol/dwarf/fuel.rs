@@ -10,7 +10,7 @@ const PORTION: u64 = 1 << 20;
 /// Every loop ends by itself; but a hostile file may let many entries point to one long list, which
 /// multiplies. A true file needs a small part of what is granted.
 #[derive(Debug)]
-pub(super) struct Tank(AtomicU64);
+pub(crate) struct Tank(AtomicU64);
 
 impl Tank {
     /// For a file with so many bytes of debug information.
@@ -18,7 +18,7 @@ impl Tank {
         Self(AtomicU64::new((bytes as u64).saturating_mul(16).saturating_add(4 * PORTION)))
     }
 
-    pub(super) fn fuel(&self) -> Fuel<'_> {
+    pub(crate) fn fuel(&self) -> Fuel<'_> {
         Fuel { tank: self, left: 0 }
     }
 
@@ -30,7 +30,7 @@ impl Tank {
 }
 
 /// One worker's part of it.
-pub(super) struct Fuel<'a> {
+pub(crate) struct Fuel<'a> {
     tank: &'a Tank,
     left: u64,
 }
@@ -38,7 +38,7 @@ pub(super) struct Fuel<'a> {
 impl Fuel<'_> {
     /// Takes what so many steps need; `None` once the tank is empty.
     #[inline]
-    pub(super) fn burn(&mut self, steps: usize) -> Option<()> {
+    pub(crate) fn burn(&mut self, steps: usize) -> Option<()> {
         let steps = steps as u64;
         while self.left < steps {
             let more = self.tank.take();

@@ -60,6 +60,10 @@ impl<'a> LineProgram<'a> {
         Some(Self { header, sections, comp_dir, paths: HashMap::new(), extent: offset..end })
     }
 
+    pub(super) fn header(&self) -> &LineProgramHeader<Slice<'a>> {
+        &self.header
+    }
+
     /// Where it lies in `.debug_line`.
     pub(super) fn extent(&self) -> std::ops::Range<usize> {
         self.extent.clone()
@@ -110,7 +114,7 @@ impl<'a> LineProgram<'a> {
         Some(String::from_utf8_lossy(&path).into_owned())
     }
 
-    fn text(&self, value: AttributeValue<Slice<'a>>) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn text(&self, value: AttributeValue<Slice<'a>>) -> Option<Cow<'a, [u8]>> {
         let text = match value {
             AttributeValue::String(text) => text.slice(),
             AttributeValue::DebugStrRef(offset) => self.sections.str.text(offset.0)?,

@@ -11,16 +11,22 @@
 //! ```
 
 mod abbreviations;
+#[allow(dead_code, reason = "what reads variables comes next")]
+mod entries;
 mod file;
+pub(crate) mod find;
 mod fuel;
+mod function_scopes;
 mod functions;
 mod line_machine;
 mod lines;
+mod locations;
 mod names;
 mod prefetch;
 mod ranges;
 mod reader;
 mod resolve_unit;
+mod scopes;
 mod sections;
 mod split;
 #[cfg(test)]
@@ -29,18 +35,32 @@ mod unit;
 mod unit_index;
 mod value;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use prospect_process::LinkAddr;
 
+#[allow(unused_imports, reason = "what reads variables comes next")]
+pub(crate) use entries::{Children, Descend, EntryUnit};
 use file::DwarfFile;
-use fuel::Tank;
+pub(crate) use file::lock;
+pub(crate) use fuel::{Fuel, Tank};
+use function_scopes::FoundFunctions;
+pub(crate) use locations::Listed;
+use scopes::KeptScopes;
 pub(crate) use split::SplitDwarfSearch;
 use split::SplitFiles;
+pub(crate) use unit::Entry;
 use unit::UnitHeader;
 use unit_index::{Candidate, MOST_UNITS};
+pub(crate) use value::Value;
 
-use crate::{Binary, parallel};
+use crate::{
+    Binary, parallel,
+    type_info::{Definitions, Remembered},
+};
 
 /// How many units' root entries are one job.
 const UNITS_PER_SCAN: usize = 64;
@@ -51,6 +71,12 @@ pub(crate) struct DebugInfo {
     main: DwarfFile,
     supplementary: Option<DwarfFile>,
     split: SplitFiles,
+    /// The types that were read.
+    pub(crate) types: Remembered,
+    /// Where the functions at addresses are that were asked about.
+    functions_at: Mutex<HashMap<LinkAddr, Option<FoundFunctions>>>,
+    pub(crate) definitions: Definitions,
+    scopes: KeptScopes,
 }
 
 /// One function at one address.
@@ -79,7 +105,15 @@ impl DebugInfo {
     pub(crate) fn open(binary: Arc<Binary>, mut files: SplitDwarfSearch) -> Option<Self> {
         binary.section(".debug_info").filter(|section| section.len() > 0)?;
         let supplementary = files.supplementary.take().map(|file| DwarfFile::new(file, false));
-        Some(Self { main: DwarfFile::new(binary, false), supplementary, split: SplitFiles::new(files) })
+        Some(Self {
+            main: DwarfFile::new(binary, false),
+            supplementary,
+            split: SplitFiles::new(files),
+            types: Remembered::default(),
+            functions_at: Mutex::default(),
+            definitions: Definitions::default(),
+            scopes: KeptScopes::default(),
+        })
     }
 }
 

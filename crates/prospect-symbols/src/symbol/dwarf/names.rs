@@ -51,7 +51,7 @@ impl<'a> Units<'a> {
         Some(Place { unit, supplementary, at: offset - start })
     }
 
-    fn text(&self, unit: &Unit<'a>, value: Value<'a>) -> Option<&'a [u8]> {
+    pub(super) fn text(&self, unit: &Unit<'a>, value: Value<'a>) -> Option<&'a [u8]> {
         match value {
             Value::SupplementaryStr(offset) => self.supplementary.as_ref()?.1.str.text(offset),
             value => unit.text(value),
@@ -94,9 +94,9 @@ impl<'a> Units<'a> {
         let mut next = Some(Place { unit: unit.clone(), supplementary: false, at });
         for _ in 0..LONGEST_CHAIN {
             let Some(place) = next.take() else { break };
-            let Some(mut entry) = place.unit.entry(place.at) else { break };
+            let Some(entry) = place.unit.entry(place.at) else { break };
             let (mut own_name, mut reference) = (None, Value::None);
-            while let Some((attribute, value)) = entry.next() {
+            for (attribute, value) in entry {
                 match attribute {
                     dw::DW_AT_name => own_name = self.text(&place.unit, value),
                     dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name => {
@@ -152,9 +152,9 @@ impl<'a> Units<'a> {
     }
 
     fn scope_name(&self, unit: &Unit<'a>, at: usize) -> Option<String> {
-        let mut entry = unit.entry(at)?;
+        let entry = unit.entry(at)?;
         let tag = entry.tag;
-        while let Some((attribute, value)) = entry.next() {
+        for (attribute, value) in entry {
             if attribute == dw::DW_AT_name {
                 let text = self.text(unit, value)?;
                 return Some(String::from_utf8_lossy(text).into_owned());

@@ -44,19 +44,32 @@ pub(super) fn covered<'a>(
     fuel: &mut Fuel<'_>,
     mut covered: impl FnMut(std::ops::Range<usize>),
 ) -> Option<()> {
+    each(unit, code, fuel, |low, high| {
+        let hits = within(pcs, low, high);
+        if !hits.is_empty() {
+            covered(hits);
+        }
+    })
+}
+
+/// Calls `visit` with the start and end of each range of the code that the linker kept.
+pub(super) fn each<'a>(
+    unit: &Unit<'a>,
+    code: &CodeAttributes<'a>,
+    fuel: &mut Fuel<'_>,
+    mut visit: impl FnMut(u64, u64),
+) -> Option<()> {
     let address_size = unit.header.encoding.address_size;
     let mut range = |low: u64, high: u64| {
         if !is_dropped(low, address_size) {
-            let hits = within(pcs, low, high);
-            if !hits.is_empty() {
-                covered(hits);
-            }
+            visit(low, high);
         }
     };
     if code.ranges == Value::None {
         let low = unit.address(code.low_pc)?;
         let high = match code.high_pc {
             Value::Number(length) => low.saturating_add(length),
+            Value::Signed(length) => low.saturating_add_signed(length),
             Value::None => low.saturating_add(1),
             value => unit.address(value)?,
         };

@@ -121,9 +121,9 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
     fn call_place(&mut self, at: usize) -> Place {
         let (mut file, mut line, mut column) = (None, 0, 0);
         let unit = self.unit.clone();
-        let Some(mut entry) = unit.entry(at) else { return Place::default() };
+        let Some(entry) = unit.entry(at) else { return Place::default() };
         let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-        while let Some((attribute, value)) = entry.next() {
+        for (attribute, value) in entry {
             match attribute {
                 dw::DW_AT_call_file => file = value.number(),
                 dw::DW_AT_call_line => line = small(value.number()),

@@ -96,6 +96,10 @@ pub(super) struct Sections<'a> {
     /// They are those of split DWARF.
     pub(super) split: bool,
     pub(super) info: Part<'a>,
+    /// `.debug_types`: the type units of version 4.
+    pub(super) types: Part<'a>,
+    /// `info` is `.debug_types`.
+    pub(super) are_types: bool,
     pub(super) abbrev: Part<'a>,
     pub(super) line: Part<'a>,
     pub(super) line_str: Part<'a>,
@@ -104,6 +108,8 @@ pub(super) struct Sections<'a> {
     pub(super) addr: Part<'a>,
     pub(super) ranges: Part<'a>,
     pub(super) rnglists: Part<'a>,
+    pub(super) loc: Part<'a>,
+    pub(super) loclists: Part<'a>,
     pub(super) aranges: Part<'a>,
 }
 
@@ -117,6 +123,8 @@ impl<'a> Sections<'a> {
             endian: binary.endian(),
             split,
             info: part(".debug_info", ".debug_info.dwo"),
+            types: part(".debug_types", ".debug_types.dwo"),
+            are_types: false,
             abbrev: part(".debug_abbrev", ".debug_abbrev.dwo"),
             line: part(".debug_line", ".debug_line.dwo"),
             line_str: own_only(".debug_line_str"),
@@ -125,8 +133,15 @@ impl<'a> Sections<'a> {
             addr: own_only(".debug_addr"),
             ranges: own_only(".debug_ranges"),
             rnglists: part(".debug_rnglists", ".debug_rnglists.dwo"),
+            loc: part(".debug_loc", ".debug_loc.dwo"),
+            loclists: part(".debug_loclists", ".debug_loclists.dwo"),
             aranges: own_only(".debug_aranges"),
         }
+    }
+
+    /// The same with the type units of version 4 as the units.
+    pub(super) fn of_types(self) -> Self {
+        Self { info: self.types, are_types: true, ..self }
     }
 
     /// How many bytes there are, for a measure of the work that is reasonable.

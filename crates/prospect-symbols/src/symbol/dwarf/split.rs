@@ -90,6 +90,17 @@ impl SplitFiles {
     }
 
     fn in_package(&self, id: u64) -> Option<SplitUnit<'_>> {
+        let (package, sections) = self.packed(".debug_cu_index", id)?;
+        Some(SplitUnit::Packed(package, Box::new(sections)))
+    }
+
+    /// The type unit of the package that has this signature.
+    pub(super) fn packed_type(&self, signature: u64) -> Option<(&DwarfFile, Sections<'_>)> {
+        self.packed(".debug_tu_index", signature)
+    }
+
+    /// What the package holds for one unit (DWARF 5, section 7.3.5).
+    fn packed(&self, index: &str, id: u64) -> Option<(&DwarfFile, Sections<'_>)> {
         let package = self.package.get_or_init(|| {
             let mut files = self.search.packages.iter().filter_map(|path| Binary::open(path).ok());
             files
@@ -98,7 +109,7 @@ impl SplitFiles {
         });
         let package = package.as_ref()?;
         let whole = package.sections();
-        let index = package.binary.section(".debug_cu_index")?.all();
+        let index = package.binary.section(index)?.all();
         let index = DebugCuIndex::new(index, whole.endian).index().ok()?;
         let row = index.find(id)?;
         let mut sections = whole;
@@ -106,15 +117,21 @@ impl SplitFiles {
             let (start, length) = (usize::try_from(one.offset).ok()?, usize::try_from(one.size).ok()?);
             match one.section {
                 IndexSectionId::DebugInfo => sections.info = whole.info.part(start, length),
+                IndexSectionId::DebugTypes => {
+                    sections = sections.of_types();
+                    sections.info = whole.types.part(start, length);
+                }
                 IndexSectionId::DebugAbbrev => sections.abbrev = whole.abbrev.part(start, length),
                 IndexSectionId::DebugStrOffsets => {
                     sections.str_offsets = whole.str_offsets.part(start, length);
                 }
                 IndexSectionId::DebugRngLists => sections.rnglists = whole.rnglists.part(start, length),
+                IndexSectionId::DebugLoc => sections.loc = whole.loc.part(start, length),
+                IndexSectionId::DebugLocLists => sections.loclists = whole.loclists.part(start, length),
                 _ => {}
             }
         }
-        Some(SplitUnit::Packed(package, Box::new(sections)))
+        Some((package, sections))
     }
 
     fn candidates(&self, name: &[u8], comp_dir: Option<&[u8]>) -> Vec<PathBuf> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gimli::{DwLang, DwTag, Encoding, RunTimeEndian, constants as dw};
+use gimli::{DwAt, DwLang, DwTag, Encoding, RunTimeEndian, constants as dw};
 
 use super::{
     abbreviations::{Abbreviations, Specification},
@@ -25,6 +25,8 @@ pub(super) struct UnitHeader {
     pub(super) encoding: Encoding,
     pub(super) endian: RunTimeEndian,
     pub(super) is_type_unit: bool,
+    /// Of a type unit: its signature, and where its type is, from the unit's start.
+    pub(super) signature: Option<(u64, usize)>,
     /// The identity of a skeleton or split unit, where the header has it.
     dwo_id: Option<u64>,
     abbreviations_at: usize,
@@ -51,18 +53,17 @@ impl UnitHeader {
         if version < 5 {
             address_size = reader.u8()?;
         }
-        match kind {
-            dw::DW_UT_skeleton | dw::DW_UT_split_compile => dwo_id = Some(reader.uint(8)?),
-            dw::DW_UT_type | dw::DW_UT_split_type => {
-                reader.skip(8 + usize::from(format.word_size()));
-            }
-            _ => {}
+        let mut signature = None;
+        let is_type_unit = sections.are_types || matches!(kind, dw::DW_UT_type | dw::DW_UT_split_type);
+        if is_type_unit {
+            signature = Some((reader.uint(8)?, reader.offset(format)?));
+        } else if matches!(kind, dw::DW_UT_skeleton | dw::DW_UT_split_compile) {
+            dwo_id = Some(reader.uint(8)?);
         }
         let encoding = Encoding { address_size, format, version };
-        let is_type_unit = matches!(kind, dw::DW_UT_type | dw::DW_UT_split_type);
         let endian = sections.endian;
         let root = reader.at();
-        Some(Self { start, end, encoding, endian, is_type_unit, dwo_id, abbreviations_at, root })
+        Some(Self { start, end, encoding, endian, is_type_unit, signature, dwo_id, abbreviations_at, root })
     }
 
     /// Whether what follows can be read; the next unit can be found in any case.
@@ -85,11 +86,13 @@ pub(super) struct Unit<'a> {
     pub(super) addr_base: usize,
     str_offsets_base: usize,
     pub(super) ranges_base: usize,
+    /// Where the offsets of its location lists are in `.debug_loclists`.
+    pub(super) location_base: usize,
     /// Its line number program in `.debug_line`.
     pub(super) line_program: Option<usize>,
     name: Value<'a>,
     comp_dir: Value<'a>,
-    language: Option<DwLang>,
+    pub(super) language: Option<DwLang>,
     dwo_name: Value<'a>,
     dwo_id: Option<u64>,
 }
@@ -148,6 +151,7 @@ impl<'a> Unit<'a> {
             addr_base: 0,
             str_offsets_base: if split_5 { 2 * word } else { 0 },
             ranges_base: if split_5 { 2 * word + 4 } else { 0 },
+            location_base: if split_5 { 2 * word + 4 } else { 0 },
             line_program: None,
             name: Value::None,
             comp_dir: Value::None,
@@ -162,8 +166,8 @@ impl<'a> Unit<'a> {
     fn read_root(&mut self) -> Option<()> {
         let mut low_pc = Value::None;
         let table = self.abbreviations.clone();
-        let mut entry = self.entry_of(&table, self.header.root)?;
-        while let Some((name, value)) = entry.next() {
+        let entry = self.entry_of(&table, self.header.root)?;
+        for (name, value) in entry {
             match name {
                 dw::DW_AT_low_pc => low_pc = value,
                 dw::DW_AT_high_pc => self.high_pc = value,
@@ -177,6 +181,7 @@ impl<'a> Unit<'a> {
                 dw::DW_AT_addr_base | dw::DW_AT_GNU_addr_base => self.addr_base = value.offset()?,
                 dw::DW_AT_str_offsets_base => self.str_offsets_base = value.offset()?,
                 dw::DW_AT_rnglists_base | dw::DW_AT_GNU_ranges_base => self.ranges_base = value.offset()?,
+                dw::DW_AT_loclists_base => self.location_base = value.offset()?,
                 dw::DW_AT_dwo_name | dw::DW_AT_GNU_dwo_name => self.dwo_name = value,
                 dw::DW_AT_GNU_dwo_id => self.dwo_id = value.number().or(self.dwo_id),
                 _ => {}
@@ -215,7 +220,8 @@ impl<'a> Unit<'a> {
         let mut reader = self.entries(at);
         let abbreviation = table.get(reader.leb()?)?;
         let attributes = table.specifications(abbreviation).iter();
-        Some(Entry { tag: abbreviation.tag, reader, attributes, encoding: self.header.encoding })
+        let (tag, has_children) = (abbreviation.tag, abbreviation.has_children);
+        Some(Entry { tag, at, has_children, reader, attributes, encoding: self.header.encoding })
     }
 
     pub(super) fn address(&self, value: Value<'_>) -> Option<u64> {
@@ -276,16 +282,21 @@ impl<'a> Unit<'a> {
 }
 
 /// The attributes of an entry, one after another.
-pub(super) struct Entry<'a, 't> {
-    pub(super) tag: DwTag,
+pub(crate) struct Entry<'a, 't> {
+    pub(crate) tag: DwTag,
+    /// Where it begins, from the unit's start.
+    pub(crate) at: usize,
+    pub(crate) has_children: bool,
     reader: Reader<'a>,
     attributes: std::slice::Iter<'t, Specification>,
     encoding: Encoding,
 }
 
-impl<'a> Entry<'a, '_> {
+impl<'a> Iterator for Entry<'a, '_> {
+    type Item = (DwAt, Value<'a>);
+
     /// The next attribute; `None` also where what follows cannot be read.
-    pub(super) fn next(&mut self) -> Option<(gimli::DwAt, Value<'a>)> {
+    fn next(&mut self) -> Option<Self::Item> {
         let attribute = self.attributes.next()?;
         let value = Value::read(&mut self.reader, attribute.form, attribute.constant, self.encoding)?;
         Some((attribute.name, value))

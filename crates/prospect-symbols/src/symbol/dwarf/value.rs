@@ -4,26 +4,38 @@ use gimli::{DwForm, Encoding, constants as dw};
 
 use super::reader::Reader;
 
-/// What an attribute holds, as far as anything here reads it.
+/// What an attribute holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Value<'a> {
-    /// There is no such attribute, or it is nothing that is used.
+pub(crate) enum Value<'a> {
+    /// There is no such attribute.
     #[default]
     None,
     Address(u64),
     /// An index into the unit's part of `.debug_addr`.
     AddressIndex(u64),
+    /// A constant whose sign depends on what it is a value of.
     Number(u64),
+    /// A constant that says itself that it has a sign.
+    Signed(i64),
+    Flag(bool),
+    /// Bytes; before version 4 they may be an expression. A constant of 16 bytes is one too.
+    Block(&'a [u8]),
+    /// A DWARF expression.
+    Expression(&'a [u8]),
     /// An offset into some other section.
     Offset(usize),
     /// An index into the unit's range lists.
     ListIndex(u64),
+    /// An index into the unit's location lists.
+    LocationIndex(u64),
     /// An entry of the same unit, from the unit's start.
     UnitEntry(usize),
     /// An entry of any unit, from the start of `.debug_info`.
     InfoEntry(usize),
     /// The same in the supplementary file.
     SupplementaryEntry(usize),
+    /// The type of the type unit with this signature.
+    Signature(u64),
     Text(&'a [u8]),
     /// An offset into `.debug_str`.
     Str(usize),
@@ -56,10 +68,22 @@ impl<'a> Value<'a> {
             dw::DW_FORM_data4 => Self::Number(reader.uint(4)?),
             dw::DW_FORM_data8 => Self::Number(reader.uint(8)?),
             dw::DW_FORM_udata => Self::Number(reader.leb()?),
-            dw::DW_FORM_sdata => Self::Number(reader.signed_leb()?.cast_unsigned()),
-            dw::DW_FORM_implicit_const => Self::Number(constant.cast_unsigned()),
+            dw::DW_FORM_sdata => Self::Signed(reader.signed_leb()?),
+            dw::DW_FORM_implicit_const => Self::Signed(constant),
+            dw::DW_FORM_data16 => Self::Block(reader.bytes(16)?),
+            dw::DW_FORM_flag => Self::Flag(reader.u8()? != 0),
+            dw::DW_FORM_flag_present => Self::Flag(true),
+            dw::DW_FORM_block1 => Self::Block(block(reader, 1)?),
+            dw::DW_FORM_block2 => Self::Block(block(reader, 2)?),
+            dw::DW_FORM_block4 => Self::Block(block(reader, 4)?),
+            dw::DW_FORM_block | dw::DW_FORM_exprloc => {
+                let length = usize::try_from(reader.leb()?).ok()?;
+                let bytes = reader.bytes(length)?;
+                if form == dw::DW_FORM_block { Self::Block(bytes) } else { Self::Expression(bytes) }
+            }
             dw::DW_FORM_sec_offset => Self::Offset(reader.offset(format)?),
             dw::DW_FORM_rnglistx => Self::ListIndex(reader.leb()?),
+            dw::DW_FORM_loclistx => Self::LocationIndex(reader.leb()?),
             dw::DW_FORM_ref1 => entry(reader.uint(1)?)?,
             dw::DW_FORM_ref2 => entry(reader.uint(2)?)?,
             dw::DW_FORM_ref4 => entry(reader.uint(4)?)?,
@@ -72,6 +96,7 @@ impl<'a> Value<'a> {
             dw::DW_FORM_ref_addr => Self::InfoEntry(reader.offset(format)?),
             dw::DW_FORM_GNU_ref_alt => Self::SupplementaryEntry(reader.offset(format)?),
             dw::DW_FORM_ref_sup4 => Self::SupplementaryEntry(usize::try_from(reader.uint(4)?).ok()?),
+            dw::DW_FORM_ref_sig8 => Self::Signature(reader.uint(8)?),
             dw::DW_FORM_ref_sup8 => Self::SupplementaryEntry(usize::try_from(reader.uint(8)?).ok()?),
             dw::DW_FORM_string => Self::Text(reader.text()?),
             dw::DW_FORM_strp => Self::Str(reader.offset(format)?),
@@ -93,18 +118,38 @@ impl<'a> Value<'a> {
         })
     }
 
-    pub(super) fn number(self) -> Option<u64> {
-        if let Self::Number(number) = self { Some(number) } else { None }
-    }
-
-    /// An offset; before version 4 it was a plain number.
-    pub(super) fn offset(self) -> Option<usize> {
+    /// A constant; a negative one wraps.
+    pub(crate) fn number(self) -> Option<u64> {
         match self {
-            Self::Offset(offset) => Some(offset),
-            Self::Number(number) => usize::try_from(number).ok(),
+            Self::Number(number) => Some(number),
+            Self::Signed(number) => Some(number.cast_unsigned()),
             _ => None,
         }
     }
+
+    /// Whether it is a flag that is set.
+    pub(crate) fn is_set(self) -> bool {
+        self == Self::Flag(true)
+    }
+
+    /// What may be an expression: before version 4 it was a block.
+    pub(crate) fn expression(self) -> Option<&'a [u8]> {
+        if let Self::Block(bytes) | Self::Expression(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// An offset; before version 4 it was a plain number.
+    pub(crate) fn offset(self) -> Option<usize> {
+        match self {
+            Self::Offset(offset) => Some(offset),
+            value => usize::try_from(value.number()?).ok(),
+        }
+    }
+}
+
+/// Bytes behind a length of `size` bytes.
+fn block<'a>(reader: &mut Reader<'a>, size: u8) -> Option<&'a [u8]> {
+    let length = reader.uint(size)?;
+    reader.bytes(usize::try_from(length).ok()?)
 }
 
 /// The form that stands before the value. Not another indirect one: that could go on for long.

@@ -4,7 +4,7 @@
 //! than sorting it. Only when lookups repeat is an index made.
 
 mod index;
-mod raw;
+pub(crate) mod raw;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -34,12 +34,18 @@ pub(crate) enum TableKind {
 }
 
 impl TableKind {
-    fn section_names(self) -> (&'static str, &'static str) {
+    pub(crate) fn section_names(self) -> (&'static str, &'static str) {
         match self {
             Self::Full => (".symtab", ".strtab"),
             Self::Dynamic => (".dynsym", ".dynstr"),
         }
     }
+}
+
+/// The address of what a file exports under that name.
+pub(crate) fn exported(headers: &ElfHeaders, name: &[u8]) -> Option<LinkAddr> {
+    let (symbols, strings) = TableKind::Dynamic.section_names();
+    RawSymbols::of(headers, symbols, strings)?.value_of(name).map(LinkAddr)
 }
 
 /// A function in a symbol table.

@@ -7,18 +7,18 @@ use crate::binary::ElfHeaders;
 /// A longer name is cut: it helps nobody.
 const LONGEST_NAME: usize = 64 << 10;
 
-const STT_NOTYPE: u8 = 0;
-const STT_FUNC: u8 = 2;
-const STT_GNU_IFUNC: u8 = 10;
-const STB_LOCAL: u8 = 0;
-const STB_WEAK: u8 = 2;
-const SHN_UNDEF: u16 = 0;
-const SHN_ABS: u16 = 0xfff1;
-const SHN_COMMON: u16 = 0xfff2;
+pub(crate) const STT_NOTYPE: u8 = 0;
+pub(crate) const STT_FUNC: u8 = 2;
+pub(crate) const STT_GNU_IFUNC: u8 = 10;
+pub(crate) const STB_LOCAL: u8 = 0;
+pub(crate) const STB_WEAK: u8 = 2;
+pub(crate) const SHN_UNDEF: u16 = 0;
+pub(crate) const SHN_ABS: u16 = 0xfff1;
+pub(crate) const SHN_COMMON: u16 = 0xfff2;
 
 /// A symbol table and its strings.
 #[derive(Clone, Copy)]
-pub(super) struct RawSymbols<'a> {
+pub(crate) struct RawSymbols<'a> {
     bytes: &'a [u8],
     strings: &'a [u8],
     wide: bool,
@@ -29,6 +29,20 @@ pub(super) struct RawSymbols<'a> {
     /// The functions' descriptors, which their symbols are of, and where they are ("64-bit PowerPC ELF Application
     /// Binary Interface Supplement", section 3.2.5). They begin with the address of the code.
     descriptors: Option<(u64, &'a [u8])>,
+}
+
+/// One entry, with the numbers that it has in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEntry {
+    name: u32,
+    pub(crate) value: u64,
+    pub(crate) size: u64,
+    /// `st_info`: its type in the low four bits, its binding in the others.
+    pub(crate) info: u8,
+    /// `st_other`: its visibility in the low two bits.
+    pub(crate) other: u8,
+    /// `st_shndx`.
+    pub(crate) section: u16,
 }
 
 /// One entry, as far as it matters for functions.
@@ -42,7 +56,7 @@ pub(super) struct RawSymbol {
 
 impl<'a> RawSymbols<'a> {
     /// The symbols of the sections of these names.
-    pub(super) fn of(headers: &'a ElfHeaders, symbols: &str, strings: &str) -> Option<Self> {
+    pub(crate) fn of(headers: &'a ElfHeaders, symbols: &str, strings: &str) -> Option<Self> {
         let section = |name: &str| headers.sections.iter().find(|one| *one.name == *name.as_bytes());
         let descriptors = section(".opd").filter(|_| headers.arch == Some(Arch::Ppc64));
         Some(Self {
@@ -71,6 +85,42 @@ impl<'a> RawSymbols<'a> {
         self.function(self.bytes.get(start..start.checked_add(self.entry_bytes())?)?)
     }
 
+    /// How many symbols there are, of all kinds.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() / self.entry_bytes()
+    }
+
+    /// The symbol of that number, whatever it is.
+    pub(crate) fn entry(&self, number: u32) -> Option<RawEntry> {
+        let start = usize::try_from(number).ok()?.checked_mul(self.entry_bytes())?;
+        self.read(self.bytes.get(start..start.checked_add(self.entry_bytes())?)?)
+    }
+
+    /// Its name.
+    pub(crate) fn entry_name(&self, entry: &RawEntry) -> &'a [u8] {
+        self.string(entry.name)
+    }
+
+    /// Where it is: of a function, where its code is.
+    pub(crate) fn address_of(&self, entry: &RawEntry) -> u64 {
+        let is_function = matches!(entry.info & 0xf, STT_FUNC | STT_GNU_IFUNC);
+        let code = if is_function { self.code_of(entry.value) } else { None };
+        code.unwrap_or(entry.value)
+    }
+
+    #[inline]
+    fn read(&self, entry: &[u8]) -> Option<RawEntry> {
+        let [info, other, section @ ..] =
+            *entry.get(if self.wide { 4..8 } else { 12..16 })?.first_chunk::<4>()?;
+        let section = if self.big_endian { u16::from_be_bytes(section) } else { u16::from_le_bytes(section) };
+        let (value, size) = if self.wide {
+            (self.u64(entry.get(8..16)?), self.u64(entry.get(16..24)?))
+        } else {
+            (self.u32(entry.get(4..8)?).into(), self.u32(entry.get(8..12)?).into())
+        };
+        Some(RawEntry { name: self.u32(entry.get(..4)?), value, size, info, other, section })
+    }
+
     /// The name of the symbol of that number, whatever it is.
     pub(super) fn name_of(&self, number: u32) -> Option<&'a [u8]> {
         let start = usize::try_from(number).ok()?.checked_mul(self.entry_bytes())?;
@@ -78,25 +128,30 @@ impl<'a> RawSymbols<'a> {
         Some(self.string(name)).filter(|name| !name.is_empty())
     }
 
+    /// The value of the symbol of that name, whatever it is, where it is defined.
+    pub(super) fn value_of(&self, name: &[u8]) -> Option<u64> {
+        self.bytes.chunks_exact(self.entry_bytes()).find_map(|entry| {
+            let (value, section) = if self.wide {
+                (self.u64(entry.get(8..16)?), entry.get(6..8)?)
+            } else {
+                (self.u32(entry.get(4..8)?).into(), entry.get(14..16)?)
+            };
+            (section != SHN_UNDEF.to_ne_bytes() && self.string(self.u32(entry)) == name).then_some(value)
+        })
+    }
+
     #[inline]
     fn function(&self, entry: &[u8]) -> Option<RawSymbol> {
-        let (info_at, section_at) = if self.wide { (4, 6) } else { (12, 14) };
-        let info = *entry.get(info_at)?;
+        let info = *entry.get(if self.wide { 4 } else { 12 })?;
         if !matches!(info & 0xf, STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE) {
             return None;
         }
-        let section = [*entry.get(section_at)?, *entry.get(section_at + 1)?];
-        let section = if self.big_endian { u16::from_be_bytes(section) } else { u16::from_le_bytes(section) };
+        let RawEntry { name, value: start, size, section, .. } = self.read(entry)?;
         if matches!(section, SHN_UNDEF | SHN_ABS | SHN_COMMON) {
             return None;
         }
-        let (start, size) = if self.wide {
-            (self.u64(entry.get(8..16)?), self.u64(entry.get(16..24)?))
-        } else {
-            (self.u32(entry.get(4..8)?).into(), self.u32(entry.get(8..12)?).into())
-        };
         let start = if info & 0xf == STT_NOTYPE { start } else { self.code_of(start)? };
-        Some(RawSymbol { start, size, name: self.u32(entry.get(..4)?), info })
+        Some(RawSymbol { start, size, name, info })
     }
 
     /// Where the code of a function is whose symbol has this value.

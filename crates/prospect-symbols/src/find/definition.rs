@@ -1,0 +1,99 @@
+//! What debug information defines: functions, variables and types.
+
+use std::ops::Range;
+
+use prospect_process::LinkAddr;
+
+/// Something that debug information defines, at one place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Definition {
+    /// Its name as people write it: with the namespaces and types around it, and parameters where a linkage name says them.
+    pub name: String,
+    /// The name in the object file, mangled, where debug information says one.
+    pub linkage_name: Option<String>,
+    /// What it is.
+    pub kind: DefinitionKind,
+    /// Where its code is, the part that is entered first. None of what has no code.
+    pub code: Vec<Range<LinkAddr>>,
+    /// Where its entry is.
+    pub entry: EntryPlace,
+}
+
+/// What is defined.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum DefinitionKind {
+    /// A function's own code: the function itself, or a clone of it that the compiler made.
+    Function,
+    /// The code of a call that was inlined.
+    InlinedCall {
+        /// The function that it was inlined into, as people write it; itself an inlined one, perhaps.
+        into: Option<String>,
+    },
+    /// A variable that is no local one of a call.
+    Variable(VariablePlace),
+    /// A type.
+    Type {
+        /// That there is such a type, and no more.
+        is_declaration: bool,
+    },
+}
+
+/// Where a variable is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum VariablePlace {
+    /// At an address, as linked.
+    Address(LinkAddr),
+    /// So many bytes into its module's part of each thread's own storage.
+    ThreadLocal(u64),
+    /// Where this DWARF expression says.
+    Expression(Vec<u8>),
+    /// It has a value, or its compiler left it out: there is no place.
+    None,
+}
+
+/// Where an entry of debug information is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct EntryPlace {
+    /// Which file and section the place is in.
+    pub file: EntryFile,
+    /// Bytes from the start of that section.
+    pub offset: usize,
+}
+
+/// What an [`EntryPlace`] counts in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum EntryFile {
+    /// `.debug_info` of the file with the debug information.
+    Main,
+    /// `.debug_info` of the file that it shares with others (`.gnu_debugaltlink`).
+    Supplementary,
+    /// The split unit whose skeleton begins there in `.debug_info`: the offset is from the split unit's start.
+    Split(usize),
+}
+
+/// What kinds of definitions are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DefinitionKinds {
+    /// Functions' own code.
+    pub functions: bool,
+    /// Calls that were inlined.
+    pub inlined: bool,
+    /// Global, static and thread-local variables.
+    pub variables: bool,
+    /// Types.
+    pub types: bool,
+}
+
+impl DefinitionKinds {
+    /// All of them.
+    pub const ALL: Self = Self { functions: true, inlined: true, variables: true, types: true };
+    /// What has code.
+    pub const CODE: Self = Self { functions: true, inlined: true, variables: false, types: false };
+    /// Variables alone.
+    pub const VARIABLES: Self = Self { functions: false, inlined: false, variables: true, types: false };
+    /// Types alone.
+    pub const TYPES: Self = Self { functions: false, inlined: false, variables: false, types: true };
+}

@@ -1,0 +1,92 @@
+//! The searches in one module.
+
+use std::collections::HashSet;
+
+use prospect_process::LinkAddr;
+
+use crate::{
+    Binary, ModuleBinary, parallel,
+    symbol::{
+        dwarf,
+        table::{TableKind, raw::RawSymbols},
+    },
+};
+
+use super::{Definition, DefinitionKinds, LinePlace, Pattern, SourceLine, Symbol, SymbolSource, exports};
+
+/// Symbols that are one job.
+const SYMBOLS_PER_JOB: u32 = 8192;
+/// What one symbol costs, in bytes of debug information.
+const SYMBOL_COST: usize = 64;
+
+impl ModuleBinary {
+    /// The symbols that are meant, at most so many: those of `.dynsym`, with versions, and of one `.symtab`: its own, or that of the
+    /// debug file, or the one in `.gnu_debugdata`. What both have is there once, with the version. Sorted by address.
+    #[must_use]
+    pub fn symbols(&self, pattern: &Pattern, limit: usize) -> Vec<Symbol> {
+        let own = self.binary.as_deref();
+        let has_table = |binary: &Binary| binary.section(".symtab").is_some();
+        let full = own.filter(|own| has_table(own)).map(|own| (own, SymbolSource::SymbolTable));
+        let full = full
+            .or_else(|| {
+                let debug = self.debug_file().filter(|debug| has_table(debug))?;
+                Some((debug, SymbolSource::DebugFile))
+            })
+            .or_else(|| Some((self.mini_debug_info()?, SymbolSource::MiniDebugInfo)));
+        let mut symbols = own.map_or_else(Vec::new, exports::dynamic_symbols);
+        symbols.retain(|symbol| pattern.matches_symbol(&symbol.name));
+        if let Some((binary, source)) = full
+            && let Some(table) = exports::raw_symbols(binary, TableKind::Full)
+        {
+            let known: HashSet<(LinkAddr, &[u8])> =
+                symbols.iter().map(|one| (one.range.start, one.name.as_slice())).collect();
+            let mut others = matching(table, source, pattern);
+            others.retain(|one| !known.contains(&(one.range.start, one.name.as_slice())));
+            symbols.extend(others);
+        }
+        symbols.sort_by(|a, b| (a.range.start, &a.name).cmp(&(b.range.start, &b.name)));
+        symbols.truncate(limit);
+        symbols
+    }
+
+    /// What the debug information defines by the names that are meant, at most so many, sorted by address: functions that
+    /// have no symbol too, all their copies, and all calls that were inlined.
+    #[must_use]
+    pub fn definitions(&self, pattern: &Pattern, kinds: DefinitionKinds, limit: usize) -> Vec<Definition> {
+        let debug = self.debug_info();
+        debug.map_or_else(Vec::new, |debug| dwarf::find::definitions(debug, pattern, kinds, limit))
+    }
+
+    /// The places in the code that belong to a source line, at most so many, sorted by address: one for each function and each
+    /// inlined call that has code of it, which is where a debugger would stop. Where the line has no code, those of the next
+    /// line that has some.
+    #[must_use]
+    pub fn line_places(&self, line: &SourceLine, limit: usize) -> Vec<LinePlace> {
+        self.debug_info().map_or_else(Vec::new, |debug| dwarf::find::places(debug, line, limit))
+    }
+
+    /// Where the arguments of a function that begins at `start` can be read: behind its prologue, as far as the line table says where
+    /// that ends, or else at its start.
+    #[must_use]
+    pub fn after_prologue(&self, start: LinkAddr) -> LinkAddr {
+        self.debug_info().map_or(start, |debug| dwarf::find::after_prologue(debug, start))
+    }
+}
+
+/// The symbols of a table that are meant.
+fn matching(table: RawSymbols<'_>, source: SymbolSource, pattern: &Pattern) -> Vec<Symbol> {
+    let count = table.len().min(exports::MOST_SYMBOLS) as u32;
+    let starts = (0..count).step_by(SYMBOLS_PER_JOB as usize);
+    let jobs: Vec<(usize, u32)> =
+        starts.map(|start| (SYMBOLS_PER_JOB as usize * SYMBOL_COST, start)).collect();
+    let found = parallel::run(&jobs, |start| {
+        let numbers = *start..start.saturating_add(SYMBOLS_PER_JOB).min(count);
+        let symbol = |number| {
+            let entry = table.entry(number)?;
+            let symbol = Symbol::new(table, &entry, source)?;
+            pattern.matches_symbol(&symbol.name).then_some(symbol)
+        };
+        numbers.filter_map(symbol).collect::<Vec<Symbol>>()
+    });
+    found.into_iter().flatten().collect()
+}

@@ -1,0 +1,277 @@
+//! From source lines to addresses: one for each place where a debugger would stop.
+//!
+//! Of all units the headers of their line tables are read, and the tables of those that name the file.
+
+use std::collections::HashMap;
+
+use gimli::{LineProgramHeader, LineRow, constants as dw};
+use prospect_process::LinkAddr;
+
+use super::{
+    super::{
+        DebugInfo,
+        fuel::{Fuel, Tank},
+        functions,
+        lines::LineProgram,
+        ranges::is_dropped,
+        sections::Slice,
+        unit::Unit,
+        unit_index,
+    },
+    opened::{OpenedUnit, with_unit},
+    unit_jobs,
+};
+use crate::{
+    find::{LinePlace, SourceLine},
+    parallel,
+    symbol::demangle,
+};
+
+/// What reading the header of a line table costs, in bytes of debug information.
+const HEADER_COST: usize = 2048;
+
+/// A row of a line table at which a statement begins, or the end of a sequence.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    address: u64,
+    file: u64,
+    /// 0: the code belongs to no line.
+    line: u32,
+    column: u32,
+    is_statement: bool,
+    is_behind_prologue: bool,
+    is_end: bool,
+}
+
+/// The rows of one line in one unit.
+struct UnitRows {
+    unit: usize,
+    line: u32,
+    rows: Vec<Row>,
+    /// The paths of the files that are meant, by number.
+    files: HashMap<u64, String>,
+}
+
+/// The places of a line, sorted by address; of the next line that has code, where it has none itself.
+pub(crate) fn places(debug: &DebugInfo, wanted: &SourceLine, limit: usize) -> Vec<LinePlace> {
+    let tank = Tank::for_size(debug.main.sections().size());
+    let starts = debug.main.all_unit_starts(&debug.main.sections());
+    let jobs: Vec<(usize, usize)> = starts.into_iter().map(|start| (HEADER_COST, start)).collect();
+    let mut found: Vec<UnitRows> =
+        parallel::run(&jobs, |start| rows_of(debug, *start, wanted, &mut tank.fuel()))
+            .into_iter()
+            .flatten()
+            .collect();
+    let Some(line) = found.iter().map(|one| one.line).min() else { return Vec::new() };
+    found.retain(|one| one.line == line);
+    let jobs: Vec<(usize, UnitRows)> =
+        found.into_iter().map(|one| (unit_jobs(debug, Some(&[(false, one.unit)]))[0].0, one)).collect();
+    let places = parallel::run(&jobs, |rows| {
+        let fuel = &mut tank.fuel();
+        with_unit(debug, (false, rows.unit), fuel, |unit, fuel| choose(debug, unit, rows, wanted, fuel))
+    });
+    let mut places: Vec<LinePlace> = places.into_iter().flatten().flatten().collect();
+    places.sort_by_key(|place| place.address);
+    places.dedup_by_key(|place| place.address);
+    places.truncate(limit);
+    places
+}
+
+/// The address at which the arguments of the function that begins at `start` can be read: itself, where nothing is known.
+pub(crate) fn after_prologue(debug: &DebugInfo, start: LinkAddr) -> LinkAddr {
+    let sections = debug.main.sections();
+    let tank = Tank::for_size(sections.size());
+    let mut fuel = tank.fuel();
+    let mut candidates = unit_index::from_aranges(&sections, &[start.0], &mut fuel);
+    if candidates.is_empty() {
+        let starts = debug.main.all_unit_starts(&sections);
+        candidates = unit_index::from_roots(&debug.main, &sections, &starts, &[start.0], &mut fuel);
+    }
+    let found = candidates.into_iter().take(unit_index::MOST_UNITS).find_map(|(_, unit_start)| {
+        with_unit(debug, (false, unit_start), &mut fuel, |unit, fuel| {
+            let function = functions::find(&unit.unit, &[start.0], fuel).pop()?.first().copied()?;
+            behind_prologue(debug, &unit, unit_start, function, start.0, fuel)
+        })?
+    });
+    found.map_or(start, LinkAddr)
+}
+
+/// The rows of the wanted line in a unit, or of the next one that has some.
+fn rows_of(debug: &DebugInfo, start: usize, wanted: &SourceLine, fuel: &mut Fuel<'_>) -> Option<UnitRows> {
+    let sections = debug.main.sections();
+    let unit = Unit::open_root(&debug.main, sections, start, fuel)?;
+    let mut lines = LineProgram::open(&unit)?;
+    let numbers = files_named(&lines, wanted, fuel)?;
+    let paths = numbers.into_iter().filter_map(|number| Some((number, lines.path(number)?)));
+    let files: HashMap<u64, String> = paths.filter(|(_, path)| wanted.is_file(path)).collect();
+    if files.is_empty() {
+        return None;
+    }
+    let mut found = UnitRows { unit: start, line: u32::MAX, rows: Vec::new(), files };
+    run(lines.header(), fuel, |row| {
+        let is_candidate =
+            row.is_statement && !row.is_end && row.line >= wanted.line && row.line <= found.line;
+        if is_candidate && found.files.contains_key(&row.file) {
+            if row.line < found.line {
+                found.line = row.line;
+                found.rows.clear();
+            }
+            found.rows.push(row);
+        }
+    });
+    sections.line.release(lines.extent());
+    (!found.rows.is_empty()).then_some(found)
+}
+
+/// The numbers of the files that have the wanted name, whatever their directories are.
+fn files_named(lines: &LineProgram<'_>, wanted: &SourceLine, fuel: &mut Fuel<'_>) -> Option<Vec<u64>> {
+    let header = lines.header();
+    let files = header.file_names();
+    fuel.burn(files.len())?;
+    let first = u64::from(header.version() < 5);
+    let name = wanted.file_name().as_bytes();
+    let is_named = |text: &[u8]| text.ends_with(name);
+    let numbers = files
+        .iter()
+        .zip(first..)
+        .filter(|(file, _)| lines.text(file.path_name()).is_some_and(|text| is_named(&text)));
+    Some(numbers.map(|(_, number)| number).collect())
+}
+
+/// Calls `visit` for every row of code that the linker kept.
+fn run(header: &LineProgramHeader<Slice<'_>>, fuel: &mut Fuel<'_>, mut visit: impl FnMut(Row)) {
+    let mut program = Program(header);
+    let mut instructions = header.instructions();
+    let mut state = LineRow::new(header);
+    let (mut begins, mut dropped) = (true, false);
+    while let Ok(Some(instruction)) = instructions.next_instruction(header) {
+        if fuel.burn(1).is_none() {
+            return;
+        }
+        match state.execute(instruction, &mut program) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(_) => return,
+        }
+        if std::mem::replace(&mut begins, state.end_sequence()) {
+            dropped = is_dropped(state.address(), header.address_size());
+        }
+        if !dropped {
+            let small = |number: u64| u32::try_from(number).unwrap_or(0);
+            visit(Row {
+                address: state.address(),
+                file: state.file_index(),
+                line: state.line().map_or(0, |line| small(line.get())),
+                column: match state.column() {
+                    gimli::ColumnType::LeftEdge => 0,
+                    gimli::ColumnType::Column(column) => small(column.get()),
+                },
+                is_statement: state.is_stmt(),
+                is_behind_prologue: state.prologue_end(),
+                is_end: state.end_sequence(),
+            });
+        }
+        state.reset(header);
+    }
+}
+
+/// A program whose files are all known.
+struct Program<'h, 'a>(&'h LineProgramHeader<Slice<'a>>);
+
+impl<'a> gimli::LineProgram<Slice<'a>> for Program<'_, 'a> {
+    fn header(&self) -> &LineProgramHeader<Slice<'a>> {
+        self.0
+    }
+
+    fn add_file(&mut self, _: gimli::FileEntry<Slice<'a>>) {}
+}
+
+/// Of the rows of each function and inlined call, the first one.
+fn choose(
+    debug: &DebugInfo,
+    mut unit: OpenedUnit<'_>,
+    found: &UnitRows,
+    wanted: &SourceLine,
+    fuel: &mut Fuel<'_>,
+) -> Vec<LinePlace> {
+    let mut rows = found.rows.clone();
+    rows.sort_by_key(|row| row.address);
+    rows.dedup_by_key(|row| row.address);
+    let addresses: Vec<u64> = rows.iter().map(|row| row.address).collect();
+    let scopes = functions::find(&unit.unit, &addresses, fuel);
+    let mut seen: Vec<usize> = Vec::new();
+    let mut chosen = Vec::new();
+    for (row, scopes) in rows.into_iter().zip(scopes) {
+        match scopes.last() {
+            Some(innermost) if seen.contains(innermost) => continue,
+            Some(innermost) => seen.push(*innermost),
+            None => {}
+        }
+        chosen.push((row, scopes));
+    }
+    let innermost = chosen.iter().filter_map(|(_, scopes)| scopes.last().copied());
+    let names = unit.units.functions(&unit.unit.clone(), innermost, fuel);
+    let place = |(row, scopes): (Row, functions::Scopes)| {
+        let mut address = row.address;
+        if let (true, [function]) = (wanted.after_prologue, scopes.as_slice()) {
+            let begins = unit.code_of(*function, fuel).first().is_some_and(|code| code.start.0 == address);
+            if begins {
+                let behind = behind_prologue(debug, &unit, found.unit, *function, address, fuel);
+                address = behind.unwrap_or(address);
+            }
+        }
+        let name = scopes.last().and_then(|at| names.get(at));
+        let linkage_name = name.and_then(|name| name.linkage_name.as_ref());
+        let function = linkage_name.map(|name| demangle(name.as_bytes()));
+        LinePlace {
+            address: LinkAddr(address),
+            file: found.files.get(&row.file).cloned().unwrap_or_default(),
+            line: row.line,
+            column: Some(row.column).filter(|column| *column > 0),
+            is_exact: row.line == wanted.line,
+            function: function.or_else(|| name?.name.clone()),
+            is_inlined: scopes.len() > 1,
+        }
+    };
+    chosen.into_iter().map(place).collect()
+}
+
+/// The address behind the prologue of the function at `function` of a unit, which begins at `start`: where the compiler says that
+/// it is, or at the second row of its lines.
+fn behind_prologue(
+    debug: &DebugInfo,
+    unit: &OpenedUnit<'_>,
+    unit_start: usize,
+    function: usize,
+    start: u64,
+    fuel: &mut Fuel<'_>,
+) -> Option<u64> {
+    let code = unit.code_of(function, fuel);
+    let range = code.into_iter().find(|range| range.contains(&LinkAddr(start)))?;
+    let skeleton = Unit::open_root(&debug.main, debug.main.sections(), unit_start, fuel)?;
+    let lines = LineProgram::open(&skeleton)?;
+    let (mut marked, mut second) = (None, None);
+    run(lines.header(), fuel, |row| {
+        if range.contains(&LinkAddr(row.address)) && !row.is_end {
+            let earlier = |known: Option<u64>| Some(known.map_or(row.address, |at: u64| at.min(row.address)));
+            if row.is_behind_prologue {
+                marked = earlier(marked);
+            }
+            if row.address > start && row.line > 0 {
+                second = earlier(second);
+            }
+        }
+    });
+    // GCC says of optimised code where its variables are at every address.
+    let is_true_everywhere = || {
+        let has_lists = unit.unit.abbreviations.iter().any(|abbreviation| {
+            let attributes = unit.unit.abbreviations.specifications(abbreviation);
+            attributes.iter().any(|one| {
+                one.name == dw::DW_AT_location
+                    && matches!(one.form, dw::DW_FORM_sec_offset | dw::DW_FORM_loclistx | dw::DW_FORM_data4)
+            })
+        });
+        has_lists && unit.producer().is_some_and(|producer| producer.starts_with(b"GNU "))
+    };
+    marked.or_else(|| if is_true_everywhere() { Some(start) } else { second })
+}

@@ -1,0 +1,107 @@
+//! The names around an entry.
+
+use std::sync::Arc;
+
+use gimli::{DwLang, constants as dw};
+
+use super::{Attributes, Reading};
+use crate::{
+    symbol::dwarf::{DebugInfo, EntryUnit, Fuel, Value},
+    type_info::EntryId,
+};
+
+/// How gdb and others write a namespace without a name.
+pub(super) const ANONYMOUS: &str = "(anonymous namespace)";
+
+/// Declarations lead to definitions; longer chains are broken.
+const LONGEST_CHAIN: usize = 8;
+
+impl<'a> Reading<'_, '_, 'a, '_> {
+    /// The names of what a type is declared in, the outermost first.
+    pub(super) fn scope(&mut self, own: &Attributes<'a>) -> Vec<Arc<str>> {
+        if own.name == Value::None && own.specification == Value::None || !has_scopes(self.unit.language()) {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        match self.unit.target(own.specification) {
+            Some(declared) => around_entry(self.debug, declared, &mut names, self.fuel, 0),
+            None => around(self.debug, self.unit, own.at, &mut names, self.fuel, 0),
+        };
+        names
+    }
+}
+
+fn around_entry(
+    debug: &DebugInfo,
+    of: EntryId,
+    names: &mut Vec<Arc<str>>,
+    fuel: &mut Fuel<'_>,
+    depth: usize,
+) -> Option<()> {
+    debug.with_entry(of, fuel, |unit, at, fuel| around(debug, unit, at, names, fuel, depth))?
+}
+
+/// Adds the names of the scopes around the entry at `at` of `unit`.
+fn around(
+    debug: &DebugInfo,
+    unit: &EntryUnit<'_>,
+    at: usize,
+    names: &mut Vec<Arc<str>>,
+    fuel: &mut Fuel<'_>,
+    depth: usize,
+) -> Option<()> {
+    for scope in debug.scopes_around(unit, at, fuel) {
+        let own = Attributes::read(unit.entry(scope)?);
+        let declared = [own.specification, own.abstract_origin].into_iter().find_map(|at| unit.target(at));
+        if let Some(declared) = declared.filter(|_| depth < LONGEST_CHAIN) {
+            // It stands elsewhere than it was declared.
+            names.clear();
+            named_entry(debug, declared, names, fuel, depth + 1);
+        } else if let Some(name) = unit.text(own.name) {
+            names.push(String::from_utf8_lossy(name).into());
+        } else if own.tag == dw::DW_TAG_namespace {
+            names.push(ANONYMOUS.into());
+        }
+        fuel.burn(8)?;
+    }
+    Some(())
+}
+
+/// Adds the names around an entry, and its own.
+fn named_entry(
+    debug: &DebugInfo,
+    of: EntryId,
+    names: &mut Vec<Arc<str>>,
+    fuel: &mut Fuel<'_>,
+    depth: usize,
+) -> Option<()> {
+    debug.with_entry(of, fuel, |unit, at, fuel| {
+        let own = Attributes::read(unit.entry(at)?);
+        let declared = [own.specification, own.abstract_origin].into_iter().find_map(|at| unit.target(at));
+        match declared.filter(|_| depth < LONGEST_CHAIN && own.name == Value::None) {
+            Some(declared) => named_entry(debug, declared, names, fuel, depth + 1)?,
+            None => {
+                around(debug, unit, at, names, fuel, depth)?;
+                names.extend(unit.text(own.name).map(|name| String::from_utf8_lossy(name).into()));
+            }
+        }
+        Some(())
+    })?
+}
+
+/// Whether types of a language are written with the names around them.
+pub(in crate::type_info) fn has_scopes(language: Option<DwLang>) -> bool {
+    !matches!(
+        language,
+        None | Some(
+            dw::DW_LANG_C
+                | dw::DW_LANG_C89
+                | dw::DW_LANG_C99
+                | dw::DW_LANG_C11
+                | dw::DW_LANG_C17
+                | dw::DW_LANG_Go
+                | dw::DW_LANG_Mips_Assembler
+                | dw::DW_LANG_ObjC
+        )
+    )
+}

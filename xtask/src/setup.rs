@@ -21,6 +21,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
     ("dwz", "dwz"),
+    ("debuginfod", "debuginfod"),
+    ("debuginfod-find", "debuginfod"),
     ("gdb", "gdb"),
     ("eu-stack", "elfutils"),
     ("strace", "strace"),
@@ -31,6 +33,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),
     ("script", "bsdutils"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing when this is Debian or Ubuntu and we may; says what is still missing.

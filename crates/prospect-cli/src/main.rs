@@ -1,8 +1,10 @@
 //! The `prospect` command.
 
 mod commands;
+mod downloads;
 mod exit;
 mod report;
+mod symbol_args;
 mod target;
 mod watch;
 
@@ -23,6 +25,7 @@ enum Command {
     Stack(commands::stack::Args),
     Info(commands::info::Args),
     Find(commands::find::Args),
+    Symbols(commands::symbols::Args),
     Doctor(commands::doctor::Args),
     #[command(name = commands::demo::COMMAND, hide = true)]
     Demo,
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
         Command::Find(args) => commands::find::run(&args),
+        Command::Symbols(args) => commands::symbols::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Demo => commands::demo::serve(),
     };

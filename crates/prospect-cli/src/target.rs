@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// The arguments that say what to look at.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct TargetArgs {
     /// What to look at: the number of a process.
     #[arg(value_name = "TARGET")]
@@ -75,6 +76,18 @@ impl TargetArgs {
             ));
         }
         Ok(Targets { processes, child: None })
+    }
+
+    /// The same, where arguments that are not numbers are files.
+    pub(crate) fn find_with_files(&self) -> Result<(Targets, Vec<PathBuf>)> {
+        let is_number = |text: &&String| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (numbers, files): (Vec<&String>, Vec<&String>) = self.targets.iter().partition(is_number);
+        if numbers.is_empty() && self.name.is_empty() && !files.is_empty() {
+            let files = files.into_iter().map(PathBuf::from).collect();
+            return Ok((Targets { processes: Vec::new(), child: None }, files));
+        }
+        let processes = Self { targets: numbers.into_iter().cloned().collect(), ..self.clone() };
+        Ok((processes.find()?, files.into_iter().map(PathBuf::from).collect()))
     }
 
     fn launch(&self, program: &OsString, arguments: &[OsString]) -> Result<Targets> {

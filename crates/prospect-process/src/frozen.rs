@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use crate::{
-    Addr, CapturedMemory, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target,
-    TargetError, Thread, ThreadId, memory::ReadRequest,
+    Addr, CapturedMemory, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers,
+    Target, TargetError, Thread, ThreadId, memory::ReadRequest,
 };
 
 /// What a freeze copies.

@@ -30,14 +30,17 @@ pub mod variable;
 pub use binary::{Binary, BinaryError};
 pub use cache::cache_directory;
 pub use find::{
-    Definition, DefinitionKind, DefinitionKinds, EntryFile, EntryPlace, Found, FoundKind, IndirectSlot,
-    LinePlace, Pattern, PatternError, Query, SourceLine, Symbol, SymbolBinding, SymbolKind, SymbolOrder,
-    SymbolSource, SymbolVersion, SymbolVisibility, VariablePlace,
+    Definition, DefinitionKind, DefinitionKinds, Found, FoundKind, IndirectSlot, LinePlace, Pattern,
+    PatternError, Query, SourceLine, Symbol, SymbolBinding, SymbolKind, SymbolOrder, SymbolSource,
+    SymbolVersion, SymbolVisibility, VariablePlace,
 };
-pub use search::{Binaries, ModuleBinary, SearchOptions, SearchOutcome, SearchStep, Sought};
+pub use search::{
+    Binaries, DebugFileServer, Fetched, FileContents, FileRole, ModuleBinary, ModuleContents, SearchOptions,
+    SearchOutcome, SearchStep, ServerFile, Sought,
+};
 pub use symbol::{
     BinarySymbols, Function, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
-    SymbolReaders, Symbolizer,
+    SymbolReaders, Symbolizer, UnitCount,
 };
 pub use unwind_info::{
     CfaRule, Expression, ExpressionError, ExpressionShape, RegisterRule, UnwindInfoError, UnwindRow,

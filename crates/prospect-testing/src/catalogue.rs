@@ -163,7 +163,9 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("variables-32-o0", VARIABLES, &["-O0", "-g", "-m32", "-msse2", "-mfpmath=sse"]),
     gcc("variables-clang", VARIABLES, &["-O2", "-g"]).by(Compiler::Clang).beside(LIBRARY),
     gcc("variables-clang-o0", VARIABLES, &["-O0", "-gdwarf-5"]).by(Compiler::Clang).beside(LIBRARY),
-    gcc("variables-clang-dwo", VARIABLES, &["-O2", "-gdwarf-5", "-gsplit-dwarf"]).by(Compiler::Clang).beside(LIBRARY),
+    gcc("variables-clang-dwo", VARIABLES, &["-O2", "-gdwarf-5", "-gsplit-dwarf"])
+        .by(Compiler::Clang)
+        .beside(LIBRARY),
     gcc("variables-musl", VARIABLES, &["-O2", "-g"]).by(Compiler::MuslGcc),
     gcc("variables-cxx", "variables.cc", &["-O2", "-g"]).by(Compiler::Gxx),
     gcc("variables-cxx-o0", "variables.cc", &["-O0", "-g"]).by(Compiler::Gxx),

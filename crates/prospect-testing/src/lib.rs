@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod compile;
+mod debuginfod;
 mod heartbeat;
 mod procfs;
 mod programs;
@@ -23,6 +24,7 @@ mod tool;
 
 pub use catalogue::{CATALOGUE, Compiler, Recipe, Step};
 pub use compile::{Fixture, fixture, fixtures_directory};
+pub use debuginfod::{DebuginfodServer, free_address};
 pub use heartbeat::Heartbeat;
 pub use procfs::{parent, state, states, tasks, tracer};
 pub use programs::python_threads;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use prospect_process::Addr;
-use prospect_symbols::{type_info::Language, variable::Unavailable};
+use prospect_symbols::{
+    type_info::{Language, TypeRef},
+    variable::Unavailable,
+};
 
 use crate::{FloatFormat, Limit, Limits, Object, Reader, ValueContext, Views};
 
@@ -233,6 +236,19 @@ pub struct Fact {
 }
 
 impl Value {
+    /// What stands for a value that cannot be had.
+    #[must_use]
+    pub fn unavailable(ty: &TypeRef, why: Unavailable) -> Self {
+        Self {
+            type_name: ty.name().into(),
+            language: ty.get().map(|ty| ty.language).unwrap_or_default(),
+            address: None,
+            bytes: Vec::new(),
+            content: Content::Unavailable(why),
+            implausible: None,
+        }
+    }
+
     /// Reads a value, with the [standard views](Views::standard).
     #[must_use]
     pub fn read(object: &Object, cx: &dyn ValueContext, limits: &Limits) -> Self {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use prospect_process::{Addr, ArchInfo, Memory, Module};
 use prospect_symbols::{
-    type_info::{Base, BaseEncoding, Language, Type, TypeKind, TypeRef},
+    Pattern, Symbol, SymbolKind,
+    type_info::{Base, BaseEncoding, FunctionType, Language, Type, TypeKind, TypeRef},
     variable::{FrameContext as _, Unavailable, Variable},
 };
 use prospect_value::{
@@ -17,6 +18,9 @@ use crate::{CallVariables, FrameView, Session, vector};
 
 /// Names that are not known get so many similar ones as a hint.
 const MOST_SIMILAR: usize = 3;
+
+/// Of symbols with one name, no more are looked at.
+const MOST_SYMBOLS: usize = 64;
 
 /// What the code of one call of a frame sees: its variables, the members of `this`, the globals of its unit, of its
 /// module and of all others, registers and types. Expressions are evaluated in it, and values are read.
@@ -49,7 +53,8 @@ impl<'a> FrameScope<'a> {
     /// A variable that is found nowhere but here, and where its value is.
     fn object(&self, variable: &Variable, view: &FrameView<'_>) -> Result<Object, LookupError> {
         let located = variable.locate(view);
-        let located = located.map_err(|why| LookupError::Unavailable { name: variable.name.to_string(), why })?;
+        let located =
+            located.map_err(|why| LookupError::Unavailable { name: variable.name.to_string(), why })?;
         Ok(Object { ty: located.ty, location: located.location })
     }
 
@@ -58,9 +63,12 @@ impl<'a> FrameScope<'a> {
         let call = self.calls().get(self.call)?;
         let named = || call.variables.iter().filter(|(variable, _)| &*variable.name == name);
         let visible = named().filter(|(variable, _)| variable.in_scope);
-        let unavailable = |why: &Unavailable| LookupError::Unavailable { name: name.into(), why: why.clone() };
+        let unavailable =
+            |why: &Unavailable| LookupError::Unavailable { name: name.into(), why: why.clone() };
         // The last of them hides those before it, unless it was not entered yet.
-        if let Some((_, located)) = visible.max_by_key(|(variable, located)| (variable.depth, located.is_ok())) {
+        if let Some((_, located)) =
+            visible.max_by_key(|(variable, located)| (variable.depth, located.is_ok()))
+        {
             return Some(match located {
                 Ok(located) => Ok(Object { ty: located.ty.clone(), location: located.location.clone() }),
                 Err(why) => Err(unavailable(why)),
@@ -84,14 +92,23 @@ impl<'a> FrameScope<'a> {
         }
         let own = self.view.module().map(|module| module.range.start);
         let modules = self.session.process().modules().iter();
-        modules.filter(|module| Some(module.range.start) != own).find_map(|module| self.global_of(module, path, None))
+        modules
+            .filter(|module| Some(module.range.start) != own)
+            .find_map(|module| self.global_of(module, path, None))
     }
 
-    fn global_of(&self, module: &Module, path: &str, file: Option<&str>) -> Option<Result<Object, LookupError>> {
+    fn global_of(
+        &self,
+        module: &Module,
+        path: &str,
+        file: Option<&str>,
+    ) -> Option<Result<Object, LookupError>> {
         let view = self.session.module_view(self.view.thread(), module);
         let binary = view.module_binary()?.clone();
         let is_of_file = |variable: &Variable| {
-            file.is_none_or(|file| variable.declared.as_ref().is_some_and(|(path, _)| is_path_end(path, file)))
+            file.is_none_or(|file| {
+                variable.declared.as_ref().is_some_and(|(path, _)| is_path_end(path, file))
+            })
         };
         let found = binary.globals(path, None).into_iter().find(is_of_file)?;
         Some(self.object(&found, &view))
@@ -111,10 +128,16 @@ impl<'a> FrameScope<'a> {
             .or_else(|| modules.iter().find_map(|module| self.global_of(module, path, Some(within))))
     }
 
-    /// A function or something without a type, by its symbol.
+    /// A function, or a variable whose type nobody knows, by its symbol.
     fn symbol_named(&self, path: &str) -> Option<Object> {
-        let at = self.session.address_of(path)?;
-        Some(Object::at(at, TypeRef::void()))
+        let pattern = Pattern::name(path).ok()?;
+        self.session.modules_in_load_order().find_map(|(module, binary)| {
+            let is_there = |symbol: &Symbol| symbol.kind != SymbolKind::ThreadLocal;
+            let symbol = binary.symbols(&pattern, MOST_SYMBOLS).into_iter().find(is_there)?;
+            let at = symbol.range.start.to_addr(module.bias);
+            let is_code = matches!(symbol.kind, SymbolKind::Function | SymbolKind::IndirectFunction);
+            Some(Object::at(at, if is_code { function() } else { TypeRef::void() }))
+        })
     }
 
     fn unknown(&self, path: &str) -> LookupError {
@@ -138,14 +161,20 @@ impl ValueContext for FrameScope<'_> {
     }
 
     fn symbol(&self, at: Addr) -> Option<String> {
-        self.session.symbol_name(at)
+        let process = self.session.process();
+        let module = process.modules().at(at)?;
+        let binary = self.session.binaries().get(module, process.info(), process.memory());
+        Some(binary.symbol_at(at.to_link(module.bias))?.demangled())
     }
 
     fn type_named(&self, qualified: &str) -> Option<TypeRef> {
         if let Some(known) = self.types.borrow().get(qualified) {
             return known.clone();
         }
-        let found = self.session.type_named(qualified, &self.view);
+        let own = self.view.module_binary().and_then(|binary| binary.type_named(qualified));
+        let others =
+            || self.session.modules_in_load_order().find_map(|(_, binary)| binary.type_named(qualified));
+        let found = own.or_else(others);
         self.types.borrow_mut().insert(qualified.to_owned(), found.clone());
         found
     }
@@ -185,7 +214,8 @@ impl Scope for FrameScope<'_> {
             let is_pointer = id == arch.pc || id == arch.sp || id == arch.fp;
             let word = arch.word_bytes;
             let integer = || {
-                let kind = TypeKind::Base(Base { encoding: BaseEncoding::Signed, swapped: false, bits: None });
+                let kind =
+                    TypeKind::Base(Base { encoding: BaseEncoding::Signed, swapped: false, bits: None });
                 let name = if self.language() == Language::Rust { "isize" } else { "long" };
                 TypeRef::made(Type::new(Some(name), Some(word.into()), kind))
             };
@@ -207,9 +237,21 @@ impl Scope for FrameScope<'_> {
     }
 }
 
+/// The type of a function of which nothing is known.
+fn function() -> TypeRef {
+    let ty = FunctionType {
+        result: TypeRef::void(),
+        parameters: Vec::new(),
+        is_variadic: true,
+        is_prototyped: false,
+    };
+    TypeRef::made(Type::new(None, None, TypeKind::Function(ty)))
+}
+
 /// Whether a path ends with the parts of another one.
 fn is_path_end(path: &str, end: &str) -> bool {
-    path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/') || end.starts_with('/'))
+    path.strip_suffix(end)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/') || end.starts_with('/'))
 }
 
 /// Of these names the ones that may be meant.

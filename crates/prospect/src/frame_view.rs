@@ -6,7 +6,7 @@ use prospect_process::{Addr, ArchInfo, LinkAddr, Memory, Module, Process, Thread
 use prospect_stack::{CodeAddress, Frame, FrameRegisters};
 use prospect_symbols::{Binaries, ModuleBinary, variable::FrameContext};
 
-use crate::thread_local;
+use crate::{signal_frame, thread_local};
 
 /// One frame of a thread, with what its callers say of it: the [`FrameContext`] of what was walked.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub struct FrameView<'a> {
     thread: ThreadId,
     /// The frame, and those that called it behind it; none for what belongs to a module and to no frame.
     frames: &'a [Frame],
-    /// Whether the thread itself is in it: all of its registers are the frame's.
-    is_innermost: bool,
+    /// What it called; `None` where the thread itself is in it, whose registers are the frame's.
+    callee: Option<&'a Frame>,
     module: Option<&'a Module>,
     binary: Option<Arc<ModuleBinary>>,
     caller: OnceCell<Option<Box<FrameView<'a>>>>,
@@ -43,14 +43,10 @@ impl<'a> Scene<'a> {
 
 impl<'a> FrameView<'a> {
     /// The frame of that number of a stack.
-    pub(crate) fn of(
-        scene: Scene<'a>,
-        thread: ThreadId,
-        frames: &'a [Frame],
-        index: usize,
-    ) -> Option<Self> {
+    pub(crate) fn of(scene: Scene<'a>, thread: ThreadId, frames: &'a [Frame], index: usize) -> Option<Self> {
+        let callee = index.checked_sub(1).and_then(|callee| frames.get(callee));
         let frames = frames.get(index..).filter(|frames| !frames.is_empty())?;
-        Some(Self::new(scene, thread, frames, index == 0))
+        Some(Self::new(scene, thread, frames, callee))
     }
 
     /// What is true of a module in each frame of a thread: where its global and thread-local variables are.
@@ -58,20 +54,26 @@ impl<'a> FrameView<'a> {
         Self {
             module: Some(module),
             binary: Some(scene.binary(module)),
-            ..Self::new(scene, thread, &[], false)
+            ..Self::new(scene, thread, &[], None)
         }
     }
 
-    fn new(scene: Scene<'a>, thread: ThreadId, frames: &'a [Frame], is_innermost: bool) -> Self {
+    fn new(scene: Scene<'a>, thread: ThreadId, frames: &'a [Frame], callee: Option<&'a Frame>) -> Self {
         let module = frames.first().and_then(|frame| scene.process.modules().at(frame.for_lookup()));
         let binary = module.map(|module| scene.binary(module));
-        Self { scene, thread, frames, is_innermost, module, binary, caller: OnceCell::new() }
+        Self { scene, thread, frames, callee, module, binary, caller: OnceCell::new() }
     }
 
     /// The frame itself; `None` for a view [of a module](crate::Session::module_view).
     #[must_use]
     pub fn frame(&self) -> Option<&'a Frame> {
         self.frames.first()
+    }
+
+    /// The thread that it is of.
+    #[must_use]
+    pub fn thread(&self) -> ThreadId {
+        self.thread
     }
 
     /// The module that its code is in.
@@ -124,9 +126,17 @@ impl FrameContext for FrameView<'_> {
                 value.to_le_bytes()[..word].to_vec()
             });
         }
-        // No call keeps them, so that they are known where nothing was called.
-        let register = arch.wide_register(number).filter(|_| self.is_innermost)?;
-        register.bytes(self.scene.process.register_set(self.thread, register.set())?)
+        // No call keeps them: they are known where nothing was called.
+        let register = arch.wide_register(number)?;
+        match self.callee {
+            None if self.frame().is_some() => {
+                register.bytes(self.scene.process.register_set(self.thread, register.set())?)
+            }
+            None => None,
+            Some(trampoline) => {
+                register.bytes(&signal_frame::register_set(self.scene, self.frame()?, trampoline)?)
+            }
+        }
     }
 
     fn binary(&self) -> Option<&ModuleBinary> {
@@ -147,7 +157,7 @@ impl FrameContext for FrameView<'_> {
     fn caller(&self) -> Option<&dyn FrameContext> {
         let make = || {
             let callers = self.frames.get(1..).filter(|callers| !callers.is_empty())?;
-            Some(Box::new(FrameView::new(self.scene, self.thread, callers, false)))
+            Some(Box::new(FrameView::new(self.scene, self.thread, callers, self.frame())))
         };
         let caller = self.caller.get_or_init(make).as_deref()?;
         Some(caller)

@@ -16,9 +16,12 @@
 //! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened. A [`Watch`]
 //! looks at processes again and again, and says when they end.
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
-//! machine, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they share.
+//! machine, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they
+//! share. With the feature
+//! `debuginfod`, `debuginfod` fetches debug files from servers.
 
 mod find;
+mod frame_scope;
 mod frame_view;
 mod function;
 mod launch;
@@ -26,9 +29,12 @@ mod memo;
 mod open;
 mod own_stacks;
 mod session;
+mod signal_frame;
 mod stacks;
 mod thread_local;
+mod values;
 mod variables;
+mod vector;
 mod walk;
 mod watch;
 
@@ -36,11 +42,14 @@ mod watch;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use find::Match;
+pub use frame_scope::FrameScope;
 pub use frame_view::FrameView;
 pub use function::Function;
 pub use launch::{LaunchError, Launched};
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use own_stacks::OwnStacks;
+#[cfg(feature = "debuginfod")]
+pub use prospect_debuginfod as debuginfod;
 pub use prospect_live as live;
 pub use prospect_process as process;
 pub use prospect_stack as stack;
@@ -48,6 +57,7 @@ pub use prospect_symbols as symbols;
 pub use prospect_value as value;
 pub use session::Session;
 pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
+pub use values::{CallValues, NamedValue};
 pub use variables::CallVariables;
 pub use watch::Watch;
 

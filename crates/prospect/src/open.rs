@@ -139,6 +139,13 @@ impl OpenOptions {
         self
     }
 
+    /// Where files are looked for: all of it at once, instead of what was said so far.
+    #[must_use]
+    pub fn search(mut self, search: SearchOptions) -> Self {
+        self.search = search;
+        self
+    }
+
     /// Whether symbols and debug information are read. Without, only unwind information is.
     #[must_use]
     pub fn names(mut self, names: bool) -> Self {

@@ -100,7 +100,8 @@ impl<'a> Glibc<'a> {
         let length = self.read(Addr(vector.0.wrapping_sub(entries.size)).wrapping_add(counter.offset))?;
         let unused = arch.info().word_mask();
         if id <= length
-            && let Some(block) = self.read(entry.wrapping_add(value.offset)).filter(|&at| at != unused && at != 0)
+            && let Some(block) =
+                self.read(entry.wrapping_add(value.offset)).filter(|&at| at != unused && at != 0)
         {
             return Some(Addr(block));
         }

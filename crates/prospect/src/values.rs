@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prospect_symbols::variable::VariableKind;
-use prospect_value::{Content, Limits, Object, Value, ValueContext as _};
+use prospect_value::{Limits, Object, Value};
 
 use crate::{FrameScope, Session, ThreadStack};
 
@@ -77,9 +77,10 @@ impl FrameScope<'_> {
                     let object = Object { ty: located.ty.clone(), location: located.location.clone() };
                     Value::read(&object, self, limits)
                 }
-                Err(why) => Value::without(&variable.ty, Content::Unavailable(why.clone())),
+                Err(why) => Value::unavailable(&variable.ty, why.clone()),
             };
-            let named = NamedValue { name: variable.name.clone(), kind: variable.kind, depth: variable.depth, value };
+            let named =
+                NamedValue { name: variable.name.clone(), kind: variable.kind, depth: variable.depth, value };
             if variable.kind == VariableKind::Parameter {
                 values.arguments.push(named);
             } else {

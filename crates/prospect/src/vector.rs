@@ -2,7 +2,7 @@
 
 use prospect_process::ArchInfo;
 use prospect_symbols::type_info::{
-    Base, BaseEncoding, Composite, CompositeKind, Member, MemberPlace, Type, TypeKind, TypeRef,
+    Access, Base, BaseEncoding, Composite, CompositeKind, Member, MemberPlace, Type, TypeKind, TypeRef,
 };
 
 /// What the bytes of a vector register can be: the name of the view, the type of its elements, and their bytes.
@@ -39,6 +39,7 @@ fn of_bytes(bytes: u64) -> TypeRef {
         place: MemberPlace::Byte(0),
         is_base: false,
         is_artificial: false,
+        access: Access::Public,
     };
     let kind = TypeKind::Composite(Composite {
         kind: CompositeKind::Union,

@@ -88,7 +88,9 @@ fn a_stripped_program_is_searched_in_its_debug_file() {
     let scratch = Scratch::new("find-stripped");
     let program = scratch.copy_of(&fixture.path());
     let run = |arguments: &[&str]| {
-        assert!(Command::new("objcopy").args(arguments).current_dir(scratch.path()).status().unwrap().success());
+        assert!(
+            Command::new("objcopy").args(arguments).current_dir(scratch.path()).status().unwrap().success()
+        );
     };
     let whole = program.to_str().unwrap();
     let debug = format!("{}.debug", program.file_name().unwrap().to_str().unwrap());

@@ -14,9 +14,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("prospect-stack", &["prospect-process", "prospect-symbols"]),
     ("prospect-value", &["prospect-process", "prospect-symbols"]),
     ("prospect-live", &["prospect-process"]),
+    ("prospect-debuginfod", &["prospect-process", "prospect-symbols"]),
     (
         "prospect",
-        &["prospect-live", "prospect-process", "prospect-stack", "prospect-symbols", "prospect-value"],
+        &[
+            "prospect-debuginfod",
+            "prospect-live",
+            "prospect-process",
+            "prospect-stack",
+            "prospect-symbols",
+            "prospect-value",
+        ],
     ),
     ("prospect-cli", &["prospect"]),
     ("prospect-testing", &[]),

@@ -5,3 +5,4 @@ pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod stack;
+pub(crate) mod symbols;

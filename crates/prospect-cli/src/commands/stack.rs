@@ -3,12 +3,13 @@
 mod look;
 mod rounds;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use prospect::{Mode, OpenOptions, symbols::cache_directory};
+use prospect::{Mode, OpenOptions, symbols::SearchOptions};
 
 use crate::{
-    exit::{Failure, Result},
+    exit::Result,
+    symbol_args::{Fetch, SymbolArgs},
     target::{TargetArgs, interval, seconds},
 };
 use look::Look;
@@ -69,21 +70,8 @@ pub(crate) struct Args {
     #[arg(long)]
     no_names: bool,
 
-    /// Keep nothing that was unpacked for later runs, and use nothing that was kept (docs/cache.md).
-    #[arg(long)]
-    no_cache: bool,
-
-    /// Take this file for the executable.
-    #[arg(long, value_name = "FILE")]
-    exe: Option<PathBuf>,
-
-    /// Look for the process's files below this directory.
-    #[arg(long, value_name = "DIR")]
-    sysroot: Option<PathBuf>,
-
-    /// Look for separate debug files here first; may be given several times.
-    #[arg(long, value_name = "DIR")]
-    debug_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    symbols: SymbolArgs,
 
     /// Print JSON: one object per process (and look), each on a line (docs/json.md).
     #[arg(long)]
@@ -91,52 +79,29 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result {
-    args.check_files()?;
+    let search = args.symbols.search(Fetch::Within(args.timeout / 2))?;
     let targets = args.target.find()?;
     let processes = targets.processes.clone();
     let rounds = match args.every {
-        Some(every) => Some(Rounds::new(args.options(), every, args.count, args.json)?),
+        Some(every) => Some(Rounds::new(args.options(&search), every, args.count, args.json)?),
         None => None,
     };
-    Look::new(args, targets, rounds).run(processes)
+    Look::new(args, search, targets, rounds).run(processes)
 }
 
 impl Args {
-    fn options(&self) -> OpenOptions {
+    fn options(&self, search: &SearchOptions) -> OpenOptions {
         let mode = match (self.hold, self.no_stop) {
             (true, _) => Mode::Hold,
             (_, true) => Mode::NoStop,
             _ => Mode::Freeze,
         };
-        let mut options = OpenOptions::new()
+        OpenOptions::new()
             .mode(mode)
             // The rest is for walking and naming.
             .timeout(self.timeout / 2)
             .frame_limit(self.limit)
             .explain(self.explain)
-            .names(!self.no_names);
-        if let Some(path) = &self.exe {
-            options = options.executable(path);
-        }
-        if let Some(path) = &self.sysroot {
-            options = options.sysroot(path);
-        }
-        if let Some(directory) = cache_directory().filter(|_| !self.no_cache) {
-            options = options.cache(directory);
-        }
-        // The last one that is added is looked at first.
-        self.debug_dir.iter().rev().fold(options, OpenOptions::debug_directory)
-    }
-
-    /// A wrong path in the arguments is better said at once than found out from missing names.
-    fn check_files(&self) -> Result<()> {
-        if let Some(path) = self.exe.as_ref().filter(|path| !path.exists()) {
-            return Err(Failure::not_found(format_args!("there is no file {}", path.display())));
-        }
-        let directories = self.sysroot.iter().chain(&self.debug_dir);
-        match directories.into_iter().find(|path| !path.is_dir()) {
-            Some(path) => Err(Failure::not_found(format_args!("there is no directory {}", path.display()))),
-            None => Ok(()),
-        }
+            .search(SearchOptions { names: !self.no_names, ..search.clone() })
     }
 }

@@ -4,12 +4,13 @@ use std::{path::PathBuf, time::SystemTime};
 
 use prospect::{
     process::{Mappings, Module, ModuleKind, ProcessId, ProcessInfo, Thread, ThreadState},
-    symbols::{SearchOutcome, SearchStep, Sought},
+    symbols::{SearchStep, Sought},
 };
 use serde::Serialize;
 
 use super::{
-    json::{self, Hex, VERSION},
+    json::{self, Bytes, Hex, VERSION},
+    search::{SearchPart, outcome, sought},
     style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
 
@@ -187,37 +188,12 @@ fn age_text(seconds: u64) -> String {
     }
 }
 
-fn size_text(bytes: u64) -> String {
+pub(super) fn size_text(bytes: u64) -> String {
     match bytes >> 10 {
-        kib @ 0..10_000 => format!("{kib} KiB"),
+        0 => format!("{bytes} B"),
+        kib @ 1..10_000 => format!("{kib} KiB"),
         kib @ 10_000..10_000_000 => format!("{} MiB", kib >> 10),
         kib => format!("{} GiB", kib >> 20),
-    }
-}
-
-fn sought(what: Sought) -> &'static str {
-    match what {
-        Sought::Binary => "binary",
-        Sought::Memory => "memory",
-        Sought::BuildId => "build-id",
-        Sought::DebugLink => "debug link",
-        Sought::MiniDebugInfo => "mini debug info",
-        Sought::Supplementary => "supplementary file",
-        _ => "other",
-    }
-}
-
-fn outcome(outcome: &SearchOutcome) -> String {
-    match outcome {
-        SearchOutcome::Found => "found".into(),
-        SearchOutcome::FoundUnverified => "found, unverified".into(),
-        SearchOutcome::Missing => "not there".into(),
-        SearchOutcome::WrongBuild { .. } => "another build".into(),
-        SearchOutcome::WrongLayout => "another layout".into(),
-        SearchOutcome::WrongCrc => "wrong checksum".into(),
-        SearchOutcome::Malformed(why) => format!("malformed: {why}"),
-        SearchOutcome::Unreadable(why) => format!("unreadable: {why}"),
-        _ => "not usable".into(),
     }
 }
 
@@ -275,14 +251,6 @@ struct ModulePart {
 }
 
 #[derive(Serialize)]
-struct SearchPart {
-    what: &'static str,
-    path: String,
-    found: bool,
-    outcome: String,
-}
-
-#[derive(Serialize)]
 struct MappingPart {
     start: Hex,
     end: Hex,
@@ -290,23 +258,6 @@ struct MappingPart {
     offset: u64,
     name: Bytes,
     deleted: bool,
-}
-
-/// A string where the bytes are UTF-8, and otherwise an object with them in hexadecimal: nothing is lost.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Bytes {
-    Text(String),
-    Other { bytes: String },
-}
-
-impl Bytes {
-    fn new(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.into()),
-            Err(_) => Self::Other { bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
-        }
-    }
 }
 
 pub(crate) fn info_json(report: &InfoReport) -> std::io::Result<()> {
@@ -350,12 +301,6 @@ fn thread_part(thread: &Thread) -> ThreadPart<'_> {
 
 fn module_part(report: &ModuleReport) -> ModulePart {
     let module = &report.module;
-    let search = |step: &SearchStep| SearchPart {
-        what: sought(step.what),
-        path: step.path.display().to_string(),
-        found: step.outcome.is_found(),
-        outcome: outcome(&step.outcome),
-    };
     ModulePart {
         path: Bytes::new(&module.path),
         start: Hex(module.range.start.0),
@@ -366,7 +311,7 @@ fn module_part(report: &ModuleReport) -> ModulePart {
         executable: module.is_executable,
         build_id: module.build_id.as_ref().map(ToString::to_string),
         debug_file: report.debug_path.as_ref().map(|path| path.display().to_string()),
-        searched: report.searched.iter().map(search).collect(),
+        searched: report.searched.iter().map(SearchPart::new).collect(),
         problems: report.problems.clone(),
     }
 }

@@ -185,6 +185,23 @@ fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }
 
+/// A string where the bytes are UTF-8, and otherwise an object with them in hexadecimal: nothing is lost.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Bytes {
+    Text(String),
+    Other { bytes: String },
+}
+
+impl Bytes {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.into()),
+            Err(_) => Self::Other { bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+}
+
 /// Prints a value as one line.
 pub(crate) fn print(value: &impl Serialize) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(value)?;

@@ -5,7 +5,9 @@ mod find;
 mod info;
 mod json;
 mod merge;
+mod search;
 mod style;
+mod symbols;
 mod text;
 
 use std::{
@@ -22,6 +24,7 @@ pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
 pub(crate) use json::{ended_json, stack_json};
+pub(crate) use symbols::{ModuleSymbols, Subject, SymbolsReport, symbols_json, symbols_text};
 pub(crate) use text::{event_text, look_text, stack_text};
 
 /// The stacks of a process, ready to be printed: owned values, read from a process that runs on.

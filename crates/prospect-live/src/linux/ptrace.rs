@@ -140,12 +140,7 @@ fn get_register_set(thread: ThreadId, note: usize, buffer: &mut [u8]) -> io::Res
     let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: `vector` describes `buffer`, which outlives the call and is written within its length.
     let result = unsafe {
-        libc::ptrace(
-            libc::PTRACE_GETREGSET,
-            pid(thread),
-            note,
-            (&raw mut vector).cast::<libc::c_void>(),
-        )
+        libc::ptrace(libc::PTRACE_GETREGSET, pid(thread), note, (&raw mut vector).cast::<libc::c_void>())
     };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(vector.iov_len) }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use prospect_process::{
-    FrozenThread, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target, TargetError,
-    Thread, ThreadId,
+    FrozenThread, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target,
+    TargetError, Thread, ThreadId,
 };
 
 use super::{LiveError, LiveMemory, hold::Hold, procfs};

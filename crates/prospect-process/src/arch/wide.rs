@@ -65,6 +65,12 @@ impl WideRegister {
         format!("{}{}", self.row.prefix, self.index)
     }
 
+    /// How many bytes it has where all sets of the processor are known.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        u64::from(self.row.bytes) * if self.row.upper.is_some() { 2 } else { 1 }
+    }
+
     /// The set that it is in.
     #[must_use]
     pub fn set(&self) -> RegisterSet {

@@ -92,9 +92,7 @@ fn parse<H: FileHeader<Endian = Endianness>>(
         eh_frame_header: of_kind(PT_GNU_EH_FRAME).map(range).next(),
         sframe: of_kind(PT_GNU_SFRAME).map(range).next(),
         exception_index: of_kind(PT_ARM_EXIDX).map(range).next(),
-        thread_local: of_kind(PT_TLS)
-            .map(|segment| (range(segment), segment.p_align(endian).into()))
-            .next(),
+        thread_local: of_kind(PT_TLS).map(|segment| (range(segment), segment.p_align(endian).into())).next(),
         build_id: None,
     };
     for note in of_kind(PT_NOTE) {

@@ -48,7 +48,8 @@ impl Modules {
     /// which they were loaded.
     fn link_maps(&self, arch: Arch, memory: &dyn Memory) -> impl Iterator<Item = (Addr, Addr)> {
         let word = u64::from(arch.info().word_bytes);
-        let read = move |at: Addr, index: u64| memory.read_word(arch, at.wrapping_add(index * word)).ok().map(Addr);
+        let read =
+            move |at: Addr, index: u64| memory.read_word(arch, at.wrapping_add(index * word)).ok().map(Addr);
         // `r_debug.r_map`; then the bias, the name, the dynamic section, the next one.
         let mut next = self.loader_debug(arch, memory).and_then(|debug| read(debug, 1));
         let maps = std::iter::from_fn(move || {

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use prospect_process::LinkAddr;
 
+use crate::type_info::EntryId;
+
 /// Something that debug information defines, at one place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Definition {
@@ -16,7 +18,7 @@ pub struct Definition {
     /// Where its code is, the part that is entered first. None of what has no code.
     pub code: Vec<Range<LinkAddr>>,
     /// Where its entry is.
-    pub entry: EntryPlace,
+    pub entry: EntryId,
 }
 
 /// What is defined.
@@ -51,27 +53,6 @@ pub enum VariablePlace {
     Expression(Vec<u8>),
     /// It has a value, or its compiler left it out: there is no place.
     None,
-}
-
-/// Where an entry of debug information is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct EntryPlace {
-    /// Which file and section the place is in.
-    pub file: EntryFile,
-    /// Bytes from the start of that section.
-    pub offset: usize,
-}
-
-/// What an [`EntryPlace`] counts in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
-pub enum EntryFile {
-    /// `.debug_info` of the file with the debug information.
-    Main,
-    /// `.debug_info` of the file that it shares with others (`.gnu_debugaltlink`).
-    Supplementary,
-    /// The split unit whose skeleton begins there in `.debug_info`: the offset is from the split unit's start.
-    Split(usize),
 }
 
 /// What kinds of definitions are looked for.

@@ -14,7 +14,7 @@ mod symbol;
 mod tests;
 mod version;
 
-pub use definition::{Definition, DefinitionKind, DefinitionKinds, EntryFile, EntryPlace, VariablePlace};
+pub use definition::{Definition, DefinitionKind, DefinitionKinds, VariablePlace};
 pub use exports::SymbolOrder;
 pub use found::{Found, FoundKind, Query};
 pub use indirect::IndirectSlot;

@@ -10,10 +10,16 @@ use crate::{
         dwarf,
         table::{TableKind, raw::RawSymbols},
     },
+    type_info::TypeRef,
 };
 
-use super::{Definition, DefinitionKinds, LinePlace, Pattern, SourceLine, Symbol, SymbolSource, exports};
+use super::{
+    Definition, DefinitionKind, DefinitionKinds, LinePlace, Pattern, SourceLine, Symbol, SymbolSource,
+    exports,
+};
 
+/// Of types with one name, no more are looked at.
+const MOST_TYPES: usize = 10_000;
 /// Symbols that are one job.
 const SYMBOLS_PER_JOB: u32 = 8192;
 /// What one symbol costs, in bytes of debug information.
@@ -24,6 +30,22 @@ impl ModuleBinary {
     /// debug file, or the one in `.gnu_debugdata`. What both have is there once, with the version. Sorted by address.
     #[must_use]
     pub fn symbols(&self, pattern: &Pattern, limit: usize) -> Vec<Symbol> {
+        let mut symbols = self.symbols_that(&|symbol| pattern.matches_symbol(&symbol.name));
+        symbols.truncate(limit);
+        symbols
+    }
+
+    /// The symbol of the function or variable that an address of the module lies in, or that begins there. All symbols are
+    /// looked at.
+    #[must_use]
+    pub fn symbol_at(&self, at: LinkAddr) -> Option<Symbol> {
+        let mut symbols = self.symbols_that(&|symbol| symbol.range.contains(&at) || symbol.range.start == at);
+        // Of several the one that says the most exactly where it is.
+        symbols.sort_by_key(|symbol| (symbol.range.is_empty(), symbol.range.end.0 - symbol.range.start.0));
+        symbols.into_iter().next()
+    }
+
+    fn symbols_that(&self, is_meant: &(dyn Fn(&Symbol) -> bool + Sync)) -> Vec<Symbol> {
         let own = self.binary.as_deref();
         let has_table = |binary: &Binary| binary.section(".symtab").is_some();
         let full = own.filter(|own| has_table(own)).map(|own| (own, SymbolSource::SymbolTable));
@@ -34,18 +56,17 @@ impl ModuleBinary {
             })
             .or_else(|| Some((self.mini_debug_info()?, SymbolSource::MiniDebugInfo)));
         let mut symbols = own.map_or_else(Vec::new, exports::dynamic_symbols);
-        symbols.retain(|symbol| pattern.matches_symbol(&symbol.name));
+        symbols.retain(is_meant);
         if let Some((binary, source)) = full
             && let Some(table) = exports::raw_symbols(binary, TableKind::Full)
         {
             let known: HashSet<(LinkAddr, &[u8])> =
                 symbols.iter().map(|one| (one.range.start, one.name.as_slice())).collect();
-            let mut others = matching(table, source, pattern);
+            let mut others = matching(table, source, is_meant);
             others.retain(|one| !known.contains(&(one.range.start, one.name.as_slice())));
             symbols.extend(others);
         }
         symbols.sort_by(|a, b| (a.range.start, &a.name).cmp(&(b.range.start, &b.name)));
-        symbols.truncate(limit);
         symbols
     }
 
@@ -55,6 +76,19 @@ impl ModuleBinary {
     pub fn definitions(&self, pattern: &Pattern, kinds: DefinitionKinds, limit: usize) -> Vec<Definition> {
         let debug = self.debug_info();
         debug.map_or_else(Vec::new, |debug| dwarf::find::definitions(debug, pattern, kinds, limit))
+    }
+
+    /// The type with a name, with all that is around it: `std::vector<int, std::allocator<int> >`. Of several of one name one
+    /// that is defined, and not only declared.
+    #[must_use]
+    pub fn type_named(&self, name: &str) -> Option<TypeRef> {
+        let debug = self.debug_info()?;
+        let pattern = Pattern::name(name).ok()?.qualified(true);
+        let found = dwarf::find::definitions(debug, &pattern, DefinitionKinds::TYPES, MOST_TYPES);
+        let is_declared =
+            |one: &&Definition| matches!(one.kind, DefinitionKind::Type { is_declaration: true });
+        let best = found.iter().find(|one| !is_declared(one)).or(found.first())?;
+        Some(TypeRef::at_entry(debug, best.entry))
     }
 
     /// The places in the code that belong to a source line, at most so many, sorted by address: one for each function and each
@@ -74,7 +108,11 @@ impl ModuleBinary {
 }
 
 /// The symbols of a table that are meant.
-fn matching(table: RawSymbols<'_>, source: SymbolSource, pattern: &Pattern) -> Vec<Symbol> {
+fn matching(
+    table: RawSymbols<'_>,
+    source: SymbolSource,
+    is_meant: &(dyn Fn(&Symbol) -> bool + Sync),
+) -> Vec<Symbol> {
     let count = table.len().min(exports::MOST_SYMBOLS) as u32;
     let starts = (0..count).step_by(SYMBOLS_PER_JOB as usize);
     let jobs: Vec<(usize, u32)> =
@@ -83,8 +121,7 @@ fn matching(table: RawSymbols<'_>, source: SymbolSource, pattern: &Pattern) -> V
         let numbers = *start..start.saturating_add(SYMBOLS_PER_JOB).min(count);
         let symbol = |number| {
             let entry = table.entry(number)?;
-            let symbol = Symbol::new(table, &entry, source)?;
-            pattern.matches_symbol(&symbol.name).then_some(symbol)
+            Symbol::new(table, &entry, source).filter(is_meant)
         };
         numbers.filter_map(symbol).collect::<Vec<Symbol>>()
     });

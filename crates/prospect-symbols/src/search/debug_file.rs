@@ -1,15 +1,16 @@
 //! Finds separate debug files, and does not believe them without a reason.
 
 use std::{
+    collections::HashSet,
     io::Read,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     sync::Arc,
 };
 
 use prospect_process::BuildId;
 
 use super::{
-    SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought, below,
+    SearchOptions, SearchOutcome, SearchStep, ServerFile, SharedFiles, Sought, below,
     debug_link::{DebugLink, SupplementaryLink, crc},
 };
 use crate::{Binary, BinaryError, binary::FileBytes, symbol::dwarf::SplitDwarfSearch};
@@ -40,8 +41,12 @@ impl DebugFileSearch {
         roots
     }
 
-    /// The debug file of `binary`, by its build-id and then by its debug link.
+    /// The debug file of `binary`, by its build-id, by its debug link, and then from a server.
     pub(super) fn find(&self, binary: &Binary, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
+        self.on_this_machine(binary, trail).or_else(|| self.on_server(binary.build_id()?, trail))
+    }
+
+    fn on_this_machine(&self, binary: &Binary, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
         if let Some(id) = binary.build_id() {
             for path in self.by_build_id(id) {
                 let (debug, outcome) = self.open(&path, |found, _| SearchOutcome::of_build(id, found));
@@ -120,8 +125,27 @@ impl DebugFileSearch {
                 return found;
             }
         }
-        None
+        self.on_server(&link.build_id, trail)
     }
+
+    fn on_server(&self, id: &BuildId, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
+        let path = fetch(&self.options, id, ServerFile::DebugInfo, trail)?;
+        let (debug, outcome) = self.open(&path, |found, _| SearchOutcome::of_build(id, found));
+        trail.push(SearchStep { what: Sought::Server, path, outcome });
+        debug
+    }
+}
+
+/// A file that a server has, on this machine now. It may be anything.
+pub(super) fn fetch(
+    options: &SearchOptions,
+    id: &BuildId,
+    what: ServerFile<'_>,
+    trail: &mut Vec<SearchStep>,
+) -> Option<PathBuf> {
+    let fetched = options.server.as_ref()?.fetch(id, what);
+    trail.extend(fetched.steps);
+    fetched.path
 }
 
 impl DebugFileSearch {
@@ -131,10 +155,22 @@ impl DebugFileSearch {
         let binary = below(root, &self.module_path);
         let mut search = SplitDwarfSearch::beside(&binary);
         search.sysroot = root.map(Path::to_owned);
-        let beside_debug = SplitDwarfSearch::beside(debug.path());
+        let debug = path::absolute(debug.path()).unwrap_or_else(|_| debug.path().to_owned());
+        let beside_debug = SplitDwarfSearch::beside(&debug);
         search.directories.extend(beside_debug.directories);
         search.directories.extend(self.options.debug_directories.iter().cloned());
         search.packages.extend(beside_debug.packages);
+        // In a debug directory it lies as the module does below the root, or just there.
+        for directory in &self.options.debug_directories {
+            let places = [
+                below(Some(directory), &self.module_path),
+                directory.join(binary.file_name().unwrap_or_default()),
+            ];
+            search.packages.extend(places.iter().flat_map(|place| SplitDwarfSearch::beside(place).packages));
+        }
+        let mut seen = HashSet::new();
+        search.packages.retain(|path| seen.insert(path.clone()));
+        search.directories.retain(|path| seen.insert(path.clone()));
         search.supplementary = supplementary;
         search
     }

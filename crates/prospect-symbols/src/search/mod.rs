@@ -1,9 +1,11 @@
 //! Where the files of modules are found, and the one cache of them.
 
+mod contents;
 mod debug_file;
 mod debug_link;
 mod module_binary;
 mod own_file;
+mod server;
 mod shared_files;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,9 @@ use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, Process
 
 use crate::{Binary, BinaryError, binary::Section, cache::Cache, parallel};
 
+pub use contents::{FileContents, FileRole, ModuleContents};
 pub use module_binary::ModuleBinary;
+pub use server::{DebugFileServer, Fetched, ServerFile};
 use shared_files::SharedFiles;
 pub use trail::{SearchOutcome, SearchStep, Sought};
 
@@ -37,6 +41,8 @@ pub struct SearchOptions {
     /// A directory to keep unpacked sections in between runs, and to take them from: see
     /// [`cache_directory`](crate::cache_directory) and [`Binaries::store`].
     pub cache: Option<PathBuf>,
+    /// Who is asked for files that this machine does not have, in the end; nobody by default.
+    pub server: Option<Arc<dyn DebugFileServer>>,
 }
 
 impl Default for SearchOptions {
@@ -48,6 +54,7 @@ impl Default for SearchOptions {
             debug_directories: vec!["/usr/lib/debug".into()],
             names: true,
             cache: None,
+            server: None,
         }
     }
 }

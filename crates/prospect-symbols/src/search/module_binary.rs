@@ -130,7 +130,7 @@ impl ModuleBinary {
     /// where they do not say, or say that it is a part which was split off its function.
     #[must_use]
     pub fn function_at(&self, at: LinkAddr) -> Option<(LinkAddr, u64)> {
-        let symbol = self.symbol_at(at)?;
+        let symbol = self.own_symbol_at(at)?;
         let is_part = symbol.name.windows(5).any(|part| part == b".cold");
         (!is_part).then_some((symbol.start, symbol.size))
     }
@@ -145,12 +145,12 @@ impl ModuleBinary {
     /// `None` where they do not say where that function ends: the code may as well be that of another one.
     #[must_use]
     pub fn linkage_name_at(&self, at: LinkAddr) -> Option<&[u8]> {
-        let symbol = self.symbol_at(at)?;
+        let symbol = self.own_symbol_at(at)?;
         let end = symbol.start.0.saturating_add(symbol.size);
         (at.0 < end).then_some(symbol.name)
     }
 
-    fn symbol_at(&self, at: LinkAddr) -> Option<FunctionSymbol<'_>> {
+    fn own_symbol_at(&self, at: LinkAddr) -> Option<FunctionSymbol<'_>> {
         let binary = self.binary.as_ref()?;
         [TableKind::Full, TableKind::Dynamic].into_iter().find_map(|kind| {
             let mut found = binary.functions(kind, &[at])?;
@@ -169,13 +169,13 @@ impl ModuleBinary {
     #[must_use]
     pub fn trail(&self) -> Vec<SearchStep> {
         self.debug_file();
-        self.done().cloned().collect()
+        self.done()
     }
 
     /// What was wrong with the files that were found so far, in sentences for people.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut problems: Vec<String> = self.done().filter_map(SearchStep::problem).collect();
+        let mut problems: Vec<String> = self.done().iter().filter_map(SearchStep::problem).collect();
         if self.binary.is_none() {
             problems.extend(
                 self.own_trail
@@ -188,9 +188,12 @@ impl ModuleBinary {
     }
 
     /// The steps of the searches that were made.
-    pub(super) fn done(&self) -> impl Iterator<Item = &SearchStep> {
+    pub(super) fn done(&self) -> Vec<SearchStep> {
         let later = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
-        self.own_trail.iter().chain(later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail))
+        let found = later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail);
+        let debug_info = self.debug_info.get().and_then(Option::as_ref);
+        let split = debug_info.map(|types| types.debug().split_trail()).unwrap_or_default();
+        self.own_trail.iter().chain(found).cloned().chain(split).collect()
     }
 
     /// The files that were opened so far.
@@ -242,7 +245,7 @@ impl ModuleBinary {
     }
 
     /// The file that the debug information shares with that of other modules.
-    fn supplementary(&self) -> Option<&Arc<Binary>> {
+    pub(super) fn supplementary(&self) -> Option<&Arc<Binary>> {
         let found = self.supplementary.get_or_init(|| {
             let mut found = Found::default();
             if let Some(debug) = self.debug_binary() {

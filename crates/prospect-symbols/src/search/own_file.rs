@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use prospect_process::{Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
+use prospect_process::{BuildId, Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
 
-use super::{SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought};
+use super::{SearchOptions, SearchOutcome, SearchStep, ServerFile, SharedFiles, Sought, debug_file};
 use crate::Binary;
 
-/// The module's file, or what memory holds of it, with the places that were looked at.
+/// The module's file, or what memory holds of it, or what a server has, with the places that were looked at.
 pub(super) fn find(
     module: &Module,
     info: &ProcessInfo,
@@ -42,7 +42,23 @@ pub(super) fn find(
         path: PathBuf::from(module.path_lossy().as_ref()),
         outcome,
     });
+    let binary = binary.or_else(|| on_server(module.build_id.as_ref()?, options, shared, &mut trail));
     (binary, trail)
+}
+
+fn on_server(
+    id: &BuildId,
+    options: &SearchOptions,
+    shared: &SharedFiles,
+    trail: &mut Vec<SearchStep>,
+) -> Option<Arc<Binary>> {
+    let path = debug_file::fetch(options, id, ServerFile::Executable, trail)?;
+    let opened = Binary::open(&path);
+    let outcome =
+        opened.as_ref().map_or_else(SearchOutcome::of_error, |found| SearchOutcome::of_build(id, found));
+    let found = outcome.is_found();
+    trail.push(SearchStep { what: Sought::Server, path, outcome });
+    opened.ok().filter(|_| found).map(|binary| shared.own_file(binary))
 }
 
 fn candidates(module: &Module, info: &ProcessInfo, options: &SearchOptions) -> Vec<PathBuf> {

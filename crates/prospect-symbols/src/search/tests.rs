@@ -1,5 +1,7 @@
 //! Files that fit and files that do not, made by the real tools.
 
+mod server;
+
 use std::fs;
 
 use prospect_process::{FrozenProcess, LinkAddr, Process};
@@ -285,7 +287,7 @@ fn a_walk_does_not_look_for_the_debug_file() {
     let (process, binaries) = (split.process(), Binaries::new(split.options()));
     let module = module(&process, &binaries);
     assert!(module.unwind_row(LinkAddr(split.hidden)).unwrap().is_some());
-    assert!(module.done().all(|step| step.what == Sought::Binary));
+    assert!(module.done().iter().all(|step| step.what == Sought::Binary));
 }
 
 #[test]

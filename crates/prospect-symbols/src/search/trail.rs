@@ -22,6 +22,12 @@ pub enum Sought {
     MiniDebugInfo,
     /// The file that several debug files share (`.gnu_debugaltlink`, made by dwz).
     Supplementary,
+    /// The package of all split DWARF files (`.dwp`).
+    SplitPackage,
+    /// A split DWARF file (`.dwo`).
+    SplitFile,
+    /// Any of these, on a server: its address there, or where it lies since it was fetched.
+    Server,
 }
 
 /// One place that was looked at.
@@ -29,7 +35,7 @@ pub enum Sought {
 pub struct SearchStep {
     /// What was looked for there.
     pub what: Sought,
-    /// Where.
+    /// Where: a path, or an address on a server.
     pub path: PathBuf,
     /// What came of it.
     pub outcome: SearchOutcome,
@@ -58,8 +64,10 @@ pub enum SearchOutcome {
     WrongCrc,
     /// It is there but cannot be used.
     Malformed(String),
-    /// It cannot be opened.
+    /// It cannot be opened, or not be fetched.
     Unreadable(String),
+    /// It was not looked for here.
+    NotAsked(String),
 }
 
 impl SearchOutcome {
@@ -70,7 +78,7 @@ impl SearchOutcome {
     }
 
     /// Why a file could not be opened.
-    pub(super) fn of_error(error: &BinaryError) -> Self {
+    pub(crate) fn of_error(error: &BinaryError) -> Self {
         match error {
             BinaryError::Open(error) if error.kind() == std::io::ErrorKind::NotFound => Self::Missing,
             BinaryError::Open(error) => Self::Unreadable(error.to_string()),
@@ -114,8 +122,11 @@ impl SearchStep {
                 Some(format!("{of}{path} has another checksum than its debug link says"))
             }
             SearchOutcome::Malformed(why) => Some(format!("{of}{path} cannot be used: {why}")),
+            SearchOutcome::Unreadable(why) if self.what == Sought::Server => {
+                Some(format!("{path} could not be fetched: {why}"))
+            }
             // Other places follow: `map_files` is closed to most users.
-            SearchOutcome::Unreadable(_) => None,
+            SearchOutcome::Unreadable(_) | SearchOutcome::NotAsked(_) => None,
         }
     }
 }

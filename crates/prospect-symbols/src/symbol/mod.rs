@@ -16,6 +16,7 @@ use prospect_process::{Addr, LinkAddr, Module, Process};
 
 use crate::{Binaries, ModuleBinary};
 pub(crate) use demangle::demangle;
+pub use dwarf::UnitCount;
 pub use names::Function;
 pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
 

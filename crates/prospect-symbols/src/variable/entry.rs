@@ -26,9 +26,8 @@ pub(super) struct RawVariable {
     pub(super) depth: u32,
     pub(super) in_scope: bool,
     is_artificial: bool,
+    /// It is only declared here; what it is stands elsewhere.
     pub(super) is_declaration: bool,
-    /// Nothing is said of where its value is, nor what.
-    pub(super) is_nowhere: bool,
     /// The entry that it is an instance of.
     pub(super) origin: Option<EntryId>,
 }
@@ -120,8 +119,8 @@ impl EntryReader {
             _ if said.storage == Some(Storage::Thread) => VariableKind::ThreadLocal,
             _ if position.in_function && said.storage == Some(Storage::Fixed) => VariableKind::Static,
             _ if position.in_function && !(is_declaration && said.is_external) => VariableKind::Local,
-            _ if is_nowhere || said.storage.is_some() => VariableKind::Global,
-            _ => VariableKind::Constant,
+            _ if said.has_constant && said.storage.is_none() => VariableKind::Constant,
+            _ => VariableKind::Global,
         };
         Some(RawVariable {
             entry: unit.id(at),
@@ -134,7 +133,6 @@ impl EntryReader {
             in_scope: position.in_scope && !begins_later,
             is_artificial: said.is_artificial,
             is_declaration: is_declaration && said.is_external,
-            is_nowhere,
             origin: own_origin,
         })
     }

@@ -484,7 +484,12 @@ impl Run<'_, '_> {
             }
             Operation::ImplicitPointer { value, byte_offset } => {
                 let target = self.info_entry(value.0)?;
-                let location = machine.deeper(|inner| locate::entry(inner, target, None))?;
+                let location = match machine.deeper(|inner| locate::entry(inner, target, None)) {
+                    Err(error @ Unavailable::NotUnderstood(_)) => return Err(error),
+                    // That it is a pointer is known nevertheless.
+                    Err(_) => Location { pieces: vec![Piece::whole(PieceSource::Missing)] },
+                    Ok(location) => location,
+                };
                 let target = ImplicitTarget { location, offset: byte_offset };
                 self.finish(Found::At(PieceSource::ImplicitPointer(Box::new(target))))
             }

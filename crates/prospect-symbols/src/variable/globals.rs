@@ -75,7 +75,7 @@ fn in_unit(
                 let Some(mut variable) = reader.read(debug, unit, at, POSITION, fuel) else { continue };
                 let full = variable.full_name(&scopes);
                 let is_wanted = wanted.is_none_or(|wanted| wanted == full || wanted == variable.name);
-                if is_wanted && !variable.is_nowhere {
+                if is_wanted && !variable.is_declaration {
                     variable.name = full;
                     found.push(variable);
                 }

@@ -123,7 +123,9 @@ impl Search<'_> {
                         continue;
                     };
                     if let Some((name, count)) = &mut innermost.pack {
-                        variable.name = format!("{name}#{count}");
+                        if variable.name.is_empty() {
+                            variable.name = format!("{name}#{count}");
+                        }
                         *count += 1;
                     }
                     if let (Some(instances), Some(origin)) = (&mut instances, variable.origin) {

@@ -4,7 +4,7 @@ use prospect_symbols::type_info::{Base, BaseEncoding, Type, TypeKind, TypeRef};
 
 /// A base type with this name.
 pub(super) fn of(name: &str, encoding: BaseEncoding, bytes: u8) -> TypeRef {
-    let kind = TypeKind::Base(Base { encoding, swapped: false });
+    let kind = TypeKind::Base(Base { encoding, swapped: false, bits: None });
     TypeRef::made(Type::new(Some(name), Some(bytes.into()), kind))
 }
 

@@ -388,13 +388,13 @@ impl Evaluator<'_> {
         let object = self.object(other)?;
         let mut limits = Limits::default();
         limits.text = limits.text.max(text.len() as u64 + 1);
-        match Value::read(&object, self.scope, &limits).content {
-            Content::Text { chars, .. } => Ok(Some(is_text(&chars, text) == equal)),
-            Content::Unavailable(why) => Err(ExpressionError::new(&other.at, ValueError::from(why))),
-            _ => {
-                let what = format!("`{}` is no text", object.ty.name());
-                Err(ExpressionError::operands(&other.at, what))
-            }
+        let value = Value::read(&object, self.scope, &limits);
+        match text_of(&value.content) {
+            Some(chars) => Ok(Some(is_text(chars, text) == equal)),
+            None => Err(match value.content {
+                Content::Unavailable(why) => ExpressionError::new(&other.at, ValueError::from(why)),
+                _ => ExpressionError::operands(&other.at, format!("`{}` is no text", object.ty.name())),
+            }),
         }
     }
 
@@ -444,6 +444,15 @@ fn enumerator(ty: &TypeRef, named: &Expression) -> Option<Operand> {
         NumberValue::Unsigned(found.value.cast_unsigned())
     };
     Some(Operand::Number(Number::new(value, bytes)))
+}
+
+/// The text that a value is, or leads to.
+fn text_of(content: &Content) -> Option<&Chars> {
+    match content {
+        Content::Text { chars, .. } => Some(chars),
+        Content::Pointer(pointer) => text_of(&pointer.target.as_ref()?.content),
+        _ => None,
+    }
 }
 
 fn is_text(chars: &Chars, text: &str) -> bool {

@@ -11,7 +11,7 @@ use prospect::{
     Names, Session, ThreadStack,
     process::{ProcessId, ThreadId},
     stack::Frame,
-    symbols::Binaries,
+    symbols::{Binaries, SearchOptions},
 };
 
 use super::{Args, Rounds};
@@ -28,6 +28,7 @@ const LONGEST_STORE: Duration = Duration::from_secs(2);
 /// The work of one command: shared, since another thread carries it on when it gets stuck.
 pub(super) struct Look {
     args: Args,
+    search: SearchOptions,
     targets: Mutex<Option<Targets>>,
     result: Mutex<Result>,
     /// With `--every`.
@@ -45,9 +46,15 @@ struct Named {
 }
 
 impl Look {
-    pub(super) fn new(args: Args, targets: Targets, rounds: Option<Rounds>) -> Arc<Self> {
+    pub(super) fn new(
+        args: Args,
+        search: SearchOptions,
+        targets: Targets,
+        rounds: Option<Rounds>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             args,
+            search,
             targets: Mutex::new(Some(targets)),
             result: Mutex::new(Ok(Outcome::Complete)),
             rounds,
@@ -155,7 +162,7 @@ impl Look {
     fn open(&self, process: ProcessId) -> Result<Session> {
         match &self.rounds {
             Some(rounds) => rounds.look(process),
-            None => Ok(self.args.options().open(process)?),
+            None => Ok(self.args.options(&self.search).open(process)?),
         }
     }
 

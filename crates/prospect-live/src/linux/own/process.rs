@@ -163,8 +163,10 @@ impl Freezing<'_> {
         let mut all: Vec<Asked> = Vec::with_capacity(reachable.len());
         for one in reachable {
             let thread = one.facts.thread.clone();
-            let mut asked =
-                Asked { frozen: FrozenThread { thread, registers: None, register_sets: Vec::new() }, stage: Stage::HeldBack };
+            let mut asked = Asked {
+                frozen: FrozenThread { thread, registers: None, register_sets: Vec::new() },
+                stage: Stage::HeldBack,
+            };
             self.send(&mut asked, &one, &round);
             all.push(asked);
         }

@@ -29,6 +29,7 @@ mod resolve_unit;
 mod scopes;
 mod sections;
 mod split;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -52,13 +53,15 @@ pub(crate) use locations::Listed;
 use scopes::KeptScopes;
 pub(crate) use split::SplitDwarfSearch;
 use split::SplitFiles;
+pub use summary::UnitCount;
+pub(crate) use summary::unit_counts;
 pub(crate) use unit::Entry;
 use unit::UnitHeader;
 use unit_index::{Candidate, MOST_UNITS};
 pub(crate) use value::Value;
 
 use crate::{
-    Binary, parallel,
+    Binary, SearchStep, parallel,
     type_info::{Definitions, Remembered},
 };
 
@@ -114,6 +117,11 @@ impl DebugInfo {
             definitions: Definitions::default(),
             scopes: KeptScopes::default(),
         })
+    }
+
+    /// Where was looked for the files of split DWARF, and what came of it.
+    pub(crate) fn split_trail(&self) -> Vec<SearchStep> {
+        self.split.trail()
     }
 }
 

@@ -2,7 +2,7 @@
 //! extension to DWARF 4).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex, OnceLock},
@@ -16,10 +16,12 @@ use super::{
     sections::Sections,
     unit::Unit,
 };
-use crate::Binary;
+use crate::{Binary, SearchOutcome, SearchStep, Sought};
 
 /// No more `.dwo` files than this are kept open for one binary.
 const MOST_FILES: usize = 4096;
+/// No more places are remembered that were looked at.
+const MOST_STEPS: usize = 4 * MOST_FILES;
 
 /// Where the files are looked for that hold more of a binary's DWARF.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +53,9 @@ impl SplitDwarfSearch {
 #[derive(Debug, Default)]
 pub(super) struct SplitFiles {
     search: SplitDwarfSearch,
-    package: OnceLock<Option<DwarfFile>>,
+    packages: OnceLock<Vec<DwarfFile>>,
     by_id: Mutex<HashMap<u64, Option<Arc<DwarfFile>>>>,
+    trail: Mutex<Vec<SearchStep>>,
 }
 
 /// Where a split unit is.
@@ -71,17 +74,14 @@ impl SplitFiles {
     /// The unit that a skeleton stands for.
     pub(super) fn find(&self, skeleton: &Unit<'_>, fuel: &mut Fuel<'_>) -> Option<SplitUnit<'_>> {
         let (name, id) = skeleton.split()?;
-        if let Some(found) = self.in_package(id) {
+        if let Some(found) = self.in_packages(id) {
             return Some(found);
         }
         if let Some(known) = lock(&self.by_id).get(&id) {
             return known.clone().map(SplitUnit::File);
         }
-        let found = self.candidates(name, skeleton.comp_dir()).into_iter().find_map(|path| {
-            let file = DwarfFile::new(Arc::new(Binary::open(&path).ok()?), true);
-            unit_start(&file, id, fuel)?;
-            Some(Arc::new(file))
-        });
+        let found =
+            self.candidates(name, skeleton.comp_dir()).into_iter().find_map(|path| self.open(path, id, fuel));
         let mut by_id = lock(&self.by_id);
         if by_id.len() < MOST_FILES {
             by_id.insert(id, found.clone());
@@ -89,25 +89,68 @@ impl SplitFiles {
         found.map(SplitUnit::File)
     }
 
-    fn in_package(&self, id: u64) -> Option<SplitUnit<'_>> {
+    /// Where was looked, and what came of it.
+    pub(super) fn trail(&self) -> Vec<SearchStep> {
+        lock(&self.trail).clone()
+    }
+
+    fn note(&self, what: Sought, path: PathBuf, outcome: SearchOutcome) {
+        let mut trail = lock(&self.trail);
+        if trail.len() < MOST_STEPS {
+            trail.push(SearchStep { what, path, outcome });
+        }
+    }
+
+    /// A file with the split unit of this identity.
+    fn open(&self, path: PathBuf, id: u64, fuel: &mut Fuel<'_>) -> Option<Arc<DwarfFile>> {
+        let (file, outcome) = match Binary::open(&path) {
+            Err(error) => (None, SearchOutcome::of_error(&error)),
+            Ok(binary) => {
+                let file = DwarfFile::new(Arc::new(binary), true);
+                match unit_start(&file, id, fuel) {
+                    Some(_) => (Some(Arc::new(file)), SearchOutcome::Found),
+                    None => (None, SearchOutcome::Malformed(format!("it has no split unit {id:#018x}"))),
+                }
+            }
+        };
+        self.note(Sought::SplitFile, path, outcome);
+        file
+    }
+
+    fn packages(&self) -> &[DwarfFile] {
+        self.packages
+            .get_or_init(|| self.search.packages.iter().filter_map(|path| self.open_package(path)).collect())
+    }
+
+    fn in_packages(&self, id: u64) -> Option<SplitUnit<'_>> {
         let (package, sections) = self.packed(".debug_cu_index", id)?;
         Some(SplitUnit::Packed(package, Box::new(sections)))
     }
 
-    /// The type unit of the package that has this signature.
+    /// The type unit of a package that has this signature.
     pub(super) fn packed_type(&self, signature: u64) -> Option<(&DwarfFile, Sections<'_>)> {
         self.packed(".debug_tu_index", signature)
     }
 
-    /// What the package holds for one unit (DWARF 5, section 7.3.5).
+    /// What the packages hold for one unit (DWARF 5, section 7.3.5).
     fn packed(&self, index: &str, id: u64) -> Option<(&DwarfFile, Sections<'_>)> {
-        let package = self.package.get_or_init(|| {
-            let mut files = self.search.packages.iter().filter_map(|path| Binary::open(path).ok());
-            files
-                .find(|file| file.section(".debug_cu_index").is_some())
-                .map(|file| DwarfFile::new(Arc::new(file), true))
-        });
-        let package = package.as_ref()?;
+        self.packages().iter().find_map(|package| Some((package, Self::contribution(package, index, id)?)))
+    }
+
+    fn open_package(&self, path: &Path) -> Option<DwarfFile> {
+        let (file, outcome) = match Binary::open(path) {
+            Err(error) => (None, SearchOutcome::of_error(&error)),
+            Ok(binary) if binary.section(".debug_cu_index").is_none() => {
+                (None, SearchOutcome::Malformed("it is no package of split DWARF".into()))
+            }
+            // Each of its units is known by its own identity.
+            Ok(binary) => (Some(DwarfFile::new(Arc::new(binary), true)), SearchOutcome::Found),
+        };
+        self.note(Sought::SplitPackage, path.to_owned(), outcome);
+        file
+    }
+
+    fn contribution<'a>(package: &'a DwarfFile, index: &str, id: u64) -> Option<Sections<'a>> {
         let whole = package.sections();
         let index = package.binary.section(index)?.all();
         let index = DebugCuIndex::new(index, whole.endian).index().ok()?;
@@ -131,7 +174,7 @@ impl SplitFiles {
                 _ => {}
             }
         }
-        Some((package, sections))
+        Some(sections)
     }
 
     fn candidates(&self, name: &[u8], comp_dir: Option<&[u8]>) -> Vec<PathBuf> {
@@ -151,6 +194,8 @@ impl SplitFiles {
             }
             candidates.extend(name.file_name().map(|name| directory.join(name)));
         }
+        let mut seen = HashSet::new();
+        candidates.retain(|path| seen.insert(path.clone()));
         candidates
     }
 }

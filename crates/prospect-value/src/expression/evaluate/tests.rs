@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use prospect_process::{Addr, Arch, ArchInfo, Memory, MemoryError, Unreadable};
 use prospect_symbols::{
     type_info::{
-        Base, BaseEncoding, Composite, CompositeKind, Enumeration, Enumerator, Language, Member, MemberPlace,
-        Type, TypeKind, TypeRef,
+        Access, Base, BaseEncoding, Composite, CompositeKind, Enumeration, Enumerator, Language, Member,
+        MemberPlace, Type, TypeKind, TypeRef,
     },
     variable::Unavailable,
 };
@@ -91,7 +91,7 @@ fn base(name: &str, bytes: u8, encoding: BaseEncoding) -> TypeRef {
     TypeRef::made(Type::new(
         Some(name),
         Some(bytes.into()),
-        TypeKind::Base(Base { encoding, swapped: false }),
+        TypeKind::Base(Base { encoding, swapped: false, bits: None }),
     ))
 }
 
@@ -108,7 +108,14 @@ fn composite(name: &str, size: Option<u64>, members: Vec<Member>) -> TypeRef {
 }
 
 fn member(name: &str, ty: &TypeRef, place: MemberPlace) -> Member {
-    Member { name: Some(name.into()), ty: ty.clone(), place, is_base: false, is_artificial: false }
+    Member {
+        name: Some(name.into()),
+        ty: ty.clone(),
+        place,
+        is_base: false,
+        is_artificial: false,
+        access: Access::Public,
+    }
 }
 
 /// ```c
@@ -251,7 +258,7 @@ fn operators_give_what_a_compiler_would() {
     let program = program(Language::C);
     let float = evaluate(&program, "p->d / 2 + 0.25").unwrap();
     assert_eq!((float.float(&program).ok(), float.ty.name()), (Some(1.5), "double".to_owned()));
-    assert_eq!(evaluate(&program, "&p->next").unwrap().ty.name(), "node **");
+    assert_eq!(evaluate(&program, "&p->next").unwrap().ty.name(), "struct node **");
     assert_eq!(evaluate(&program, "&numbers").unwrap().ty.name(), "int (*)[6]");
     assert_eq!(evaluate(&program, "numbers[1..3]").unwrap().ty.name(), "int [2]");
 }

@@ -9,8 +9,9 @@ use super::{
     opened::{OpenedUnit, with_unit},
     plan::{Plan, Purpose, Role, Taken},
 };
+use crate::type_info::EntryId;
 use crate::{
-    find::{Definition, DefinitionKind, DefinitionKinds, EntryPlace},
+    find::{Definition, DefinitionKind, DefinitionKinds},
     symbol::demangle,
 };
 
@@ -19,7 +20,7 @@ const LONGEST_CHAIN: usize = 16;
 
 /// An entry that refers to another one.
 struct Reference {
-    to: EntryPlace,
+    to: EntryId,
     at: usize,
     role: Role,
     /// The function or inlined call that it is in; 0 for none.
@@ -34,7 +35,7 @@ pub(super) fn in_unit(
     targets: &Targets,
     kinds: DefinitionKinds,
     fuel: &mut Fuel<'_>,
-) -> (Vec<Definition>, HashMap<EntryPlace, usize>) {
+) -> (Vec<Definition>, HashMap<EntryId, usize>) {
     let search = |mut unit: OpenedUnit<'_>, fuel: &mut Fuel<'_>| {
         let mut references = Vec::new();
         // What was read before a broken place counts.
@@ -111,8 +112,8 @@ fn choose(
     targets: &Targets,
     kinds: DefinitionKinds,
     fuel: &mut Fuel<'_>,
-) -> (Vec<Definition>, HashMap<EntryPlace, usize>) {
-    let mut more: HashMap<EntryPlace, usize> = HashMap::new();
+) -> (Vec<Definition>, HashMap<EntryId, usize>) {
+    let mut more: HashMap<EntryId, usize> = HashMap::new();
     let mut chosen: HashSet<usize> = HashSet::new();
     let (mut definitions, mut places) = (Vec::new(), Vec::new());
     for _ in 0..LONGEST_CHAIN {

@@ -18,8 +18,9 @@ mod strings;
 use std::collections::HashMap;
 
 use super::{DebugInfo, fuel::Tank, unit::UnitHeader};
+use crate::type_info::EntryId;
 use crate::{
-    find::{Definition, DefinitionKinds, EntryPlace, Pattern},
+    find::{Definition, DefinitionKinds, Pattern},
     parallel,
 };
 pub(crate) use lines::{after_prologue, places};
@@ -35,7 +36,7 @@ const MOST_ROUNDS: usize = 8;
 #[derive(Default)]
 struct Targets {
     names: Vec<TargetName>,
-    entries: HashMap<EntryPlace, usize>,
+    entries: HashMap<EntryId, usize>,
 }
 
 struct TargetName {

@@ -9,7 +9,8 @@ use super::{
     plan::{Plan, Purpose, Role, Taken},
     strings::{Memo, NameFilter},
 };
-use crate::find::{Definition, DefinitionKinds, EntryPlace, Pattern, is_end_of_base};
+use crate::find::{Definition, DefinitionKinds, Pattern, is_end_of_base};
+use crate::type_info::EntryId;
 
 /// Scopes in scopes: deeper, they do not count.
 const DEEPEST: usize = 256;
@@ -30,7 +31,7 @@ pub(super) struct Search<'p> {
 pub(super) struct Hits {
     pub(super) definitions: Vec<Definition>,
     /// Entries that only name something: others may refer to them, with code or a place.
-    pub(super) open: Vec<(EntryPlace, TargetName)>,
+    pub(super) open: Vec<(EntryId, TargetName)>,
     pub(super) refers_to_others: bool,
 }
 

@@ -18,8 +18,9 @@ use super::{
     TargetName, UnitPlace,
     plan::Role,
 };
+use crate::type_info::{EntryFile, EntryId};
 use crate::{
-    find::{Definition, DefinitionKind, EntryFile, EntryPlace, VariablePlace},
+    find::{Definition, DefinitionKind, VariablePlace},
     symbol::demangle,
 };
 
@@ -72,19 +73,16 @@ impl<'a> OpenedUnit<'a> {
     }
 
     /// The place of one of its entries.
-    pub(super) fn place(&self, at: usize) -> EntryPlace {
-        match self.file {
-            EntryFile::Split(_) => EntryPlace { file: self.file, offset: at },
-            _ => EntryPlace { file: self.file, offset: self.unit.header.start.saturating_add(at) },
-        }
+    pub(super) fn place(&self, at: usize) -> EntryId {
+        EntryId { file: self.file, offset: self.unit.header.start.saturating_add(at) }
     }
 
     /// The place of the entry that an attribute refers to.
-    pub(super) fn referred(&self, value: Value<'_>) -> Option<EntryPlace> {
+    pub(super) fn referred(&self, value: Value<'_>) -> Option<EntryId> {
         match value {
             Value::UnitEntry(at) => Some(self.place(at)),
-            Value::InfoEntry(offset) => Some(EntryPlace { file: self.file, offset }),
-            Value::SupplementaryEntry(offset) => Some(EntryPlace { file: EntryFile::Supplementary, offset }),
+            Value::InfoEntry(offset) => Some(EntryId { file: self.file, offset }),
+            Value::SupplementaryEntry(offset) => Some(EntryId { file: EntryFile::Supplementary, offset }),
             _ => None,
         }
     }

@@ -1,0 +1,127 @@
+//! `prospect symbols`: what is known of the symbols of a file or of a process's modules, and where it was looked for.
+
+use std::{path::Path, sync::Arc};
+
+use prospect::{
+    live::LiveProcess,
+    process::{BuildId, Memory as _, Module, Modules, ProcessId},
+    symbols::{Binaries, BinaryError, ModuleBinary, SearchOptions, SearchOutcome, Sought},
+};
+
+use crate::{
+    exit::{Failure, Outcome, Result, worse},
+    report::{self, ModuleSymbols, Subject, SymbolsReport},
+    symbol_args::{Fetch, SymbolArgs},
+    target::TargetArgs,
+};
+
+/// Show what symbols and debug information the modules of a process have, and where they were looked for; or, for a
+/// TARGET that is no number, those of this file.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    #[command(flatten)]
+    symbols: SymbolArgs,
+
+    /// Fetch what is missing from debuginfod servers now; without it, only what was fetched before is found.
+    #[arg(long, conflicts_with = "no_debuginfod")]
+    fetch: bool,
+
+    /// Print JSON: one object per process or file, each on a line (docs/json.md).
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    if args.fetch && !args.symbols.has_server() {
+        return Err(Failure::usage(
+            "--fetch needs a server: give --debuginfod[=URLS], or set DEBUGINFOD_URLS",
+        ));
+    }
+    let fetch = if args.fetch { Fetch::Unhurried } else { Fetch::Never };
+    let search = args.symbols.search(fetch)?;
+    let (targets, files) = args.target.find_with_files()?;
+    let mut result = Ok(Outcome::Complete);
+    for file in &files {
+        result = worse(result, of_file(args, &search, file));
+    }
+    for process in &targets.processes {
+        result = worse(result, of_process(args, &search, *process));
+    }
+    targets.end();
+    result
+}
+
+fn of_file(args: &Args, search: &SearchOptions, path: &Path) -> Result {
+    let module = Binaries::new(search.clone()).open(path).map_err(|error| match &error {
+        BinaryError::Open(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
+            Failure::not_found(format_args!("there is no file {}", path.display()))
+        }
+        _ => Failure::failed(format_args!("{}: {error}", path.display())),
+    })?;
+    let build_id = module.binary.as_ref().and_then(|binary| binary.build_id());
+    let module = describe(path.as_os_str().as_encoded_bytes(), false, build_id, &module);
+    print(
+        args,
+        SymbolsReport { subject: Subject::File(path.to_owned()), modules: vec![module], missing: Vec::new() },
+    )
+}
+
+fn of_process(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
+    let live = LiveProcess::open(id)?;
+    let (memory, info) = (live.memory(), live.info());
+    let mappings = live.mappings()?;
+    let mut missing = Vec::new();
+    // Of a process whose memory may not be read, no module is found: that is not the same as none.
+    let probe = mappings.iter().find(|mapping| mapping.permissions.read);
+    if let Some(Err(error)) = probe.map(|mapping| memory.read_up_to(mapping.range.start, &mut [0])) {
+        missing.push(format!("modules: {error}"));
+    }
+    let modules = Modules::find(&mappings, memory, info.executable.as_deref());
+    let describe = |module: &Module| {
+        // Each with files of its own: what was unpacked to be counted is not kept for the next one.
+        let files = Binaries::new(search.clone()).get(module, info, memory);
+        let own = files.binary.as_ref().and_then(|binary| binary.build_id());
+        describe(&module.path, module.deleted, module.build_id.as_ref().or(own), &files)
+    };
+    let modules = modules.iter().map(describe).collect();
+    print(args, SymbolsReport { subject: Subject::Process(Box::new(info.clone())), modules, missing })
+}
+
+fn describe(
+    path: &[u8],
+    deleted: bool,
+    build_id: Option<&BuildId>,
+    module: &Arc<ModuleBinary>,
+) -> ModuleSymbols {
+    // This looks for the files that the trail then tells of.
+    let contents = module.contents();
+    ModuleSymbols {
+        path: path.to_owned(),
+        deleted,
+        build_id: build_id.map(ToString::to_string),
+        contents,
+        searched: module.trail(),
+        problems: module.problems(),
+    }
+}
+
+fn print(args: &Args, mut report: SymbolsReport) -> Result {
+    for module in &report.modules {
+        let path = String::from_utf8_lossy(&module.path);
+        if module.contents.files.is_empty() {
+            report.missing.push(format!("{path}: nothing usable on disk or in memory"));
+        }
+        // What no server has is not missing, but what could not be fetched is.
+        let failed = |outcome: &SearchOutcome| matches!(outcome, SearchOutcome::Unreadable(_));
+        let tried = |what: Sought| args.fetch && what == Sought::Server;
+        let has_failed = module.searched.iter().any(|step| tried(step.what) && failed(&step.outcome));
+        if has_failed && !module.searched.iter().any(|step| tried(step.what) && step.outcome.is_found()) {
+            report.missing.push(format!("{path}: could not be fetched"));
+        }
+    }
+    if args.json { report::symbols_json(&report) } else { report::symbols_text(&report) }?;
+    Ok(if report.missing.is_empty() { Outcome::Complete } else { Outcome::Partial })
+}

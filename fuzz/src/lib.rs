@@ -4,15 +4,21 @@
 //! --features libfuzzer` runs the same functions under libFuzzer.
 
 mod analysis;
+mod find;
 mod image;
+mod locations;
 mod mutate;
 mod subject;
 mod tables;
 mod targets;
 mod unwind;
+mod values;
 
 pub use analysis::analysis;
+pub use find::find;
+pub use locations::locations;
 pub use mutate::mutate;
 pub use prospect_testing::Random;
 pub use tables::tables;
 pub use targets::{TARGETS, Target, binary, image, procfs, unwind};
+pub use values::values;

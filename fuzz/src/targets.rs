@@ -7,11 +7,13 @@ use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
 use prospect_testing::Random;
 
 use crate::analysis::{analysis, pieces};
+use crate::find::{self, find};
 pub use crate::unwind::unwind;
 use crate::{
     image::{self, BASE},
+    locations::{self, locations},
     subject::{Cursor, SUBJECTS, as_file, damage, returns},
-    tables,
+    tables, values,
 };
 
 /// A fuzz target: its name, what it does with bytes, and inputs to begin with.
@@ -29,10 +31,13 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "procfs", run: procfs, seed: proc_text },
     Target { name: "binary", run: binary, seed: random_bytes },
+    Target { name: "find", run: find, seed: find::seed },
     Target { name: "image", run: image, seed: random_bytes },
     Target { name: "unwind", run: unwind, seed: random_bytes },
     Target { name: "analysis", run: analysis, seed: pieces },
     Target { name: "tables", run: tables, seed: tables::seed },
+    Target { name: "locations", run: locations, seed: locations::seed },
+    Target { name: "values", run: values, seed: values::seed },
 ];
 
 /// The parsers of files under `/proc`.
@@ -71,7 +76,7 @@ pub fn image(data: &[u8]) {
     name_and_walk(arch, &file, "/no/such/file".as_ref(), false);
 }
 
-fn damaged(cursor: &mut Cursor<'_>) -> (Vec<u8>, Arch) {
+pub(crate) fn damaged(cursor: &mut Cursor<'_>) -> (Vec<u8>, Arch) {
     let subject = &SUBJECTS[usize::from(cursor.byte()) % SUBJECTS.len()];
     let mut file = subject.bytes.clone();
     damage(&mut file, cursor);

@@ -25,6 +25,7 @@ enum Command {
     Stack(commands::stack::Args),
     Info(commands::info::Args),
     Find(commands::find::Args),
+    Print(commands::print::Args),
     Symbols(commands::symbols::Args),
     Doctor(commands::doctor::Args),
     #[command(name = commands::demo::COMMAND, hide = true)]
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
         Command::Find(args) => commands::find::run(&args),
+        Command::Print(args) => commands::print::run(&args),
         Command::Symbols(args) => commands::symbols::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Demo => commands::demo::serve(),

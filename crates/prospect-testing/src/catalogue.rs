@@ -9,6 +9,8 @@ pub enum Compiler {
     Gxx,
     /// Clang, for C.
     Clang,
+    /// Clang, for C++.
+    Clangxx,
     /// GNU C with musl as its C library.
     MuslGcc,
     /// GNU C for AArch64: programs that are read here, and not run.
@@ -94,6 +96,7 @@ const BARE: &[&str] = &[
 ];
 /// Neither call frame information nor frame pointers.
 const BLIND: &[&str] = &["-O2", NO_FP, "-fno-asynchronous-unwind-tables"];
+const LIBCXX: &str = "-stdlib=libc++";
 const NO_FP: &str = "-fomit-frame-pointer";
 
 /// Every fixture program.
@@ -142,6 +145,16 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("inlines-32", "inlines.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("inlines-cxx", "inlines.cc", &["-O2", "-g", NO_FP]).by(Compiler::Gxx),
     gcc("inlines-rust", "inlines.rs", &["-O", "-g"]).by(Compiler::Rustc),
+    gcc("values-gcc", "values.c", &["-O0", "-g"]),
+    gcc("values-gcc-optimised", "values.c", &["-O2", "-g", "-gdwarf-4"]),
+    gcc("values-clang", "values.c", &["-O2", "-g"]).by(Compiler::Clang),
+    gcc("values-cxx", "values.cc", &["-O0", "-g", "-std=c++20"]).by(Compiler::Gxx),
+    gcc("values-cxx-optimised", "values.cc", &["-O2", "-g", "-gdwarf-4", "-std=c++20"]).by(Compiler::Gxx),
+    gcc("values-cxx-clang", "values.cc", &["-O0", "-g", "-std=c++20"]).by(Compiler::Clangxx),
+    gcc("values-libcxx", "values.cc", &["-O0", "-g", "-std=c++20", LIBCXX]).by(Compiler::Clangxx),
+    gcc("values-libcxx-optimised", "values.cc", &["-O2", "-g", "-std=c++20", LIBCXX]).by(Compiler::Clangxx),
+    gcc("values-rust", "values.rs", &["-g"]).by(Compiler::Rustc),
+    gcc("values-rust-optimised", "values.rs", &["-O", "-g"]).by(Compiler::Rustc),
     gcc("names-cxx", "names.cc", &["-O1", "-g", NO_FP]).by(Compiler::Gxx),
     gcc("names-cxx-no-debug", "names.cc", &["-O1", NO_FP]).by(Compiler::Gxx),
     gcc("names-rust", "names.rs", &["-O", "-g"]).by(Compiler::Rustc),

@@ -159,7 +159,12 @@ fn make(recipe: &Recipe, directory: &Path) -> io::Result<()> {
             command.env("GO111MODULE", "off").env("GOCACHE", directory.join("go-cache"));
             command.arg("build").args(recipe.flags).arg("-o").arg(&output).arg(source(recipe.source)?);
         }
-        Compiler::Gcc | Compiler::Gxx | Compiler::Clang | Compiler::MuslGcc | Compiler::Aarch64Gcc => {
+        Compiler::Gcc
+        | Compiler::Gxx
+        | Compiler::Clang
+        | Compiler::Clangxx
+        | Compiler::MuslGcc
+        | Compiler::Aarch64Gcc => {
             // Compiling and linking apart keeps .dwo files under names of our own.
             let object = directory.join("fixture.o");
             command.args(recipe.flags.iter().filter(|flag| !flag.starts_with("-Wl,")));
@@ -195,6 +200,7 @@ fn compiler(compiler: Compiler) -> &'static str {
         Compiler::Gcc => "gcc",
         Compiler::Gxx => "g++",
         Compiler::Clang => "clang",
+        Compiler::Clangxx => "clang++",
         Compiler::MuslGcc => "musl-gcc",
         Compiler::Aarch64Gcc => "aarch64-linux-gnu-gcc",
         Compiler::Rustc => "rustc",

@@ -21,6 +21,8 @@ mod object;
 mod page_cache;
 mod reader;
 mod scalar;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub mod text;

@@ -239,6 +239,10 @@ pub(crate) fn size_of(ty: &TypeRef, cx: &dyn ValueContext) -> Result<u64, Unavai
             let underlying = enumeration.underlying.as_ref().and_then(TypeRef::size);
             underlying.ok_or(Unavailable::Type(TypeError::Incomplete))
         }
+        // `decltype(nullptr)` has a name, but no size.
+        TypeKind::Unspecified if bare.name.as_deref().is_some_and(|name| name.contains("nullptr")) => {
+            Ok(cx.arch().word_bytes.into())
+        }
         _ => bare.size.ok_or(Unavailable::Type(TypeError::Incomplete)),
     }
 }

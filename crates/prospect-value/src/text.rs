@@ -331,7 +331,7 @@ impl Write for Room {
 
 /// What C writes before text of wide characters.
 fn prefix(value: &Value) -> &'static str {
-    let is_wide = value.type_name.contains("wchar_t");
+    let is_wide = ["wchar_t", "wstring"].iter().any(|name| value.type_name.contains(name));
     let wider = match &value.content {
         Content::Text { chars: Chars::Utf16(_), .. } | Content::Character { unit_bytes: 2, .. } => "u",
         Content::Text { chars: Chars::Utf32(_), .. } | Content::Character { unit_bytes: 4, .. } => "U",

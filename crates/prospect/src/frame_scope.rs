@@ -50,6 +50,16 @@ impl<'a> FrameScope<'a> {
         self.calls.get_or_init(|| self.session.variables_of(&self.view, |_| None))
     }
 
+    /// Whether the code here knows a variable of that name without looking further than its own unit.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        let in_unit = || {
+            let binary = self.view.module_binary()?;
+            (!binary.globals_near(name, self.view.at()).is_empty()).then_some(())
+        };
+        self.local(name).is_some() || self.member_of_this(name).is_some() || in_unit().is_some()
+    }
+
     /// A variable that is found nowhere but here, and where its value is.
     fn object(&self, variable: &Variable, view: &FrameView<'_>) -> Result<Object, LookupError> {
         let located = variable.locate(view);

@@ -87,6 +87,10 @@ pub(crate) fn run(args: &Args) -> Result {
     if !report.rows.is_empty() {
         if args.json { report::find_json(&report) } else { report::find_text(&report) }?;
     }
+    if let Place::Process(session) = &place {
+        // The output is out: what was unpacked is kept for the next run.
+        session.binaries().store();
+    }
     if !missing.is_empty() {
         return Err(Failure::not_found(missing.join("; ")));
     }

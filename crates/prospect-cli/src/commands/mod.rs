@@ -4,5 +4,6 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod info;
+pub(crate) mod print;
 pub(crate) mod stack;
 pub(crate) mod symbols;

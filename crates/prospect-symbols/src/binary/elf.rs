@@ -197,6 +197,11 @@ fn add_sections<H: FileHeader<Endian = Endianness>>(
             headers.build_id = build_id_in_section::<H>(section, endian, data);
         }
         if let Some((range, packed)) = section_bytes::<H>(section, name, endian, data) {
+            // gcc puts each type unit of a split file into a section of its own; they are not loaded.
+            let same = headers.sections.last_mut().filter(|last| *last.name == *name && last.address.0 == 0);
+            if packed.is_none() && same.is_some_and(|last| last.section.join(&range)) {
+                continue;
+            }
             headers.sections.push(NamedSection {
                 name: plain_name(name),
                 address: LinkAddr(section.sh_addr(endian).into()),

@@ -33,6 +33,15 @@ impl Section {
         Self { file, range, packed }
     }
 
+    /// Takes what follows it in the file in, as if both were one; not where either is packed.
+    pub(super) fn join(&mut self, range: &Range<usize>) -> bool {
+        let joins = self.packed.is_none() && self.range.end == range.start;
+        if joins {
+            self.range.end = range.end;
+        }
+        joins
+    }
+
     /// Its length, inflated.
     pub(crate) fn len(&self) -> usize {
         self.packed.as_ref().map_or(self.range.len(), |packed| packed.length)

@@ -17,7 +17,7 @@ pub struct Definition {
     pub kind: DefinitionKind,
     /// Where its code is, the part that is entered first. None of what has no code.
     pub code: Vec<Range<LinkAddr>>,
-    /// Where its entry is.
+    /// Its entry.
     pub entry: EntryId,
 }
 

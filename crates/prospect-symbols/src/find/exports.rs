@@ -1,5 +1,7 @@
 //! The symbols of a module that other modules can be bound to.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{
     hash,
     symbol::{Symbol, SymbolSource},
@@ -77,7 +79,7 @@ impl ModuleBinary {
         let numbers = hash::candidates(headers, name).unwrap_or_else(|| (0..count).collect());
         let named = |number: &u32| {
             let entry = symbols.entry(*number)?;
-            (symbols.entry_name(&entry) == name).then_some(())?;
+            symbols.is_named_so(&entry, name).then_some(())?;
             dynamic_symbol(symbols, &versions, *number).filter(Symbol::is_exported)
         };
         let found: Vec<Symbol> = numbers.iter().filter_map(named).collect();
@@ -96,12 +98,29 @@ pub(super) fn raw_symbols(binary: &Binary, kind: TableKind) -> Option<RawSymbols
     RawSymbols::of(binary.headers(), symbols, strings)
 }
 
+/// What may be read of names: in a broken table, many symbols may have the same long one, or parts of it.
+pub(super) struct NameBudget(AtomicUsize);
+
+impl NameBudget {
+    /// Names of this table: linkers let those share bytes that end alike.
+    pub(super) fn of(table: RawSymbols<'_>) -> Self {
+        Self(AtomicUsize::new(table.string_bytes().saturating_mul(16).saturating_add(1 << 20)))
+    }
+
+    /// Takes a symbol's name; `None` once there were too many.
+    pub(super) fn take(&self, symbol: Symbol) -> Option<Symbol> {
+        let rest = |left: usize| left.checked_sub(symbol.name.len());
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok().map(|_| symbol)
+    }
+}
+
 /// What is defined in `.dynsym`.
 pub(super) fn dynamic_symbols(binary: &Binary) -> Vec<Symbol> {
     let Some(symbols) = raw_symbols(binary, TableKind::Dynamic) else { return Vec::new() };
-    let versions = Versions::of(binary.headers());
+    let (versions, budget) = (Versions::of(binary.headers()), NameBudget::of(symbols));
     let count = symbols.len().min(MOST_SYMBOLS) as u32;
-    (0..count).filter_map(|number| dynamic_symbol(symbols, &versions, number)).collect()
+    let defined = (0..count).filter_map(|number| dynamic_symbol(symbols, &versions, number));
+    defined.map_while(|symbol| budget.take(symbol)).collect()
 }
 
 fn dynamic_symbol(symbols: RawSymbols<'_>, versions: &Versions<'_>, number: u32) -> Option<Symbol> {

@@ -48,7 +48,7 @@ impl ModuleBinary {
         let symbols = self.binary.as_deref().and_then(|binary| raw_symbols(binary, TableKind::Dynamic));
         let Some(symbols) = symbols else { return Vec::new() };
         let is_named =
-            |number: u32| symbols.entry(number).is_some_and(|entry| symbols.entry_name(&entry) == name);
+            |number: u32| symbols.entry(number).is_some_and(|entry| symbols.is_named_so(&entry, name));
         self.slots(
             |relocation, [_, data, jump]| {
                 (relocation.kind == data || relocation.kind == jump)

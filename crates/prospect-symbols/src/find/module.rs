@@ -117,13 +117,15 @@ fn matching(
     let starts = (0..count).step_by(SYMBOLS_PER_JOB as usize);
     let jobs: Vec<(usize, u32)> =
         starts.map(|start| (SYMBOLS_PER_JOB as usize * SYMBOL_COST, start)).collect();
+    let budget = exports::NameBudget::of(table);
     let found = parallel::run(&jobs, |start| {
         let numbers = *start..start.saturating_add(SYMBOLS_PER_JOB).min(count);
         let symbol = |number| {
             let entry = table.entry(number)?;
-            Symbol::new(table, &entry, source).filter(is_meant)
+            Symbol::new(table, &entry, source)
         };
-        numbers.filter_map(symbol).collect::<Vec<Symbol>>()
+        let named = numbers.filter_map(symbol).map_while(|symbol| budget.take(symbol));
+        named.filter(is_meant).collect::<Vec<Symbol>>()
     });
     found.into_iter().flatten().collect()
 }

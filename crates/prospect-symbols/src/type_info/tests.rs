@@ -2,6 +2,7 @@
 
 mod census;
 mod languages;
+mod layouts;
 mod names;
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};

@@ -118,7 +118,7 @@ impl EntryReader {
             dw::DW_TAG_constant => VariableKind::Constant,
             _ if said.storage == Some(Storage::Thread) => VariableKind::ThreadLocal,
             _ if position.in_function && said.storage == Some(Storage::Fixed) => VariableKind::Static,
-            _ if position.in_function && !(is_declaration && said.is_external) => VariableKind::Local,
+            _ if position.in_function && !is_declaration => VariableKind::Local,
             _ if said.has_constant && said.storage.is_none() => VariableKind::Constant,
             _ => VariableKind::Global,
         };
@@ -132,7 +132,7 @@ impl EntryReader {
             depth: position.depth,
             in_scope: position.in_scope && !begins_later,
             is_artificial: said.is_artificial,
-            is_declaration: is_declaration && said.is_external,
+            is_declaration,
             origin: own_origin,
         })
     }
@@ -160,7 +160,6 @@ struct Said {
     line: Option<u32>,
     storage: Option<Storage>,
     has_constant: bool,
-    is_external: bool,
     is_declaration: bool,
     is_artificial: bool,
     start_scope: Option<u64>,
@@ -177,7 +176,6 @@ impl Default for Said {
             line: None,
             storage: None,
             has_constant: false,
-            is_external: false,
             is_declaration: false,
             is_artificial: false,
             start_scope: None,
@@ -216,7 +214,6 @@ impl Said {
                     });
                 }
                 dw::DW_AT_const_value => self.has_constant = true,
-                dw::DW_AT_external => self.is_external |= value.is_set(),
                 dw::DW_AT_declaration => self.is_declaration |= value.is_set(),
                 dw::DW_AT_artificial => self.is_artificial |= value.is_set(),
                 dw::DW_AT_start_scope => self.start_scope = value.number(),

@@ -9,7 +9,10 @@ use super::{
     Variable,
     entry::{EntryReader, Position, RawVariable},
 };
-use crate::symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel};
+use crate::{
+    find::{Definition, DefinitionKinds, Pattern},
+    symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel, find},
+};
 
 /// A unit has no more of them than this that are worth a list.
 const MOST_VARIABLES: usize = 100_000;
@@ -23,29 +26,30 @@ pub(super) fn of_unit(debug: &Arc<DebugInfo>, at: LinkAddr) -> Vec<Variable> {
     raw.unwrap_or_default().into_iter().map(|one| one.finish(debug, None)).collect()
 }
 
-/// Those of that name: the definitions in the unit that `near` lies in first, then those of all others.
-pub(super) fn find(
+/// Those of that name in the unit that an address lies in.
+pub(super) fn in_unit_of(
     debug: &Arc<DebugInfo>,
+    at: LinkAddr,
     name: &str,
-    near: Option<LinkAddr>,
     fuel: &mut Fuel<'_>,
 ) -> Vec<Variable> {
-    let mut found = Vec::new();
-    if let Some(near) = near {
-        let raw = debug.with_unit_at(near, fuel, |unit, fuel| in_unit(debug, unit, Some(name), fuel));
-        found = raw.unwrap_or_default();
-    }
-    for start in debug.unit_starts() {
-        let raw = debug.with_unit(start, fuel, |unit: &EntryUnit<'_>, _: usize, fuel: &mut Fuel<'_>| {
-            in_unit(debug, unit, Some(name), fuel)
-        });
-        for one in raw.unwrap_or_default() {
-            if !found.iter().any(|known| known.entry == one.entry) {
-                found.push(one);
-            }
-        }
-    }
-    found.into_iter().map(|one| one.finish(debug, None)).collect()
+    let raw = debug.with_unit_at(at, fuel, |unit, fuel| in_unit(debug, unit, Some(name), fuel));
+    raw.unwrap_or_default().into_iter().map(|one| one.finish(debug, None)).collect()
+}
+
+/// Those of that name in all units.
+pub(super) fn find(debug: &Arc<DebugInfo>, name: &str, fuel: &mut Fuel<'_>) -> Vec<Variable> {
+    let Ok(pattern) = Pattern::name(name) else { return Vec::new() };
+    let definitions = find::definitions(debug, &pattern, DefinitionKinds::VARIABLES, MOST_VARIABLES);
+    let variable = |definition: Definition| {
+        let read = |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
+            EntryReader::default().read(debug, unit, at, POSITION, fuel)
+        };
+        let mut variable = debug.with_entry(definition.entry, fuel, read)??;
+        variable.name = definition.name;
+        (!variable.is_declaration).then(|| variable.finish(debug, None))
+    };
+    definitions.into_iter().filter_map(variable).collect()
 }
 
 /// The definitions in a unit, all or those of one name: as it is written, or with all that is around it.

@@ -46,7 +46,7 @@ pub(super) fn variable(variable: &Variable, frame: &dyn FrameContext) -> Result<
     let mut entry_id = handle.entry;
     let mut ty = variable.ty.clone();
     if handle.is_declaration {
-        let found = globals::find(&handle.debug, &variable.name, None, machine.fuel).into_iter().next();
+        let found = globals::find(&handle.debug, &variable.name, machine.fuel).into_iter().next();
         let found = found.ok_or(Unavailable::OptimisedOut)?;
         (entry_id, ty) = (found.handle.entry, found.ty);
     }

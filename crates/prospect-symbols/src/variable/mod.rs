@@ -23,7 +23,7 @@ use prospect_process::LinkAddr;
 
 pub use location::{FrameContext, ImplicitTarget, Location, Piece, PieceSource, Unavailable};
 
-use crate::{ModuleBinary, type_info::TypeRef};
+use crate::{ModuleBinary, symbol::dwarf::DebugInfo, type_info::TypeRef};
 
 /// A function that an address is in, really or by inlining, and its variables.
 #[derive(Clone, Debug)]
@@ -128,12 +128,23 @@ impl ModuleBinary {
         self.debug_info().map_or_else(Vec::new, |debug| globals::of_unit(debug, at))
     }
 
-    /// The variables outside of functions of that name, with or without the names around it: first those of the unit that
-    /// `near` lies in, then those of all others. This looks through all of the debug information.
+    /// The variables outside of functions of that name, with or without the names around it, in the unit that an address of the
+    /// module lies in.
+    #[must_use]
+    pub fn globals_near(&self, name: &str, at: LinkAddr) -> Vec<Variable> {
+        let find = |debug: &Arc<DebugInfo>| globals::in_unit_of(debug, at, name, &mut debug.tank().fuel());
+        self.debug_info().map_or_else(Vec::new, find)
+    }
+
+    /// The variables outside of calls of that name, with or without the names around it: first those of the unit that
+    /// `near` lies in, and only where it has none those of all others, for which all of the debug information is looked through.
     #[must_use]
     pub fn globals(&self, name: &str, near: Option<LinkAddr>) -> Vec<Variable> {
-        self.debug_info()
-            .map_or_else(Vec::new, |debug| globals::find(debug, name, near, &mut debug.tank().fuel()))
+        let own = near.map(|near| self.globals_near(name, near)).filter(|own| !own.is_empty());
+        own.unwrap_or_else(|| {
+            let find = |debug: &Arc<DebugInfo>| globals::find(debug, name, &mut debug.tank().fuel());
+            self.debug_info().map_or_else(Vec::new, find)
+        })
     }
 
     /// The first of the [globals](Self::globals) of that name.

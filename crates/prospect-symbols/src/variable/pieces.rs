@@ -66,8 +66,9 @@ impl Location {
             passed = 0;
             pieces.push(Piece { bits, skip, source });
         }
+        // All of something in memory is just that, as it is where nothing was taken of it.
         if let [only] = pieces.as_mut_slice()
-            && count.is_none_or(|count| count % 8 == 0)
+            && count.is_some_and(|count| count.is_multiple_of(8) && only.bits == Some(count))
             && matches!(only.source, PieceSource::Memory(_))
             && only.skip == 0
         {
@@ -136,7 +137,7 @@ fn register(frame: &dyn FrameContext, number: u16) -> Result<(Vec<u8>, bool), Un
 
 /// Copies bits that lie within both, counted as the machine counts them.
 fn copy_bits(into: &mut [u8], at: u64, from: &[u8], first: u64, count: u64, big_endian: bool) {
-    if at % 8 == 0 && first % 8 == 0 && count % 8 == 0 {
+    if (at | first | count).is_multiple_of(8) {
         let place = |bit: u64| usize::try_from(bit / 8).unwrap_or(usize::MAX);
         let length = place(count);
         let source = from.get(place(first)..).and_then(|rest| rest.get(..length));

@@ -218,8 +218,7 @@ impl Parser<'_> {
         let before = self.next;
         if self.take("(") {
             let is_value = |parser: &mut Self| parser.type_name().filter(|_| parser.take(")"));
-            if let Some(ty) = is_value(self).filter(|ty| !ty.layers.is_empty() || self.names_a_type(&ty.name))
-            {
+            if let Some(ty) = is_value(self).filter(|ty| !ty.layers.is_empty() || self.names_a_type(ty)) {
                 return Ok(Expression { node: Node::SizeOfType(ty), at: start..self.behind() });
             }
             self.next = before;
@@ -235,13 +234,13 @@ impl Parser<'_> {
         if !self.take(")") {
             return None;
         }
-        let is_sure = ty.layers.contains(&Layer::Pointer) || self.names_a_type(&ty.name);
+        let is_sure = ty.layers.contains(&Layer::Pointer) || self.names_a_type(&ty);
         (is_sure && self.starts_an_operand()).then_some(ty)
     }
 
-    fn names_a_type(&self, name: &str) -> bool {
-        let first = name.split(' ').next().unwrap_or(name);
-        TYPE_WORDS.contains(&first) || (self.is_type)(name)
+    fn names_a_type(&self, ty: &TypeName) -> bool {
+        let first = ty.name.split(' ').next().unwrap_or(&ty.name);
+        ty.is_marked || TYPE_WORDS.contains(&first) || (self.is_type)(&ty.name)
     }
 
     fn starts_an_operand(&self) -> bool {
@@ -269,6 +268,7 @@ impl Parser<'_> {
                 words.push(self.path()?);
             }
         }
+        let is_marked = words.iter().any(|word| IGNORED_WORDS.contains(&word.as_str()));
         words.retain(|word| !IGNORED_WORDS.contains(&word.as_str()));
         if words.is_empty() {
             return None;
@@ -301,7 +301,7 @@ impl Parser<'_> {
         if to_array {
             layers.push(Layer::Pointer);
         }
-        Some(TypeName { name: words.join(" "), layers, at: start..self.behind() })
+        Some(TypeName { name: words.join(" "), is_marked, layers, at: start..self.behind() })
     }
 
     /// Behind `as`: `u8`, `*const T`, `&mut T`.

@@ -56,6 +56,35 @@ pub enum Node {
     SizeOfType(TypeName),
 }
 
+impl Expression {
+    /// The names in it that are of no file or module: what a frame must know for it to be evaluated there.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.add_names(&mut names);
+        names
+    }
+
+    fn add_names<'e>(&'e self, names: &mut Vec<&'e str>) {
+        let operands: [Option<&Self>; 3] = match &self.node {
+            Node::Name { within: None, path } => {
+                names.push(path);
+                return;
+            }
+            Node::Member(of, _) | Node::Unary(_, of) | Node::Cast(_, of) | Node::SizeOf(of) => {
+                [Some(of), None, None]
+            }
+            Node::Index(one, other) | Node::Repeat(one, other) | Node::Binary(_, one, other) => {
+                [Some(one), Some(other), None]
+            }
+            Node::Slice(of, from, to) => [Some(of), from.as_deref(), to.as_deref()],
+            Node::Conditional(condition, yes, no) => [Some(condition), Some(yes), Some(no)],
+            _ => return,
+        };
+        operands.into_iter().flatten().for_each(|operand| operand.add_names(names));
+    }
+}
+
 /// An operator before its operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOperator {
@@ -129,6 +158,8 @@ impl BinaryOperator {
 pub struct TypeName {
     /// Its name, words with one space between: `unsigned long`, `std::vector<int>`. Without `struct` and the like.
     pub name: String,
+    /// Whether a word stands before it that only types have: `struct`, `const`.
+    pub is_marked: bool,
     /// What is around it, from the name outwards.
     pub layers: Vec<Layer>,
     /// In bytes of the text.

@@ -104,6 +104,12 @@ fn names_have_paths_files_and_modules() {
 }
 
 #[test]
+fn the_names_of_an_expression_are_listed() {
+    let text = "(size_t)*p->next[i + 1].name == x ? f.q[a..b] : 'lib.so'!c + $rip";
+    assert_eq!(parse(text).names(), ["p", "i", "x", "f", "a", "b"]);
+}
+
+#[test]
 fn literals_are_those_of_c_and_rust() {
     assert_eq!(shown("0xffUL + 0b101 + 1_000 + 0o17 + 017"), "(+ (+ (+ (+ 255UL 5) 1000) 15) 15)");
     assert_eq!(shown("1.5e3 + 2e-1f"), "(+ 1500.0 0.2)");

@@ -35,7 +35,7 @@ impl Reader<'_> {
             }
             TypeKind::Function(_) => Ok(Content::Pointer(self.code(object.address()))),
             // `decltype(nullptr)`
-            TypeKind::Unspecified if ty.size.is_some_and(|size| size > 0) => {
+            TypeKind::Unspecified if size_of(&object.ty, self.cx).is_ok_and(|size| size > 0) => {
                 Ok(Content::Pointer(value::Pointer { address: Some(Addr(0)), ..value::Pointer::default() }))
             }
             _ => Ok(Content::Nothing),
@@ -49,6 +49,8 @@ impl Reader<'_> {
                 Ok(self.floats(ty, base, &bytes).unwrap_or(Content::Raw))
             }
             BaseEncoding::DecimalFloat | BaseEncoding::Other(_) => Ok(Content::Raw),
+            // Rust's unit.
+            _ if object.size(self.cx)? == 0 => Ok(Content::Nothing),
             _ if object.size(self.cx)? > 16 => Ok(Content::Raw),
             _ => {
                 let number = object.integer(self.cx)?;

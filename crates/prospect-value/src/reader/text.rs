@@ -28,12 +28,13 @@ impl CharType {
         let mut at = ty.clone();
         for _ in 0..LONGEST_CHAIN {
             let found = at.get().ok()?;
-            // In C these are names of numbers.
-            let is_named = matches!(found.name.as_deref(), Some("wchar_t" | "char16_t" | "char32_t"));
+            // In C these are names of numbers, and some compilers describe them as such in C++ too.
+            let is_named =
+                matches!(found.name.as_deref(), Some("wchar_t" | "char8_t" | "char16_t" | "char32_t"));
             match &found.kind {
                 _ if is_named => {
                     let bytes = at.size().and_then(|size| u8::try_from(size).ok())?;
-                    return matches!(bytes, 2 | 4).then_some(Self { bytes });
+                    return matches!(bytes, 1 | 2 | 4).then_some(Self { bytes });
                 }
                 TypeKind::Typedef(target) | TypeKind::Modified(_, target) => at = target.clone(),
                 TypeKind::Base(base) => {

@@ -92,9 +92,8 @@ pub fn seek(object: &Object, name: &str, cx: &dyn ValueContext) -> Result<Object
             if let Ok(found) = at.member(name, cx) {
                 return Ok(found);
             }
-            let Ok((_, ty)) = at.bare_type(cx) else { continue };
-            let members = ty.composite().map(|composite| composite.members.as_slice()).unwrap_or_default();
-            next.extend(members.iter().take(64).filter_map(|member| at.member_object(member, cx).ok()));
+            let members = at.members(cx).unwrap_or_default();
+            next.extend(members.into_iter().take(64).filter_map(|member| member.object.ok()));
         }
         if next.is_empty() || next.len() > 1024 {
             break;

@@ -59,6 +59,9 @@ pub(super) const VIEWS: &[Named] = &[
     },
     Named { stems: &["core::time::Duration"], show: small::duration },
     Named { stems: &["core::ops::range::Range", "core::ops::range::RangeInclusive"], show: small::range },
-    Named { stems: &["core::mem::manually_drop::ManuallyDrop"], show: small::wrapper },
+    Named {
+        stems: &["core::mem::manually_drop::ManuallyDrop", "core::mem::maybe_dangling::MaybeDangling"],
+        show: small::wrapper,
+    },
     Named { stems: &["core::ptr::non_null::NonNull", "core::ptr::unique::Unique"], show: small::pointer },
 ];

@@ -120,7 +120,6 @@ fn gdb_says_the_same_of_c() {
         ("variables-dwarf3", 35),
         ("variables-dwarf4", 30),
         ("variables-static", 15),
-        ("variables-musl", 15),
         ("variables-32", 12),
         ("variables-32-o0", 20),
     ]);
@@ -153,6 +152,7 @@ fn values_are_found_wherever_the_compiler_has_put_them() {
         "variables-dwo",
         "variables-32",
         "variables-dwz",
+        "variables-musl",
     ];
     for build in builds {
         let Some(running) = start(build, &[]) else { continue };
@@ -277,7 +277,10 @@ fn each_thread_has_its_own() {
         let session = open(&running);
         assert_eq!(global(&session, "main", "thread_local_int"), Ok(43), "{build}");
         assert_eq!(global(&session, "thread", "thread_local_int"), Ok(1043), "{build}");
-        assert_eq!(global(&session, "thread", "thread_local_pair"), Ok(44), "{build}");
+        if !build.contains("clang") {
+            // Clang has found that its first half never changes, and has dropped it.
+            assert_eq!(global(&session, "thread", "thread_local_pair"), Ok(44), "{build}");
+        }
         assert_eq!(global(&session, "thread", "file_static"), Ok(42), "{build}");
     }
     let Some(running) = start("variables-o2", &["library"]) else { return };

@@ -188,3 +188,14 @@ fn clones_parts_and_variables_are_found() {
         }
     }
 }
+
+#[test]
+fn names_that_are_shared_with_other_files_are_found() {
+    let fixture = prospect_testing::require!(prospect_testing::fixture("inlines-dwz"));
+    let module = open(&fixture.path());
+    let names = ["innermost", "middle", "outer", "main"];
+    for (name, theirs) in names.iter().zip(gdb_locations(&fixture.path(), &names)) {
+        assert_eq!(stops(&module, name), theirs, "{name}");
+        assert!(!theirs.is_empty(), "{name}");
+    }
+}

@@ -95,6 +95,34 @@ impl DebugInfo {
         self.main.all_unit_starts(&self.main.sections())
     }
 
+    /// The types of the type units of the package.
+    pub(crate) fn packed_types(&self) -> Vec<EntryId> {
+        let type_of = |signature| {
+            let (_, sections) = self.split.packed_type(signature)?;
+            let (_, offset) = UnitHeader::read(&sections, 0)?.signature?;
+            Some(EntryId { file: EntryFile::PackedType(signature), offset })
+        };
+        self.split.packed_signatures().into_iter().filter_map(type_of).collect()
+    }
+
+    /// The units of the supplementary file.
+    pub(crate) fn supplementary_units(&self) -> Vec<EntryId> {
+        let Some(file) = &self.supplementary else { return Vec::new() };
+        let starts = file.all_unit_starts(&file.sections()).into_iter();
+        starts.map(|offset| EntryId { file: EntryFile::Supplementary, offset }).collect()
+    }
+
+    /// The language of the first unit that says one.
+    fn usual_language(&self) -> Option<DwLang> {
+        *self.usual_language.get_or_init(|| {
+            let (tank, sections) = (self.tank(), self.main.sections());
+            let mut fuel = tank.fuel();
+            let mut starts = self.unit_starts().into_iter();
+            let language = |start| Unit::open_root(&self.main, sections, start, &mut fuel)?.language;
+            starts.find_map(language)
+        })
+    }
+
     /// Gives the pages of a unit of the main file back.
     pub(crate) fn release_unit(&self, start: usize) {
         let sections = self.main.sections();
@@ -145,6 +173,16 @@ impl<'a> EntryUnit<'a> {
         EntryId { file: self.file, offset: self.start.saturating_add(at) }
     }
 
+    /// The types of the type units in the file that this unit is in; not where that is a package.
+    pub(crate) fn types_beside(&self) -> Vec<EntryId> {
+        let file = self.unit.file;
+        if file.is_package() {
+            return Vec::new();
+        }
+        let all = file.all_types(&Sections::of(&file.binary, file.split));
+        all.into_iter().map(|offset| EntryId { file: self.file, offset }).collect()
+    }
+
     /// What the unit itself is called: its first byte.
     pub(crate) fn unit_id(&self) -> EntryId {
         self.id(0)
@@ -164,8 +202,9 @@ impl<'a> EntryUnit<'a> {
         gimli::Endianity::is_big_endian(self.unit.header.endian)
     }
 
+    /// The language; partial units, which several others share, do not say theirs.
     pub(crate) fn language(&self) -> Option<DwLang> {
-        self.unit.language
+        self.unit.language.or_else(|| self.debug.usual_language())
     }
 
     /// One entry's attributes.

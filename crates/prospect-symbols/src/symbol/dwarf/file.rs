@@ -105,7 +105,7 @@ impl DwarfFile {
         table
     }
 
-    fn is_package(&self) -> bool {
+    pub(super) fn is_package(&self) -> bool {
         self.split && self.binary.section(".debug_cu_index").is_some()
     }
 
@@ -128,6 +128,13 @@ impl DwarfFile {
     /// Where the type with this signature is: an offset in `.debug_info`, or behind its end as much as in `.debug_types`.
     pub(super) fn type_at(&self, sections: &Sections<'_>, signature: u64) -> Option<usize> {
         self.type_units(sections).by_signature.get(&signature).copied()
+    }
+
+    /// The same of all type units.
+    pub(super) fn all_types(&self, sections: &Sections<'_>) -> Vec<usize> {
+        let mut all: Vec<usize> = self.type_units(sections).by_signature.values().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// Where the unit that holds `offset` of `.debug_types` begins.

@@ -38,7 +38,7 @@ mod value;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use prospect_process::LinkAddr;
@@ -80,6 +80,7 @@ pub(crate) struct DebugInfo {
     functions_at: Mutex<HashMap<LinkAddr, Option<FoundFunctions>>>,
     pub(crate) definitions: Definitions,
     scopes: KeptScopes,
+    usual_language: OnceLock<Option<gimli::DwLang>>,
 }
 
 /// One function at one address.
@@ -116,6 +117,7 @@ impl DebugInfo {
             functions_at: Mutex::default(),
             definitions: Definitions::default(),
             scopes: KeptScopes::default(),
+            usual_language: OnceLock::new(),
         })
     }
 

@@ -13,6 +13,7 @@ use gimli::{DebugCuIndex, IndexSectionId};
 use super::{
     file::{DwarfFile, lock},
     fuel::Fuel,
+    reader::Reader,
     sections::Sections,
     unit::Unit,
 };
@@ -130,6 +131,20 @@ impl SplitFiles {
     /// The type unit of a package that has this signature.
     pub(super) fn packed_type(&self, signature: u64) -> Option<(&DwarfFile, Sections<'_>)> {
         self.packed(".debug_tu_index", signature)
+    }
+
+    /// The signatures of the packages' type units: the hash tables of their indices, as they are (DWARF 5, section 7.3.5.3).
+    pub(super) fn packed_signatures(&self) -> Vec<u64> {
+        self.packages().iter().flat_map(Self::signatures).collect()
+    }
+
+    fn signatures(package: &DwarfFile) -> Vec<u64> {
+        let Some(index) = package.binary.section(".debug_tu_index") else { return Vec::new() };
+        let mut reader = Reader::new(index.all(), 0, package.binary.endian());
+        // A version of two or four bytes, and two counts.
+        reader.skip(12);
+        let slots = reader.uint(4).unwrap_or(0);
+        (0..slots).map_while(|_| reader.uint(8)).filter(|&signature| signature != 0).collect()
     }
 
     /// What the packages hold for one unit (DWARF 5, section 7.3.5).

@@ -101,6 +101,17 @@ impl<'a> RawSymbols<'a> {
         self.string(entry.name)
     }
 
+    /// Whether it has this name: its own is not read any further.
+    pub(crate) fn is_named_so(&self, entry: &RawEntry, name: &[u8]) -> bool {
+        let rest = self.strings.get(entry.name as usize..).and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| matches!(rest, [] | [0, ..]))
+    }
+
+    /// How many bytes of names there are.
+    pub(crate) fn string_bytes(&self) -> usize {
+        self.strings.len()
+    }
+
     /// Where it is: of a function, where its code is.
     pub(crate) fn address_of(&self, entry: &RawEntry) -> u64 {
         let is_function = matches!(entry.info & 0xf, STT_FUNC | STT_GNU_IFUNC);

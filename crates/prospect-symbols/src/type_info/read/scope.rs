@@ -31,6 +31,17 @@ impl<'a> Reading<'_, '_, 'a, '_> {
     }
 }
 
+/// The names around an entry, and its own; empty where it has none.
+pub(in crate::type_info) fn qualified_name(
+    debug: &DebugInfo,
+    of: EntryId,
+    fuel: &mut Fuel<'_>,
+) -> Vec<Arc<str>> {
+    let mut names = Vec::new();
+    let _ = named_entry(debug, of, &mut names, fuel, 0);
+    names
+}
+
 fn around_entry(
     debug: &DebugInfo,
     of: EntryId,
@@ -52,7 +63,7 @@ fn around(
 ) -> Option<()> {
     for scope in debug.scopes_around(unit, at, fuel) {
         let own = Attributes::read(unit.entry(scope)?);
-        let declared = [own.specification, own.abstract_origin].into_iter().find_map(|at| unit.target(at));
+        let declared = declared(unit, &own);
         if let Some(declared) = declared.filter(|_| depth < LONGEST_CHAIN) {
             // It stands elsewhere than it was declared.
             names.clear();
@@ -67,6 +78,13 @@ fn around(
     Some(())
 }
 
+/// The entry that says more of where one belongs.
+fn declared(unit: &EntryUnit<'_>, own: &Attributes<'_>) -> Option<EntryId> {
+    // A type unit names what is around its type, or says which type unit does.
+    let signature = if own.name == Value::None { own.signature } else { Value::None };
+    [own.specification, own.abstract_origin, signature].into_iter().find_map(|at| unit.target(at))
+}
+
 /// Adds the names around an entry, and its own.
 fn named_entry(
     debug: &DebugInfo,
@@ -77,8 +95,8 @@ fn named_entry(
 ) -> Option<()> {
     debug.with_entry(of, fuel, |unit, at, fuel| {
         let own = Attributes::read(unit.entry(at)?);
-        let declared = [own.specification, own.abstract_origin].into_iter().find_map(|at| unit.target(at));
-        match declared.filter(|_| depth < LONGEST_CHAIN && own.name == Value::None) {
+        let declared = declared(unit, &own);
+        match declared.filter(|_| depth < LONGEST_CHAIN) {
             Some(declared) => named_entry(debug, declared, names, fuel, depth + 1)?,
             None => {
                 around(debug, unit, at, names, fuel, depth)?;

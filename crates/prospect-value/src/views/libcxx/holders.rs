@@ -1,12 +1,14 @@
 //! Smart pointers, and what holds one value or a few.
 
+use prospect_process::Addr;
 use prospect_symbols::type_info::Type;
 
 use crate::{
     Content, Fact, Object, Reader, ValueError,
+    scalar::sign_extended,
     views::{
         libstdcxx::{alternative, locked, owned, ticks},
-        reach::{self, any_of, core, seek},
+        reach::{self, any_of, core, seek, word},
         stem,
     },
 };
@@ -18,10 +20,16 @@ pub(super) fn shared(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Res
     if counts.integer(cx)? == 0 {
         return Ok(Content::Holder { facts: Vec::new(), value: None });
     }
-    let counts = counts.dereference(cx)?;
-    // Both count from 0; all uses together count as one that is weak.
-    let uses = counts.member("__shared_owners_", cx)?.integer(cx)? + 1;
-    let weak = counts.member("__shared_weak_owners_", cx)?.integer(cx)? + i128::from(uses <= 0);
+    let counts = Addr(counts.integer(cx)? as u64);
+    // `__shared_weak_count` is described in the library only: a pointer to its table of virtual functions and two words. Both
+    // count from 0; all uses together count as one that is weak.
+    let word_bytes = cx.arch().word_bytes;
+    let count = |index: u8| {
+        let count = word(counts.wrapping_add((index * word_bytes).into()), cx)?;
+        Ok::<_, ValueError>(sign_extended(count.into(), 8 * u32::from(word_bytes)))
+    };
+    let uses = count(1)? + 1;
+    let weak = count(2)? + i128::from(uses <= 0);
     if uses < 0 || weak < 0 || uses == 0 && !ty.name.as_deref().unwrap_or_default().starts_with("weak") {
         return Err(ValueError::Implausible("its count of uses is none"));
     }

@@ -10,7 +10,7 @@ use crate::{
     Content, Object, Reader, ValueContext, ValueError,
     object::size_of,
     views::{
-        reach::{as_set, core, number, parameter, scalar, seek, target_type, word},
+        reach::{any_of, as_set, core, number, parameter, scalar, seek, target_type, word},
         stem,
     },
 };
@@ -187,9 +187,18 @@ impl Tree {
     }
 }
 
-/// What a `MaybeUninit` holds.
+/// What a `MaybeUninit` holds: it is a union of nothing and of the value in one or two wrappers.
 fn initialised(object: Object, cx: &dyn ValueContext) -> Object {
-    seek(&object, "value", cx).and_then(|value| value.member("value", cx)).unwrap_or(object)
+    let Ok(mut at) = object.member("value", cx) else { return object };
+    for _ in 0..4 {
+        let name = at.bare_type(cx).ok().and_then(|(_, ty)| stem(&ty)).unwrap_or_default();
+        if !name.ends_with("::ManuallyDrop") && !name.ends_with("::MaybeDangling") {
+            break;
+        }
+        let Ok(inner) = any_of(&at, &["value", "__0"], cx) else { break };
+        at = inner;
+    }
+    at
 }
 
 /// The type behind the pointer in an `Option<NonNull<T>>`, whether there is one or not.

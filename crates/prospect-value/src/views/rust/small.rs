@@ -5,7 +5,7 @@ use prospect_symbols::type_info::Type;
 
 use crate::{
     Content, Object, Reader, Shape, ValueError, value,
-    views::reach::{self, core, scalar, seek},
+    views::reach::{self, any_of, core, scalar, seek},
 };
 
 /// The only number that a type wraps.
@@ -16,7 +16,7 @@ pub(super) fn core_number(object: &Object, _: &Type, reader: &mut Reader<'_>) ->
 
 /// The only member of a wrapper.
 pub(super) fn wrapper(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
-    let value = object.member("value", reader.cx())?;
+    let value = any_of(object, &["value", "__0"], reader.cx())?;
     reader.content_of(&value)
 }
 

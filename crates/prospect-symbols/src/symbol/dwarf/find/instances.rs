@@ -9,10 +9,10 @@ use super::{
     opened::{OpenedUnit, with_unit},
     plan::{Plan, Purpose, Role, Taken},
 };
-use crate::type_info::EntryId;
 use crate::{
     find::{Definition, DefinitionKind, DefinitionKinds},
     symbol::demangle,
+    type_info::EntryId,
 };
 
 /// An inlined call refers to an abstract function, that to a declaration: longer chains are broken.
@@ -159,7 +159,8 @@ fn name_callers(
     for (definition, at) in definitions.iter_mut().zip(inside) {
         if let (DefinitionKind::InlinedCall { into }, Some(found)) = (&mut definition.kind, names.get(at)) {
             let linkage_name = found.linkage_name.as_ref().map(|name| demangle(name.as_bytes()));
-            *into = linkage_name.or_else(|| found.name.clone());
+            let name = linkage_name.or_else(|| found.name.clone());
+            *into = name.filter(|name| fuel.burn(name.len()).is_some());
         }
     }
 }

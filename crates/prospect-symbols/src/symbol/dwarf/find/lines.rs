@@ -2,7 +2,7 @@
 //!
 //! Of all units the headers of their line tables are read, and the tables of those that name the file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gimli::{LineProgramHeader, LineRow, constants as dw};
 use prospect_process::LinkAddr;
@@ -29,6 +29,8 @@ use crate::{
 
 /// What reading the header of a line table costs, in bytes of debug information.
 const HEADER_COST: usize = 2048;
+/// What keeping a row costs.
+const ROW_COST: usize = 32;
 
 /// A row of a line table at which a statement begins, or the end of a sequence.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,8 @@ pub(crate) fn after_prologue(debug: &DebugInfo, start: LinkAddr) -> LinkAddr {
     let found = candidates.into_iter().take(unit_index::MOST_UNITS).find_map(|(_, unit_start)| {
         with_unit(debug, (false, unit_start), &mut fuel, |unit, fuel| {
             let function = functions::find(&unit.unit, &[start.0], fuel).pop()?.first().copied()?;
-            behind_prologue(debug, &unit, unit_start, function, start.0, fuel)
+            let one = std::iter::once((function, start.0));
+            behind_prologues(debug, &unit, unit_start, one, fuel)?.get(&start.0).copied()
         })?
     });
     found.map_or(start, LinkAddr)
@@ -98,17 +101,25 @@ pub(crate) fn after_prologue(debug: &DebugInfo, start: LinkAddr) -> LinkAddr {
 
 /// The rows of the wanted line in a unit, or of the next one that has some.
 fn rows_of(debug: &DebugInfo, start: usize, wanted: &SourceLine, fuel: &mut Fuel<'_>) -> Option<UnitRows> {
+    // Units may share a table: it is read for each of them, as long as that is reasonable.
+    fuel.burn(HEADER_COST)?;
     let sections = debug.main.sections();
     let unit = Unit::open_root(&debug.main, sections, start, fuel)?;
     let mut lines = LineProgram::open(&unit)?;
-    let numbers = files_named(&lines, wanted, fuel)?;
-    let paths = numbers.into_iter().filter_map(|number| Some((number, lines.path(number)?)));
-    let files: HashMap<u64, String> = paths.filter(|(_, path)| wanted.is_file(path)).collect();
+    fuel.burn(lines.extent().len())?;
+    let mut files = HashMap::new();
+    for number in files_named(&lines, wanted) {
+        let Some(path) = lines.path(number) else { continue };
+        fuel.burn(path.len())?;
+        if wanted.is_file(&path) {
+            files.insert(number, path);
+        }
+    }
     if files.is_empty() {
         return None;
     }
     let mut found = UnitRows { unit: start, line: u32::MAX, rows: Vec::new(), files };
-    run(lines.header(), fuel, |row| {
+    run(lines.header(), fuel, |row, fuel| {
         let is_candidate =
             row.is_statement && !row.is_end && row.line >= wanted.line && row.line <= found.line;
         if is_candidate && found.files.contains_key(&row.file) {
@@ -116,7 +127,9 @@ fn rows_of(debug: &DebugInfo, start: usize, wanted: &SourceLine, fuel: &mut Fuel
                 found.line = row.line;
                 found.rows.clear();
             }
-            found.rows.push(row);
+            if fuel.burn(ROW_COST).is_some() {
+                found.rows.push(row);
+            }
         }
     });
     sections.line.release(lines.extent());
@@ -124,10 +137,9 @@ fn rows_of(debug: &DebugInfo, start: usize, wanted: &SourceLine, fuel: &mut Fuel
 }
 
 /// The numbers of the files that have the wanted name, whatever their directories are.
-fn files_named(lines: &LineProgram<'_>, wanted: &SourceLine, fuel: &mut Fuel<'_>) -> Option<Vec<u64>> {
+fn files_named(lines: &LineProgram<'_>, wanted: &SourceLine) -> Vec<u64> {
     let header = lines.header();
     let files = header.file_names();
-    fuel.burn(files.len())?;
     let first = u64::from(header.version() < 5);
     let name = wanted.file_name().as_bytes();
     let is_named = |text: &[u8]| text.ends_with(name);
@@ -135,11 +147,15 @@ fn files_named(lines: &LineProgram<'_>, wanted: &SourceLine, fuel: &mut Fuel<'_>
         .iter()
         .zip(first..)
         .filter(|(file, _)| lines.text(file.path_name()).is_some_and(|text| is_named(&text)));
-    Some(numbers.map(|(_, number)| number).collect())
+    numbers.map(|(_, number)| number).collect()
 }
 
 /// Calls `visit` for every row of code that the linker kept.
-fn run(header: &LineProgramHeader<Slice<'_>>, fuel: &mut Fuel<'_>, mut visit: impl FnMut(Row)) {
+fn run(
+    header: &LineProgramHeader<Slice<'_>>,
+    fuel: &mut Fuel<'_>,
+    mut visit: impl FnMut(Row, &mut Fuel<'_>),
+) {
     let mut program = Program(header);
     let mut instructions = header.instructions();
     let mut state = LineRow::new(header);
@@ -158,7 +174,7 @@ fn run(header: &LineProgramHeader<Slice<'_>>, fuel: &mut Fuel<'_>, mut visit: im
         }
         if !dropped {
             let small = |number: u64| u32::try_from(number).unwrap_or(0);
-            visit(Row {
+            let row = Row {
                 address: state.address(),
                 file: state.file_index(),
                 line: state.line().map_or(0, |line| small(line.get())),
@@ -169,7 +185,8 @@ fn run(header: &LineProgramHeader<Slice<'_>>, fuel: &mut Fuel<'_>, mut visit: im
                 is_statement: state.is_stmt(),
                 is_behind_prologue: state.prologue_end(),
                 is_end: state.end_sequence(),
-            });
+            };
+            visit(row, fuel);
         }
         state.reset(header);
     }
@@ -199,79 +216,96 @@ fn choose(
     rows.dedup_by_key(|row| row.address);
     let addresses: Vec<u64> = rows.iter().map(|row| row.address).collect();
     let scopes = functions::find(&unit.unit, &addresses, fuel);
-    let mut seen: Vec<usize> = Vec::new();
-    let mut chosen = Vec::new();
-    for (row, scopes) in rows.into_iter().zip(scopes) {
-        match scopes.last() {
-            Some(innermost) if seen.contains(innermost) => continue,
-            Some(innermost) => seen.push(*innermost),
-            None => {}
-        }
-        chosen.push((row, scopes));
-    }
+    let mut seen = HashSet::new();
+    let mut chosen: Vec<(Row, functions::Scopes)> = rows.into_iter().zip(scopes).collect();
+    chosen.retain(|(_, scopes)| scopes.last().is_none_or(|innermost| seen.insert(*innermost)));
     let innermost = chosen.iter().filter_map(|(_, scopes)| scopes.last().copied());
     let names = unit.units.functions(&unit.unit.clone(), innermost, fuel);
+    let behind = if wanted.after_prologue {
+        let starts = chosen.iter().filter_map(|(row, scopes)| match scopes.as_slice() {
+            [function] => Some((*function, row.address)),
+            _ => None,
+        });
+        behind_prologues(debug, &unit, found.unit, starts, fuel).unwrap_or_default()
+    } else {
+        HashMap::new()
+    };
     let place = |(row, scopes): (Row, functions::Scopes)| {
-        let mut address = row.address;
-        if let (true, [function]) = (wanted.after_prologue, scopes.as_slice()) {
-            let begins = unit.code_of(*function, fuel).first().is_some_and(|code| code.start.0 == address);
-            if begins {
-                let behind = behind_prologue(debug, &unit, found.unit, *function, address, fuel);
-                address = behind.unwrap_or(address);
-            }
-        }
         let name = scopes.last().and_then(|at| names.get(at));
         let linkage_name = name.and_then(|name| name.linkage_name.as_ref());
         let function = linkage_name.map(|name| demangle(name.as_bytes()));
-        LinePlace {
-            address: LinkAddr(address),
-            file: found.files.get(&row.file).cloned().unwrap_or_default(),
+        let function = function.or_else(|| name?.name.clone());
+        let file = found.files.get(&row.file).cloned().unwrap_or_default();
+        fuel.burn(file.len() + function.as_ref().map_or(0, String::len))?;
+        Some(LinePlace {
+            address: LinkAddr(behind.get(&row.address).copied().unwrap_or(row.address)),
+            file,
             line: row.line,
             column: Some(row.column).filter(|column| *column > 0),
             is_exact: row.line == wanted.line,
-            function: function.or_else(|| name?.name.clone()),
+            function,
             is_inlined: scopes.len() > 1,
-        }
+        })
     };
-    chosen.into_iter().map(place).collect()
+    chosen.into_iter().map_while(place).collect()
 }
 
-/// The address behind the prologue of the function at `function` of a unit, which begins at `start`: where the compiler says that
-/// it is, or at the second row of its lines.
-fn behind_prologue(
+/// For functions of a unit, and addresses in them: where an address is that of the function's start, the one behind its prologue,
+/// where the compiler says that it is, or at the second row of its lines.
+fn behind_prologues(
     debug: &DebugInfo,
     unit: &OpenedUnit<'_>,
     unit_start: usize,
-    function: usize,
-    start: u64,
+    functions: impl Iterator<Item = (usize, u64)>,
     fuel: &mut Fuel<'_>,
-) -> Option<u64> {
-    let code = unit.code_of(function, fuel);
-    let range = code.into_iter().find(|range| range.contains(&LinkAddr(start)))?;
+) -> Option<HashMap<u64, u64>> {
+    struct Function {
+        range: std::ops::Range<u64>,
+        marked: Option<u64>,
+        second: Option<u64>,
+    }
+    let begins_at = |(function, at): (usize, u64)| {
+        let first = unit.code_of(function, fuel).into_iter().next()?;
+        (first.start.0 == at).then_some(Function { range: at..first.end.0, marked: None, second: None })
+    };
+    let mut found: Vec<Function> = functions.filter_map(begins_at).collect();
+    if found.is_empty() {
+        return None;
+    }
+    found.sort_by_key(|function| function.range.start);
     let skeleton = Unit::open_root(&debug.main, debug.main.sections(), unit_start, fuel)?;
     let lines = LineProgram::open(&skeleton)?;
-    let (mut marked, mut second) = (None, None);
-    run(lines.header(), fuel, |row| {
-        if range.contains(&LinkAddr(row.address)) && !row.is_end {
-            let earlier = |known: Option<u64>| Some(known.map_or(row.address, |at: u64| at.min(row.address)));
-            if row.is_behind_prologue {
-                marked = earlier(marked);
-            }
-            if row.address > start && row.line > 0 {
-                second = earlier(second);
-            }
+    run(lines.header(), fuel, |row, _| {
+        let before = found.partition_point(|function| function.range.start <= row.address);
+        let Some(function) = before.checked_sub(1).and_then(|index| found.get_mut(index)) else { return };
+        if row.is_end || !function.range.contains(&row.address) {
+            return;
+        }
+        let earlier = |known: Option<u64>| Some(known.map_or(row.address, |at: u64| at.min(row.address)));
+        if row.is_behind_prologue {
+            function.marked = earlier(function.marked);
+        }
+        if row.address > function.range.start && row.line > 0 {
+            function.second = earlier(function.second);
         }
     });
-    // GCC says of optimised code where its variables are at every address.
-    let is_true_everywhere = || {
-        let has_lists = unit.unit.abbreviations.iter().any(|abbreviation| {
-            let attributes = unit.unit.abbreviations.specifications(abbreviation);
-            attributes.iter().any(|one| {
-                one.name == dw::DW_AT_location
-                    && matches!(one.form, dw::DW_FORM_sec_offset | dw::DW_FORM_loclistx | dw::DW_FORM_data4)
-            })
-        });
-        has_lists && unit.producer().is_some_and(|producer| producer.starts_with(b"GNU "))
+    let is_true_everywhere = has_true_places(unit);
+    let behind = |function: Function| {
+        let second = function.second.filter(|_| !is_true_everywhere);
+        Some((function.range.start, function.marked.or(second)?))
     };
-    marked.or_else(|| if is_true_everywhere() { Some(start) } else { second })
+    Some(found.into_iter().filter_map(behind).collect())
+}
+
+/// Whether the debug information says where variables are at every address: GCC's does of optimised code, and there is nothing
+/// to be skipped then.
+fn has_true_places(unit: &OpenedUnit<'_>) -> bool {
+    let table = &unit.unit.abbreviations;
+    let has_lists = table.iter().any(|abbreviation| {
+        table.specifications(abbreviation).iter().any(|one| {
+            one.name == dw::DW_AT_location
+                && matches!(one.form, dw::DW_FORM_sec_offset | dw::DW_FORM_loclistx | dw::DW_FORM_data4)
+        })
+    });
+    has_lists && unit.producer().is_some_and(|producer| producer.starts_with(b"GNU "))
 }

@@ -18,10 +18,10 @@ mod strings;
 use std::collections::HashMap;
 
 use super::{DebugInfo, fuel::Tank, unit::UnitHeader};
-use crate::type_info::EntryId;
 use crate::{
     find::{Definition, DefinitionKinds, Pattern},
     parallel,
+    type_info::EntryId,
 };
 pub(crate) use lines::{after_prologue, places};
 use names::{Hits, Search};

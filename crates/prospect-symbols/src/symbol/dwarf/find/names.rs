@@ -9,11 +9,15 @@ use super::{
     plan::{Plan, Purpose, Role, Taken},
     strings::{Memo, NameFilter},
 };
-use crate::find::{Definition, DefinitionKinds, Pattern, is_end_of_base};
-use crate::type_info::EntryId;
+use crate::{
+    find::{Definition, DefinitionKinds, Pattern, is_end_of_base},
+    type_info::EntryId,
+};
 
 /// Scopes in scopes: deeper, they do not count.
-const DEEPEST: usize = 256;
+const DEEPEST: usize = 64;
+/// What names that stand before one may be long together.
+const LONGEST_PATH: usize = 16 << 10;
 
 /// A search for names in the units of a file.
 pub(super) struct Search<'p> {
@@ -137,18 +141,23 @@ impl<'p> Search<'p> {
     ) -> Option<()> {
         let linkage_name = unit.text(taken.linkage_name);
         let Some(name) = unit.text(taken.name).or(linkage_name) else { return Some(()) };
-        let is_linked = || linkage_name.is_some_and(|name| self.pattern.matches_symbol(name));
+        fuel.burn((name.len() + linkage_name.map_or(0, <[u8]>::len)) / 16)?;
+        // To take a name apart that a hostile file has may be some work.
+        let mut is_linked = || {
+            let name = linkage_name.filter(|name| fuel.burn(name.len()).is_some());
+            name.is_some_and(|name| self.pattern.matches_symbol(name))
+        };
         // A regular expression is tried on the linkage name as people write it, which says as much as what is put together here.
         let tested = self.memo.as_ref().filter(|_| linkage_name.is_some());
-        let tested = tested.map(|memo| memo.test(taken.linkage_name, unit.has_own_strings(), is_linked));
+        let tested = tested.map(|memo| memo.test(taken.linkage_name, unit.has_own_strings(), &mut is_linked));
         if tested == Some(false) {
             return Some(());
         }
         let name = [scopes.path(unit), &String::from_utf8_lossy(name)].concat();
-        fuel.burn(name.len() / 16)?;
         if tested.is_none() && !self.pattern.matches(&name) && !is_linked() {
             return Some(());
         }
+        fuel.burn(name.len())?;
         let linkage_name = linkage_name.map(|name| String::from_utf8_lossy(name).into_owned());
         let target = TargetName { name, linkage_name };
         match unit.definition(at, role, &target, fuel) {
@@ -189,6 +198,9 @@ impl Scopes {
         self.path.get_or_insert_with(|| {
             let mut path = String::new();
             for &(_, at, is_namespace) in &self.open {
+                if path.len() > LONGEST_PATH {
+                    break;
+                }
                 let name = unit.attribute(at, dw::DW_AT_name).and_then(|value| unit.text(value));
                 match name {
                     Some(name) => path.push_str(&String::from_utf8_lossy(name)),

@@ -18,10 +18,10 @@ use super::{
     TargetName, UnitPlace,
     plan::Role,
 };
-use crate::type_info::{EntryFile, EntryId};
 use crate::{
     find::{Definition, DefinitionKind, VariablePlace},
     symbol::demangle,
+    type_info::{EntryFile, EntryId},
 };
 
 /// A variable's expression is short; so are lists of a function's ranges.
@@ -119,6 +119,7 @@ impl<'a> OpenedUnit<'a> {
         let TargetName { name, linkage_name } = name;
         fuel.burn(name.len() + linkage_name.as_ref().map_or(0, String::len))?;
         let name = linkage_name.as_ref().map_or_else(|| name.clone(), |name| demangle(name.as_bytes()));
+        fuel.burn(name.len())?;
         let (linkage_name, entry) = (linkage_name.clone(), self.place(at));
         Some(Definition { name, linkage_name, kind, code, entry })
     }

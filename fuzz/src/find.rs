@@ -75,6 +75,7 @@ mod tests {
     fn an_intact_file_is_searched() {
         let deep = prospect_testing::require!(prospect_testing::fixture("deep"));
         let module = Binaries::new(SearchOptions::default()).open(&deep.path()).unwrap();
-        assert!(search(&module, "deep.c:21") > 8);
+        let found = search(&module, "deep.c:21");
+        assert!(found > 5, "{found}");
     }
 }

@@ -56,6 +56,11 @@ impl Failure {
         Self::new(Kind::NotFound, message)
     }
 
+    /// A failure of which all was said already.
+    pub(crate) fn silent() -> Self {
+        Self { told: true, ..Self::new(Kind::Failed, "") }
+    }
+
     fn new(kind: Kind, message: impl fmt::Display) -> Self {
         Self { kind, message: message.to_string(), help: Vec::new(), told: false }
     }

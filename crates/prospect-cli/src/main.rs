@@ -10,7 +10,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// See inside any process: its threads, their stacks, its modules and memory.
 #[derive(Parser)]
@@ -28,18 +28,22 @@ enum Command {
     Print(commands::print::Args),
     Symbols(commands::symbols::Args),
     Doctor(commands::doctor::Args),
+    Addr2line(Box<commands::addr2line::Args>),
     #[command(name = commands::demo::COMMAND, hide = true)]
     Demo,
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = commands::addr2line::adapt(Cli::command(), std::env::args_os());
+    let cli = Cli::from_arg_matches(&cli.get_matches()).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
         Command::Find(args) => commands::find::run(&args),
         Command::Print(args) => commands::print::run(&args),
         Command::Symbols(args) => commands::symbols::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),
     };
     ExitCode::from(exit::number(result))

@@ -39,8 +39,8 @@ pub use search::{
     SearchOutcome, SearchStep, ServerFile, Sought,
 };
 pub use symbol::{
-    BinarySymbols, Function, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
-    SymbolReaders, Symbolizer, UnitCount,
+    BinarySymbols, Function, LineFlags, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
+    SymbolReaders, Symbolizer, UnitCount, demangle, demangle_with_types,
 };
 pub use unwind_info::{
     CfaRule, Expression, ExpressionError, ExpressionShape, RegisterRule, UnwindInfoError, UnwindRow,

@@ -83,6 +83,18 @@ impl Session {
         })
     }
 
+    /// Where the arguments of a function that begins at `start` can be read: behind its prologue, as far as debug information says
+    /// where that ends, or else at its start.
+    #[must_use]
+    pub fn after_prologue(&self, start: Addr) -> Addr {
+        let process = self.process();
+        let Some(module) = process.modules().at(start).filter(|_| self.binaries.names()) else {
+            return start;
+        };
+        let binary = self.binaries.get(module, process.info(), process.memory());
+        binary.after_prologue(start.to_link(module.bias)).to_addr(module.bias)
+    }
+
     /// The modules in the order in which the dynamic linker looks for symbols, with their files.
     pub fn modules_in_load_order(&self) -> impl Iterator<Item = (&Module, Arc<ModuleBinary>)> {
         let process = self.process();

@@ -129,6 +129,10 @@ fn lines_are_found_in_whatever_module_they_are() {
         let frame = &session.resolve(Addr(at.0)).frames[0];
         assert_eq!(frame.line.map(u64::from), Some(line));
     }
+    let f0 = find(&session, "deep!f0")[0].range.clone().unwrap();
+    let behind = session.after_prologue(f0.start);
+    assert!(f0.contains(&behind), "{f0:x?} {behind}");
+    assert_eq!(session.after_prologue(Addr(16)), Addr(16));
     assert_eq!(find(&session, "no_such_file.c:1"), []);
     assert_eq!(find(&session, "deep.c:100000"), []);
 }

@@ -3,6 +3,7 @@
 //! Each program is held still by SIGSTOP, so that all three see one moment. Where gdb and eu-stack differ, one
 //! of them is wrong: a frame counts as agreed when it equals either's.
 
+mod addr2line;
 mod compare;
 mod programs;
 mod witness;
@@ -33,6 +34,15 @@ pub(crate) struct Arguments {
     /// Instead: run programs instruction by instruction and hold every walk against what was really called
     #[arg(long)]
     every_instruction: bool,
+    /// Instead: compare functions, inlined calls and lines of random addresses with binutils' and LLVM's addr2line
+    #[arg(long, conflicts_with = "every_instruction")]
+    addr2line: bool,
+    /// With `--addr2line`: how many addresses, over all programs
+    #[arg(long, default_value_t = 100_000)]
+    addresses: usize,
+    /// With `--addr2line`: ask about this file, and not about the programs that are built; may be given several times
+    #[arg(long, value_name = "PATH")]
+    file: Vec<std::path::PathBuf>,
 }
 
 #[derive(Default)]
@@ -49,6 +59,14 @@ struct Tally {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.every_instruction {
         return every_instruction::run(arguments.only.as_deref(), arguments.show);
+    }
+    if arguments.addr2line {
+        return addr2line::run(&addr2line::Comparison {
+            only: arguments.only.as_deref(),
+            addresses: arguments.addresses,
+            files: &arguments.file,
+            show: arguments.show,
+        });
     }
     for name in ["gdb", "eu-stack"] {
         if let Err(missing) = prospect_testing::tool(name) {

@@ -1,5 +1,6 @@
 //! The subcommands, a file each: its arguments, and `run`.
 
+pub(crate) mod addr2line;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod find;

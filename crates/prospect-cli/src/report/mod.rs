@@ -25,7 +25,7 @@ use prospect::{
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
-pub(crate) use json::{ended_json, stack_json};
+pub(crate) use json::{VERSION, ended_json, stack_json};
 pub(crate) use print::{PrintReport, Printed, PrintedFrame, print_json, print_text};
 pub(crate) use symbols::{ModuleSymbols, Subject, SymbolsReport, symbols_json, symbols_text};
 pub(crate) use text::{event_text, look_text, stack_text};

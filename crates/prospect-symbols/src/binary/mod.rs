@@ -27,7 +27,7 @@ pub(crate) use section::Section;
 use crate::{
     UnwindInfoError, UnwindRow,
     cache::{Cache, Key, Slot},
-    symbol::table::{FunctionSymbol, SymbolTable, TableKind},
+    symbol::table::{self, FunctionSymbol, SymbolTable, TableKind},
     unwind_info::CallFrameInfo,
 };
 
@@ -98,6 +98,15 @@ impl Binary {
         self.headers.sections.iter().find(|one| *one.name == *name.as_bytes())
     }
 
+    /// The sections that are loaded, by name, with their addresses as linked, in the file's order.
+    pub fn loaded_sections(&self) -> impl Iterator<Item = (&[u8], Range<LinkAddr>)> {
+        let range = |one: &NamedSection| {
+            one.address..LinkAddr(one.address.0.saturating_add(one.section.len() as u64))
+        };
+        let is_loaded = |one: &&NamedSection| one.address.0 > 0;
+        self.headers.sections.iter().filter(is_loaded).map(move |one| (&*one.name, range(one)))
+    }
+
     /// Which file it is.
     pub(crate) fn stamp(&self) -> Option<FileStamp> {
         self.stamp
@@ -141,6 +150,11 @@ impl Binary {
             TableKind::Dynamic => &self.dynamic_symbols,
         };
         table.find(&self.headers, kind, addresses)
+    }
+
+    /// The address of the symbol of this name, by one of its symbol tables.
+    pub(crate) fn symbol_address(&self, kind: TableKind, name: &[u8]) -> Option<LinkAddr> {
+        table::address_of(&self.headers, kind, name)
     }
 
     /// The machine it is for.

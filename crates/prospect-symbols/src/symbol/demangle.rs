@@ -9,8 +9,20 @@ const LONGEST_DEMANGLED: usize = 16 << 10;
 /// Deeper names would need more stack than a small thread has.
 const DEEPEST: u32 = 128;
 
-/// The name of a function as people write it, or as it is when it is not mangled.
-pub(crate) fn demangle(name: &[u8]) -> String {
+/// The name of a function as people write it, or as it is when it is not mangled. Without the return type that C++
+/// gives to functions made from templates: it comes before the name and hides it.
+#[must_use]
+pub fn demangle(name: &[u8]) -> String {
+    demangle_as(name, cpp_demangle::DemangleOptions::new().no_return_type())
+}
+
+/// The same with return types, as `c++filt` writes it.
+#[must_use]
+pub fn demangle_with_types(name: &[u8]) -> String {
+    demangle_as(name, cpp_demangle::DemangleOptions::new())
+}
+
+fn demangle_as(name: &[u8], cpp_options: cpp_demangle::DemangleOptions) -> String {
     let raw = || String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]).into_owned();
     if name.len() > LONGEST_MANGLED {
         return raw();
@@ -20,7 +32,7 @@ pub(crate) fn demangle(name: &[u8]) -> String {
         return rust(text).unwrap_or_else(raw);
     }
     if text.starts_with("_Z") || text.starts_with("___Z") || text.starts_with("_GLOBAL__") {
-        return cpp(name).unwrap_or_else(raw);
+        return cpp(name, cpp_options).unwrap_or_else(raw);
     }
     raw()
 }
@@ -42,11 +54,10 @@ fn rust(name: &str) -> Option<String> {
     (complete || text.is_full()).then_some(text.0)
 }
 
-fn cpp(name: &[u8]) -> Option<String> {
+fn cpp(name: &[u8], options: cpp_demangle::DemangleOptions) -> Option<String> {
     let parse = cpp_demangle::ParseOptions::default().recursion_limit(DEEPEST);
     let symbol = cpp_demangle::BorrowedSymbol::new_with_options(name, &parse).ok()?;
-    // A function's return type comes before its name and hides it.
-    let options = cpp_demangle::DemangleOptions::new().recursion_limit(DEEPEST).no_return_type();
+    let options = options.recursion_limit(DEEPEST);
     let mut text = Bounded::default();
     let complete = symbol.structured_demangle(&mut text, &options).is_ok();
     (complete || text.is_full()).then_some(text.0)
@@ -152,7 +163,7 @@ mod tests {
                 }
             }
             let start = std::time::Instant::now();
-            demangle(name.as_bytes());
+            let _ = demangle(name.as_bytes());
             assert!(start.elapsed().as_secs() < 5, "{name}");
         }
     }

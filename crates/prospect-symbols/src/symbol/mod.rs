@@ -15,7 +15,7 @@ use std::{ops::Range, sync::Arc};
 use prospect_process::{Addr, LinkAddr, Module, Process};
 
 use crate::{Binaries, ModuleBinary};
-pub(crate) use demangle::demangle;
+pub use demangle::{demangle, demangle_with_types};
 pub use dwarf::UnitCount;
 pub use names::Function;
 pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
@@ -25,14 +25,34 @@ pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolRead
 pub struct SourceFrame {
     /// The function's name, demangled.
     pub function: Option<String>,
+    /// Its name in the object file, mangled: `None` where it has none of its own, as C's functions, of which the
+    /// name in the source is the same.
+    pub linkage_name: Option<String>,
     /// The source file, with its directory where that is known.
     pub file: Option<String>,
     /// The line, from 1.
     pub line: Option<u32>,
     /// The column, from 1.
     pub column: Option<u32>,
+    /// Which of the pieces of code that the line has, from 1 (DWARF 5, section 6.2.2); compilers number some of them.
+    pub discriminator: Option<u32>,
+    /// What the line table says of the instruction; nothing where the frame is a caller of inlined code.
+    pub line_flags: LineFlags,
     /// Whether this function was inlined into the next one.
     pub inlined: bool,
+}
+
+/// What a line table says of an instruction besides its line (DWARF 5, section 6.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineFlags {
+    /// A breakpoint on the line should be here.
+    pub is_statement: bool,
+    /// A basic block begins here.
+    pub is_basic_block: bool,
+    /// Here a breakpoint at the function's entry should be.
+    pub is_prologue_end: bool,
+    /// Here a breakpoint just before the function's exit should be.
+    pub is_epilogue_begin: bool,
 }
 
 impl SourceFrame {

@@ -9,7 +9,7 @@ use super::{
     demangle::demangle,
     dwarf::{self, DebugInfo, DwarfFrame},
     plt,
-    table::TableKind,
+    table::{FunctionSymbol, TableKind},
 };
 use crate::{Binary, ModuleBinary};
 
@@ -57,10 +57,13 @@ fn from_debug_info(groups: &[Group]) -> Vec<Vec<Known>> {
 fn source_frame(frame: DwarfFrame) -> SourceFrame {
     let linkage_name = frame.linkage_name.filter(|name| !name.is_empty());
     SourceFrame {
-        function: linkage_name.map(|name| demangle(name.as_bytes())).or(frame.function),
+        function: linkage_name.as_ref().map(|name| demangle(name.as_bytes())).or(frame.function),
+        linkage_name,
         file: frame.file,
         line: frame.line,
         column: frame.column,
+        discriminator: frame.discriminator,
+        line_flags: frame.flags,
         inlined: frame.inlined,
     }
 }
@@ -71,49 +74,56 @@ fn add_symbol_names(group: &Group, found: &mut [Known]) {
     let wants_symbol = |known: &Known| {
         known.has_bare_name || known.frames.last().is_none_or(|outer| outer.function.is_none())
     };
-    let mut unnamed: Vec<(usize, LinkAddr)> = found
-        .iter()
-        .zip(&group.addresses)
-        .enumerate()
-        .filter(|(_, (known, _))| wants_symbol(known))
-        .map(|(index, (_, at))| (index, *at))
-        .collect();
-    let mut set = |index: usize, name: String| {
-        let known = &mut found[index];
-        match known.frames.last_mut() {
-            Some(outer) if known.has_bare_name => {
-                if outer.function.as_ref().is_some_and(|bare| is_qualified_form(&name, bare)) {
-                    outer.function = Some(name);
-                }
+    let unnamed: Vec<usize> = (0..found.len()).filter(|index| wants_symbol(&found[*index])).collect();
+    let addresses: Vec<LinkAddr> = unnamed.iter().map(|index| group.addresses[*index]).collect();
+    let mut linkage_entries = 0;
+    for ((index, at), symbol) in unnamed.iter().zip(&addresses).zip(symbols_at(&group.binary, &addresses)) {
+        if let Some(symbol) = symbol {
+            found[*index].take_symbol(demangle(symbol.name), Some(symbol.name));
+        } else if let Some(binary) =
+            group.binary.binary.as_ref().filter(|_| linkage_entries < MOST_LINKAGE_ENTRIES)
+        {
+            linkage_entries += 1;
+            if let Some(name) = plt::name(binary.headers(), *at) {
+                found[*index].take_symbol(name, None);
             }
-            Some(outer) => outer.function = Some(name),
-            None => known.frames.push(SourceFrame { function: Some(name), ..SourceFrame::default() }),
         }
-    };
-    for table in tables(&group.binary) {
-        if unnamed.is_empty() {
-            return;
+    }
+}
+
+impl Known {
+    /// Takes a symbol's name for the function that was really called.
+    fn take_symbol(&mut self, name: String, linkage_name: Option<&[u8]>) {
+        if self.frames.is_empty() {
+            self.frames.push(SourceFrame::default());
         }
-        let addresses: Vec<LinkAddr> = unnamed.iter().map(|(_, at)| *at).collect();
-        let Some(symbols) = table.binary().and_then(|one| one.functions(table.kind, &addresses)) else {
+        let Some(outer) = self.frames.last_mut() else { return };
+        let is_meant = |bare: &String| is_qualified_form(&name, bare);
+        if !self.has_bare_name || outer.function.as_ref().is_some_and(is_meant) {
+            outer.function = Some(name);
+            outer.linkage_name = linkage_name.map(|name| String::from_utf8_lossy(name).into_owned());
+        }
+    }
+}
+
+/// The functions that `addresses` (sorted) lie in, by the first symbol table of the module that has each.
+fn symbols_at<'a>(module: &'a ModuleBinary, addresses: &[LinkAddr]) -> Vec<Option<FunctionSymbol<'a>>> {
+    let mut found = vec![None; addresses.len()];
+    let mut missing: Vec<usize> = (0..addresses.len()).collect();
+    for table in tables(module) {
+        if missing.is_empty() {
+            break;
+        }
+        let asked: Vec<LinkAddr> = missing.iter().map(|index| addresses[*index]).collect();
+        let Some(symbols) = table.binary().and_then(|one| one.functions(table.kind, &asked)) else {
             continue;
         };
-        let mut symbols = symbols.into_iter();
-        unnamed.retain(|(index, _)| match symbols.next().flatten() {
-            Some(symbol) => {
-                set(*index, demangle(symbol.name));
-                false
-            }
-            None => true,
-        });
-    }
-    if let Some(binary) = &group.binary.binary {
-        for (index, at) in unnamed.into_iter().take(MOST_LINKAGE_ENTRIES) {
-            if let Some(name) = plt::name(binary.headers(), at) {
-                set(index, name);
-            }
+        for (index, symbol) in missing.iter().zip(symbols) {
+            found[*index] = symbol;
         }
+        missing.retain(|index| found[*index].is_none());
     }
+    found
 }
 
 /// Whether `name` says what the function belongs to that debug information calls `bare`: `a::b::f::<T>` is such a
@@ -167,11 +177,32 @@ impl ModuleBinary {
     /// `.gnu_debugdata`, whichever has it first.
     #[must_use]
     pub fn function(&self, at: LinkAddr) -> Option<Function<'_>> {
-        tables(self).into_iter().find_map(|table| {
-            let symbol = table.binary()?.functions(table.kind, &[at])?.pop()??;
-            let end = LinkAddr(symbol.start.0.saturating_add(symbol.size));
-            Some(Function { linkage_name: symbol.name, range: symbol.start..end })
-        })
+        self.functions(&[at]).pop().flatten()
+    }
+
+    /// The same of many addresses at once, one answer for each, in order.
+    #[must_use]
+    pub fn functions(&self, addresses: &[LinkAddr]) -> Vec<Option<Function<'_>>> {
+        let mut sorted = addresses.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let symbols = symbols_at(self, &sorted);
+        let function = |at| symbols[sorted.binary_search(at).ok()?].map(Function::from);
+        addresses.iter().map(function).collect()
+    }
+
+    /// Where the function or label of this name begins, its name as it is in the symbols: those of the binary, of its
+    /// debug file, and of `.gnu_debugdata`, whichever has it first.
+    #[must_use]
+    pub fn address_of(&self, linkage_name: &[u8]) -> Option<LinkAddr> {
+        tables(self).into_iter().find_map(|table| table.binary()?.symbol_address(table.kind, linkage_name))
+    }
+}
+
+impl<'a> From<FunctionSymbol<'a>> for Function<'a> {
+    fn from(symbol: FunctionSymbol<'a>) -> Self {
+        let end = LinkAddr(symbol.start.0.saturating_add(symbol.size));
+        Self { linkage_name: symbol.name, range: symbol.start..end }
     }
 }
 

@@ -8,6 +8,7 @@
 use gimli::{DwLne, DwLns, LineProgramHeader, constants as dw};
 
 use super::{
+    super::LineFlags,
     ranges::{is_dropped, within},
     reader::Reader,
     sections::Slice,
@@ -22,6 +23,17 @@ pub(super) struct Row {
     pub(super) line: u32,
     /// 0: not known.
     pub(super) column: u32,
+    /// 0: the line's code is in one piece, as far as is known.
+    pub(super) discriminator: u32,
+    pub(super) flags: LineFlags,
+}
+
+impl Row {
+    /// Forgets what is said of one row alone.
+    fn end(&mut self) {
+        self.discriminator = 0;
+        self.flags = LineFlags { is_statement: self.flags.is_statement, ..LineFlags::default() };
+    }
 }
 
 /// Runs a program for some addresses.
@@ -108,7 +120,7 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
                                 next = u64::MAX;
                             }
                         }
-                        Extended::Other => continue,
+                        Extended::Discriminator(_) | Extended::Other => continue,
                     },
                     dw::DW_LNS_advance_pc => {
                         address = address.wrapping_add(advance.by(reader.leb()?));
@@ -147,6 +159,9 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
         let found = match if length == 0 { DwLne(0) } else { DwLne(reader.u8()?) } {
             dw::DW_LNE_end_sequence => Extended::EndOfSequence,
             dw::DW_LNE_set_address => Extended::Address(reader.uint(u8::try_from(length - 1).ok()?)?),
+            dw::DW_LNE_set_discriminator => {
+                Extended::Discriminator(u32::try_from(reader.leb()?).unwrap_or(0))
+            }
             _ => Extended::Other,
         };
         reader.seek(behind);
@@ -157,7 +172,8 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
     fn run(&self, reader: &mut Reader<'_>, mut emit: impl FnMut(Row)) -> Option<()> {
         let header = self.header;
         let opcode_base = header.opcode_base();
-        let mut now = Row { address: 0, file: 1, line: 1, column: 0 };
+        let flags = LineFlags { is_statement: header.default_is_stmt(), ..LineFlags::default() };
+        let mut now = Row { file: 1, line: 1, flags, ..Row::default() };
         let mut advance = Advance::new(header);
         // Code that the linker dropped: its rows say nothing.
         let mut dropped = false;
@@ -170,6 +186,7 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
                 if !dropped {
                     emit(now);
                 }
+                now.end();
                 continue;
             }
             match DwLns(opcode) {
@@ -185,12 +202,14 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
                         dropped = is_dropped(address, header.address_size());
                         advance.operation = 0;
                     }
+                    Extended::Discriminator(number) => now.discriminator = number,
                     Extended::Other => {}
                 },
                 dw::DW_LNS_copy => {
                     if !dropped {
                         emit(now);
                     }
+                    now.end();
                 }
                 dw::DW_LNS_advance_pc => {
                     now.address = now.address.wrapping_add(advance.by(reader.leb()?));
@@ -209,10 +228,10 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
                     now.address = now.address.wrapping_add(reader.uint(2)?);
                     advance.operation = 0;
                 }
-                dw::DW_LNS_negate_stmt
-                | dw::DW_LNS_set_basic_block
-                | dw::DW_LNS_set_prologue_end
-                | dw::DW_LNS_set_epilogue_begin => {}
+                dw::DW_LNS_negate_stmt => now.flags.is_statement ^= true,
+                dw::DW_LNS_set_basic_block => now.flags.is_basic_block = true,
+                dw::DW_LNS_set_prologue_end => now.flags.is_prologue_end = true,
+                dw::DW_LNS_set_epilogue_begin => now.flags.is_epilogue_begin = true,
                 dw::DW_LNS_set_isa => reader.skip_leb()?,
                 _ => {
                     let lengths = header.standard_opcode_lengths().slice();
@@ -229,6 +248,7 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
 enum Extended {
     EndOfSequence,
     Address(u64),
+    Discriminator(u32),
     Other,
 }
 

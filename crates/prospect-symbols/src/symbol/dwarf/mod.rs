@@ -60,6 +60,7 @@ use unit::UnitHeader;
 use unit_index::{Candidate, MOST_UNITS};
 pub(crate) use value::Value;
 
+use super::LineFlags;
 use crate::{
     Binary, SearchStep, parallel,
     type_info::{Definitions, Remembered},
@@ -97,6 +98,10 @@ pub(crate) struct DwarfFrame {
     pub(crate) line: Option<u32>,
     /// From 1.
     pub(crate) column: Option<u32>,
+    /// Which of the pieces of code that the line has; from 1.
+    pub(crate) discriminator: Option<u32>,
+    /// What the line table says besides.
+    pub(crate) flags: LineFlags,
     /// Whether it was inlined into the next one.
     pub(crate) inlined: bool,
     /// Whether the name says too little: it stands alone, in a language where it belongs to something. Debug

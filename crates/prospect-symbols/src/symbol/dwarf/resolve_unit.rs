@@ -5,6 +5,7 @@ use std::rc::Rc;
 use gimli::constants as dw;
 
 use super::{
+    super::LineFlags,
     DebugInfo, DwarfFrame,
     fuel::Fuel,
     functions::{self, Scopes},
@@ -21,6 +22,8 @@ struct Place {
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
+    discriminator: Option<u32>,
+    flags: LineFlags,
 }
 
 /// The frames of each of `pcs` (sorted), as far as the unit that begins at `start` covers them.
@@ -81,12 +84,16 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
 
     fn of(&mut self, scopes: &Scopes, row: Option<Row>, fuel: &mut Fuel<'_>) -> Vec<DwarfFrame> {
         let mut place = row.map(|row| self.place(Some(row.file), row.line, row.column)).unwrap_or_default();
+        if let Some(row) = row {
+            place.discriminator = Some(row.discriminator).filter(|number| *number > 0);
+            place.flags = row.flags;
+        }
         if scopes.is_empty() {
             // A function that nobody described; its line may be known (assembler).
-            let Place { file, line, column } = place;
+            let Place { file, line, column, discriminator, flags } = place;
             let known = file.is_some() || line.is_some();
             return known
-                .then(|| DwarfFrame { file, line, column, ..DwarfFrame::default() })
+                .then(|| DwarfFrame { file, line, column, discriminator, flags, ..DwarfFrame::default() })
                 .into_iter()
                 .collect();
         }
@@ -94,7 +101,7 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
         for (depth, &at) in scopes.iter().enumerate().rev() {
             let inlined = depth > 0;
             let caller = if inlined { self.call_place(at) } else { Place::default() };
-            let Place { file, line, column } = std::mem::replace(&mut place, caller);
+            let Place { file, line, column, discriminator, flags } = std::mem::replace(&mut place, caller);
             let name = self.names.get(&at).cloned().unwrap_or_default();
             let (function, linkage_name) = (name.name, name.linkage_name);
             // Long names times many frames: memory for nothing.
@@ -105,7 +112,17 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
             let has_bare_name = linkage_name.is_none()
                 && self.unit.has_qualified_names()
                 && function.as_ref().is_some_and(|name| !name.contains("::"));
-            frames.push(DwarfFrame { function, linkage_name, file, line, column, inlined, has_bare_name });
+            frames.push(DwarfFrame {
+                function,
+                linkage_name,
+                file,
+                line,
+                column,
+                discriminator,
+                flags,
+                inlined,
+                has_bare_name,
+            });
         }
         frames
     }
@@ -114,12 +131,17 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
         let path = file.and_then(|file| self.lines.as_mut()?.path(file));
         // Columns of no line say nothing.
         let known = |number: u32| Some(number).filter(|&number| number > 0);
-        Place { file: path, line: known(line), column: known(column).filter(|_| line > 0) }
+        Place {
+            file: path,
+            line: known(line),
+            column: known(column).filter(|_| line > 0),
+            ..Place::default()
+        }
     }
 
     /// Where an inlined function was called.
     fn call_place(&mut self, at: usize) -> Place {
-        let (mut file, mut line, mut column) = (None, 0, 0);
+        let (mut file, mut line, mut column, mut discriminator) = (None, 0, 0, 0);
         let unit = self.unit.clone();
         let Some(entry) = unit.entry(at) else { return Place::default() };
         let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
@@ -128,9 +150,11 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
                 dw::DW_AT_call_file => file = value.number(),
                 dw::DW_AT_call_line => line = small(value.number()),
                 dw::DW_AT_call_column => column = small(value.number()),
+                dw::DW_AT_GNU_discriminator => discriminator = small(value.number()),
                 _ => {}
             }
         }
-        self.place(file, line, column)
+        let discriminator = Some(discriminator).filter(|number| *number > 0);
+        Place { discriminator, ..self.place(file, line, column) }
     }
 }

@@ -89,6 +89,14 @@ impl SymbolTable {
     }
 }
 
+/// Where the function or label of this name begins. One lookup reads the table once.
+pub(crate) fn address_of(headers: &ElfHeaders, kind: TableKind, name: &[u8]) -> Option<LinkAddr> {
+    let (symbols, strings) = kind.section_names();
+    let symbols = RawSymbols::of(headers, symbols, strings)?;
+    let found = symbols.functions().find(|(_, symbol)| symbols.function_name(symbol) == name);
+    found.map(|(_, symbol)| LinkAddr(symbol.start))
+}
+
 /// The name of the dynamic symbol of that number, defined here or not.
 pub(crate) fn dynamic_name(headers: &ElfHeaders, number: u32) -> Option<&[u8]> {
     RawSymbols::of(headers, ".dynsym", ".dynstr")?.name_of(number)

@@ -1,0 +1,284 @@
+//! `prospect addr2line`: functions and source lines of addresses, in the forms of binutils' and of elfutils' `addr2line`.
+
+mod binutils;
+mod elfutils;
+mod input;
+mod json;
+mod query;
+mod source;
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{ArgAction, Command};
+
+use crate::exit::{self, Failure, Outcome, Result};
+use query::Request;
+use source::{Answer, Source};
+
+/// Show the functions and source lines of addresses: a drop-in for the addr2line of binutils and of elfutils.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What the addresses are of: a file, or the number of a process, whose addresses are those at run time. A
+    /// process is not stopped.
+    #[arg(
+        short = 'e',
+        long = "exe",
+        visible_alias = "executable",
+        value_name = "FILE|PID",
+        default_value = "a.out"
+    )]
+    exe: PathBuf,
+
+    /// The same, a process for certain (`-p` with `--style eu`).
+    #[arg(long, value_name = "PID", conflicts_with_all = ["exe", "core"])]
+    pid: Option<u32>,
+
+    /// A core file (not supported yet).
+    #[arg(long, value_name = "FILE")]
+    core: Option<PathBuf>,
+
+    /// Whose options and output these are.
+    #[arg(long, value_enum, default_value = "binutils")]
+    style: Style,
+
+    /// Show the functions' names.
+    #[arg(short, long)]
+    functions: bool,
+
+    /// Show the calls that were inlined, too.
+    #[arg(short, long)]
+    inlines: bool,
+
+    /// Show names as people write them. The style is found out from the name.
+    #[arg(short = 'C', long, value_name = "STYLE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    demangle: Option<String>,
+
+    /// Show each address on one line.
+    #[arg(short, long)]
+    pretty_print: bool,
+
+    /// Show the addresses.
+    #[arg(short, long)]
+    addresses: bool,
+
+    /// Show files without their directories.
+    #[arg(short = 's', long)]
+    basenames: bool,
+
+    /// Addresses count from where this section begins.
+    #[arg(short = 'j', long, value_name = "NAME")]
+    section: Option<String>,
+
+    /// Show symbols, and how far behind them the addresses are (elfutils).
+    #[arg(short = 'S', long)]
+    symbols: bool,
+
+    /// Show symbols and their sections (elfutils).
+    #[arg(short = 'x', long)]
+    symbols_sections: bool,
+
+    /// Show what the line table says besides (elfutils).
+    #[arg(short = 'F', long)]
+    flags: bool,
+
+    /// Show files with their directories (elfutils); they always are, without `-s`.
+    #[arg(short = 'A', long)]
+    absolute: bool,
+
+    /// Taken for binutils' sake: names are always demangled as deep as is safe.
+    #[arg(short = 'r', long, alias = "no-recursion-limit")]
+    no_recurse_limit: bool,
+
+    /// The same.
+    #[arg(short = 'R', long, alias = "recursion-limit")]
+    recurse_limit: bool,
+
+    /// Taken for binutils' sake: the format is found out from the file.
+    #[arg(short = 'b', long, value_name = "FORMAT")]
+    target: Option<String>,
+
+    /// Look for separate debug files here first; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    debug_dir: Vec<PathBuf>,
+
+    /// Use nothing that was kept of earlier runs (docs/cache.md).
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Print JSON: one object per address, each on a line (docs/json.md).
+    #[arg(long)]
+    json: bool,
+
+    /// Addresses in hexadecimal, or symbols with an offset (`main+0x10`). Without any, each line of stdin is one.
+    #[arg(value_name = "ADDR")]
+    queries: Vec<OsString>,
+}
+
+/// The two programs that are stood in for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Style {
+    /// GNU binutils.
+    Binutils,
+    /// elfutils: columns, and `-p` is a process.
+    #[value(alias = "elfutils")]
+    Eu,
+}
+
+/// How much of what was printed is remembered.
+const MOST_KNOWN_BYTES: usize = 32 << 20;
+
+/// The subcommand's name.
+pub(crate) const COMMAND: &str = "addr2line";
+
+/// Gives `-p` the meaning that it has in the style that is asked for.
+pub(crate) fn adapt(command: Command, arguments: impl Iterator<Item = OsString>) -> Command {
+    let arguments: Vec<OsString> = arguments.collect();
+    let is_eu = |style: &str| matches!(style, "eu" | "elfutils");
+    let asks = arguments.windows(2).any(|pair| pair[0] == "--style" && pair[1].to_str().is_some_and(is_eu))
+        || arguments
+            .iter()
+            .any(|one| one.to_str().and_then(|one| one.strip_prefix("--style=")).is_some_and(is_eu));
+    if !asks {
+        return command;
+    }
+    let swap = |arg: clap::Arg| arg.short(None);
+    command.mut_subcommand(COMMAND, |this| {
+        this.mut_arg("pretty_print", swap).mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
+    })
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    args.check()?;
+    let mut looker = Looker::new(args)?;
+    if looker.args.queries.is_empty() {
+        let style = looker.args.style;
+        input::batches(style == Style::Binutils, |texts| looker.answer(texts))?;
+    } else {
+        let texts: Vec<Vec<u8>> =
+            looker.args.queries.iter().map(|text| text.as_encoded_bytes().to_vec()).collect();
+        looker.answer(&texts)?;
+    }
+    if looker.understood { Ok(Outcome::Complete) } else { Err(Failure::silent()) }
+}
+
+impl Args {
+    /// Refuses what would be answered wrongly.
+    fn check(&self) -> Result<()> {
+        if self.core.is_some() {
+            return Err(Failure::failed("core files cannot be read yet"));
+        }
+        const STYLES: [&str; 9] = ["auto", "gnu-v3", "rust", "none", "java", "gnat", "dlang", "gnu", "lucid"];
+        match &self.demangle {
+            Some(style) if !STYLES.contains(&style.as_str()) => {
+                Err(Failure::failed(format_args!("unknown demangling style `{style}'")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether names are shown as people write them.
+    fn demangles(&self) -> bool {
+        self.demangle.as_ref().is_some_and(|style| style != "none")
+    }
+
+    /// Whether symbols are looked up, besides what names the functions.
+    fn wants_symbols(&self) -> bool {
+        self.json || self.functions || self.symbols || self.symbols_sections
+    }
+
+    /// A file's path as it is shown.
+    fn shown<'a>(&self, file: &'a str) -> &'a str {
+        if self.basenames { file.rsplit('/').next().unwrap_or(file) } else { file }
+    }
+}
+
+/// Answers batch after batch.
+struct Looker {
+    args: Args,
+    source: Source,
+    out: io::Stdout,
+    /// What was printed before: profiles ask about the same addresses again and again.
+    known: HashMap<Request, Box<[u8]>>,
+    /// The bytes of that.
+    known_bytes: usize,
+    /// Whether all that was asked made sense.
+    understood: bool,
+}
+
+impl Looker {
+    fn new(args: Args) -> Result<Self> {
+        let source = Source::open(&args)?;
+        Ok(Self { args, source, out: io::stdout(), known: HashMap::new(), known_bytes: 0, understood: true })
+    }
+
+    fn answer(&mut self, texts: &[Vec<u8>]) -> Result<()> {
+        let requests: Vec<Request> = texts.iter().filter_map(|text| self.request(text)).collect();
+        self.learn(&requests)?;
+        let answers = requests.iter().filter_map(|request| self.known.get(request));
+        let page: Vec<u8> = answers.flat_map(|answer| answer.iter().copied()).collect();
+        let mut out = self.out.lock();
+        out.write_all(&page)?;
+        Ok(out.flush()?)
+    }
+
+    /// Finds out what is not known yet, all at once.
+    fn learn(&mut self, requests: &[Request]) -> Result<()> {
+        if self.known_bytes > MOST_KNOWN_BYTES {
+            self.known.clear();
+            self.known_bytes = 0;
+        }
+        let mut unknown: Vec<&Request> =
+            requests.iter().filter(|one| !self.known.contains_key(one)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        let addresses: Vec<u64> = unknown.iter().map(|request| request.address).collect();
+        let answers = self.source.answer(&addresses, self.args.wants_symbols());
+        for (request, answer) in unknown.into_iter().zip(&answers) {
+            let mut text = Vec::new();
+            self.print(&mut text, request, answer)?;
+            self.known_bytes += text.len();
+            self.known.insert(request.clone(), text.into());
+        }
+        Ok(())
+    }
+
+    fn print(&self, page: &mut Vec<u8>, request: &Request, answer: &Answer) -> Result<()> {
+        match self.args.style {
+            _ if self.args.json => json::write(page, request, answer)?,
+            Style::Binutils => binutils::write(page, &self.args, &self.source, request, answer)?,
+            Style::Eu => elfutils::write(page, &self.args, &self.source, request, answer)?,
+        }
+        Ok(())
+    }
+
+    /// What is asked for; elfutils says so where it does not understand, binutils takes 0.
+    fn request(&mut self, text: &[u8]) -> Option<Request> {
+        let found = match self.args.style {
+            Style::Binutils => Ok(query::binutils(text, &self.source)),
+            Style::Eu => query::elfutils(text, &self.source),
+        };
+        match found {
+            Ok(address) => {
+                // Only JSON repeats the question.
+                let text = self.args.json.then(|| String::from_utf8_lossy(text).trim().to_owned());
+                Some(Request {
+                    address: address.wrapping_add(self.source.base()),
+                    text: text.unwrap_or_default(),
+                })
+            }
+            Err(reason) => {
+                self.understood = false;
+                // Of an empty line there is nothing to say.
+                if !text.trim_ascii().is_empty() {
+                    exit::tell(reason);
+                }
+                None
+            }
+        }
+    }
+}

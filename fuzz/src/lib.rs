@@ -5,6 +5,7 @@
 
 mod analysis;
 mod find;
+mod go;
 mod image;
 mod locations;
 mod mutate;
@@ -16,6 +17,7 @@ mod values;
 
 pub use analysis::analysis;
 pub use find::find;
+pub use go::go;
 pub use locations::locations;
 pub use mutate::mutate;
 pub use prospect_testing::Random;

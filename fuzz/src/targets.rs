@@ -10,6 +10,7 @@ use crate::analysis::{analysis, pieces};
 use crate::find::{self, find};
 pub use crate::unwind::unwind;
 use crate::{
+    go,
     image::{self, BASE},
     locations::{self, locations},
     subject::{Cursor, SUBJECTS, as_file, damage, returns},
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tables", run: tables, seed: tables::seed },
     Target { name: "locations", run: locations, seed: locations::seed },
     Target { name: "values", run: values, seed: values::seed },
+    Target { name: "go", run: go, seed: go::seed },
 ];
 
 /// The parsers of files under `/proc`.

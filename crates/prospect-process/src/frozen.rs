@@ -161,6 +161,12 @@ impl Target for FrozenProcess {
 /// Copies what `plan` says from a process that stands still.
 #[must_use]
 pub fn freeze(process: &dyn Process, plan: &FreezePlan) -> FrozenProcess {
+    freeze_with(process, plan, Vec::new())
+}
+
+/// The same, and copies these ranges of memory besides: where each begins, and how long it is.
+#[must_use]
+pub fn freeze_with(process: &dyn Process, plan: &FreezePlan, also: Vec<(Addr, usize)>) -> FrozenProcess {
     let threads: Vec<FrozenThread> = process
         .threads()
         .iter()
@@ -171,7 +177,9 @@ pub fn freeze(process: &dyn Process, plan: &FreezePlan) -> FrozenProcess {
         })
         .collect();
     let registers = threads.iter().filter_map(|one| one.registers.as_ref());
-    let memory = capture_stacks(plan, registers, process.mappings(), process.memory(), Vec::new());
+    let mut windows = stack_windows(plan, registers, process.mappings());
+    windows.extend(also);
+    let memory = capture(windows, process.memory(), Vec::new());
     FrozenProcess::new(process.info().clone(), threads, memory, process.mappings().clone())
 }
 
@@ -190,9 +198,13 @@ pub fn capture_stacks<'a>(
     registers: impl Iterator<Item = &'a Registers>,
     mappings: &Mappings,
     memory: &dyn Memory,
-    mut room: Vec<u8>,
+    room: Vec<u8>,
 ) -> CapturedMemory {
-    let windows = stack_windows(plan, registers, mappings);
+    capture(stack_windows(plan, registers, mappings), memory, room)
+}
+
+/// Copies ranges of memory, each from its start on as far as it can be read, into `room`.
+fn capture(windows: Vec<(Addr, usize)>, memory: &dyn Memory, mut room: Vec<u8>) -> CapturedMemory {
     room.resize(windows.iter().map(|(_, length)| length).sum(), 0);
     let mut bytes = room;
     let mut rest = bytes.as_mut_slice();

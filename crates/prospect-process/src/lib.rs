@@ -21,7 +21,9 @@ pub mod module;
 
 pub use address::{Addr, LinkAddr};
 pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, RegisterSet, Registers};
-pub use frozen::{FreezePlan, FrozenProcess, FrozenThread, RegisterSets, capture_stacks, freeze};
+pub use frozen::{
+    FreezePlan, FrozenProcess, FrozenThread, RegisterSets, capture_stacks, freeze, freeze_with,
+};
 pub use mapping::{FileId, Mapping, Mappings, Permissions};
 pub use memory::{CapturedMemory, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};

@@ -235,7 +235,7 @@ fn hash(recipe: &Recipe) -> u64 {
 }
 
 /// Cargo's target directory: the one above this program that carries its tag.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     program
         .ancestors()

@@ -10,6 +10,7 @@
 mod catalogue;
 mod compile;
 mod debuginfod;
+mod go;
 mod heartbeat;
 mod procfs;
 mod programs;
@@ -25,6 +26,7 @@ mod tool;
 pub use catalogue::{CATALOGUE, Compiler, Recipe, Step};
 pub use compile::{Fixture, fixture, fixtures_directory};
 pub use debuginfod::{DebuginfodServer, free_address};
+pub use go::{GoBuild, GoToolchain, go_toolchains};
 pub use heartbeat::Heartbeat;
 pub use procfs::{parent, state, states, tasks, tracer};
 pub use programs::python_threads;

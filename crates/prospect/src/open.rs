@@ -3,10 +3,16 @@
 use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use prospect_live::{Freeze, LiveError, LiveProcess};
-use prospect_process::{FreezePlan, ProcessId};
+use prospect_process::{FreezePlan, Modules, ProcessId};
 use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
-use crate::{LaunchError, Launched, Session, memo::Memo, session::View, walk::WalkOptions};
+use crate::{
+    GoroutinesError, LaunchError, Launched, Session,
+    goroutines::{GoRuntime, RawGoroutines},
+    memo::Memo,
+    session::View,
+    walk::WalkOptions,
+};
 
 /// What can be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +71,9 @@ pub enum OpenError {
     Launch(#[from] LaunchError),
 }
 
+/// At most so many bytes of the stacks of goroutines are copied, unless there are very many.
+const GOROUTINE_BYTES: usize = 256 << 20;
+
 /// How to open.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -72,6 +81,7 @@ pub struct OpenOptions {
     timeout: Duration,
     walk: WalkOptions,
     plan: FreezePlan,
+    goroutines: bool,
     search: SearchOptions,
     symbols: SymbolReaders,
 }
@@ -83,6 +93,7 @@ impl Default for OpenOptions {
             timeout: Duration::from_secs(5),
             walk: WalkOptions::default(),
             plan: FreezePlan::stacks(),
+            goroutines: false,
             search: SearchOptions::default(),
             symbols: SymbolReaders::standard(),
         }
@@ -143,6 +154,14 @@ impl OpenOptions {
     #[must_use]
     pub fn search(mut self, search: SearchOptions) -> Self {
         self.search = search;
+        self
+    }
+
+    /// Whether a freeze copies the goroutines of a Go program and their stacks too, so that [`Session::goroutines`] has
+    /// them as they were then. The process is held longer for that, by milliseconds for 10,000 of them.
+    #[must_use]
+    pub fn goroutines(mut self, goroutines: bool) -> Self {
+        self.goroutines = goroutines;
         self
     }
 
@@ -240,7 +259,23 @@ impl OpenOptions {
         binaries: &Arc<Binaries>,
         memo: &Arc<Memo>,
     ) -> Result<Session, OpenError> {
+        let mut goroutines = None;
         let (view, pause) = match self.mode {
+            Mode::Freeze if self.goroutines => {
+                // All that can be known before it is stopped.
+                let runtime = go_runtime(live, binaries)?;
+                let Freeze { process, pause } = live.freeze_with(&self.plan, self.timeout, |process| {
+                    let found = runtime.map(|runtime| {
+                        let raw = RawGoroutines::read(&runtime, process.memory());
+                        (runtime, raw)
+                    });
+                    let stacks =
+                        found.as_ref().map_or_else(|_| Vec::new(), |(_, raw)| raw.stacks(GOROUTINE_BYTES));
+                    goroutines = Some(found);
+                    stacks
+                })?;
+                (View::Frozen(Box::new(process)), pause)
+            }
             Mode::Freeze => {
                 let Freeze { process, pause } = live.freeze(&self.plan, self.timeout)?;
                 (View::Frozen(Box::new(process)), pause)
@@ -257,8 +292,20 @@ impl OpenOptions {
         };
         let (binaries, memo, symbols) = (binaries.clone(), memo.clone(), self.symbols.clone());
         let (mode, walk) = (self.mode, self.walk);
-        Ok(Session { view, mode, pause, binaries, symbols, walk, memo, launched: None })
+        Ok(Session { view, mode, pause, binaries, symbols, walk, memo, goroutines, launched: None })
     }
+}
+
+/// Where the goroutines of a process are that runs. Its list may grow while it is sought.
+fn go_runtime(
+    live: &LiveProcess,
+    binaries: &Binaries,
+) -> Result<Result<GoRuntime, GoroutinesError>, OpenError> {
+    let mappings = live.mappings()?;
+    let info = live.info();
+    let modules = Modules::find(&mappings, live.memory(), info.executable.as_deref());
+    let find = || GoRuntime::find(info, &modules, live.memory(), binaries);
+    Ok(find().or_else(|_| find()))
 }
 
 /// Opens a source as [`OpenOptions::default`] says.

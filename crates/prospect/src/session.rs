@@ -8,8 +8,9 @@ use prospect_stack::{Frame, Stack, StepContext, Walker};
 use prospect_symbols::{Binaries, ModuleBinary, ResolvedAddress, SymbolReaders, Symbolizer};
 
 use crate::{
-    Launched, Mode,
+    Goroutine, Goroutines, GoroutinesError, Launched, Mode,
     function::Function,
+    goroutines::{self, GoRuntime, RawGoroutines},
     memo::Memo,
     stacks::{ModulePosition, Names, ThreadStack},
     walk::{self, WalkOptions},
@@ -25,6 +26,8 @@ pub struct Session {
     pub(crate) symbols: SymbolReaders,
     pub(crate) walk: WalkOptions,
     pub(crate) memo: Arc<Memo>,
+    /// The goroutines at the moment that this is of, where they were copied then.
+    pub(crate) goroutines: Option<Result<(GoRuntime, RawGoroutines), GoroutinesError>>,
     /// Behind the view: what is held is let go before it is ended.
     pub(crate) launched: Option<Launched>,
 }
@@ -130,6 +133,44 @@ impl Session {
     pub fn unnamed_stacks(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<ThreadStack> {
         let threads: Vec<&Thread> = self.process().threads().iter().filter(|thread| wanted(thread)).collect();
         walk::stacks(self.process(), &self.binaries, &self.memo.walkers, self.walk, &threads)
+    }
+
+    /// The goroutines of a Go program, with names. See [`unnamed_goroutines`](Self::unnamed_goroutines).
+    ///
+    /// # Errors
+    /// When it is no Go program, or of a release whose runtime is not known.
+    pub fn goroutines(&self) -> Result<Goroutines, GoroutinesError> {
+        let mut goroutines = self.unnamed_goroutines()?;
+        let names = self.names_of(goroutines.all.iter().flat_map(Goroutine::addresses).collect());
+        goroutines.all.iter_mut().for_each(|one| one.take_names(&names));
+        Ok(goroutines)
+    }
+
+    /// The goroutines of a Go program, without names. They are of the moment that the session is of where it holds the
+    /// process still, or was made with [`OpenOptions::goroutines`](crate::OpenOptions::goroutines); else they are read as
+    /// the process runs on, and may not fit to each other.
+    ///
+    /// # Errors
+    /// When it is no Go program, or of a release whose runtime is not known.
+    pub fn unnamed_goroutines(&self) -> Result<Goroutines, GoroutinesError> {
+        let process = self.process();
+        let now;
+        let (runtime, raw) = match &self.goroutines {
+            Some(copied) => copied.as_ref().map_err(Clone::clone)?,
+            None => {
+                let runtime =
+                    GoRuntime::find(process.info(), process.modules(), process.memory(), &self.binaries)?;
+                let raw = RawGoroutines::read(&runtime, process.memory());
+                now = (runtime, raw);
+                &now
+            }
+        };
+        let is_system = |at| {
+            let name = self.resolve(at).frames.pop().and_then(|frame| frame.function).unwrap_or_default();
+            // As `runtime.isSystemGoroutine` has it.
+            name.starts_with("runtime.") && !matches!(&*name, "runtime.main" | "runtime.handleAsyncEvent")
+        };
+        Ok(goroutines::goroutines(runtime, raw, process, &self.binaries, &mut self.walker(), is_system))
     }
 
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.

@@ -105,18 +105,14 @@ impl ThreadStack {
 
     /// Its calls, inlined ones too, the innermost one first.
     pub fn calls(&self) -> impl Iterator<Item = Call<'_>> {
-        let explanations = self.explanations().iter().map(Some).chain(std::iter::repeat(None));
-        let named = self.frames().iter().zip(&self.names).zip(explanations);
-        named.flat_map(|((frame, name), explanation)| name.calls(frame, explanation))
+        calls(self.frames(), &self.names, self.explanations())
     }
 
     /// Gives its frames the names of their addresses, where there are any.
     pub fn take_names(&mut self, names: &Names) {
         let frames = self.stack.iter().flat_map(|stack| &stack.frames);
         for (frame, name) in frames.zip(&mut self.names) {
-            if let Some(found) = names.get(&frame.for_lookup()) {
-                name.resolved = found.clone();
-            }
+            name.take(names, frame.for_lookup());
         }
     }
 
@@ -127,7 +123,25 @@ impl ThreadStack {
     }
 }
 
+/// The calls of these frames, inlined ones too.
+pub(crate) fn calls<'a>(
+    frames: &'a [Frame],
+    names: &'a [FrameName],
+    explanations: &'a [Explanation],
+) -> impl Iterator<Item = Call<'a>> {
+    let explanations = explanations.iter().map(Some).chain(std::iter::repeat(None));
+    let named = frames.iter().zip(names).zip(explanations);
+    named.flat_map(|((frame, name), explanation)| name.calls(frame, explanation))
+}
+
 impl FrameName {
+    /// Takes the name of its address, if there is one.
+    pub(crate) fn take(&mut self, names: &Names, at: Addr) {
+        if let Some(found) = names.get(&at) {
+            self.resolved = found.clone();
+        }
+    }
+
     /// The calls of `frame`, which this names; one without a name where nothing is known.
     fn calls<'a>(
         &'a self,

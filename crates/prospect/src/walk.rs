@@ -7,7 +7,7 @@ use std::{
 };
 
 use prospect_process::{Addr, Arch, Module, Process, Registers, Thread};
-use prospect_stack::{Frame, Stack, StepContext, Walker};
+use prospect_stack::{Stack, StepContext, Walker};
 use prospect_symbols::{Binaries, ResolvedAddress};
 
 use crate::stacks::{FrameName, ModulePosition, ThreadStack};
@@ -117,20 +117,12 @@ struct Worker<'a> {
     process: &'a dyn Process,
     context: StepContext<'a>,
     walker: Walker,
-    /// The paths of the modules as text, by their place among all.
-    paths: Vec<Option<Arc<str>>>,
-    no_name: Arc<ResolvedAddress>,
+    positions: Positions<'a>,
 }
 
 impl<'a> Worker<'a> {
     fn new(process: &'a dyn Process, context: StepContext<'a>, walker: Walker) -> Self {
-        Self {
-            process,
-            context,
-            walker,
-            paths: vec![None; process.modules().as_slice().len()],
-            no_name: Arc::default(),
-        }
+        Self { process, context, walker, positions: Positions::new(process) }
     }
 
     fn stack(&mut self, thread: &Thread) -> ThreadStack {
@@ -138,18 +130,29 @@ impl<'a> Worker<'a> {
         let walk = |registers: &Registers| self.walker.walk(registers, &self.context);
         let stack: Option<Stack> = registers.as_ref().map(walk);
         let frames = stack.as_ref().map_or(&[][..], |stack| &stack.frames);
-        let names = frames.iter().map(|frame| self.name(frame)).collect();
-        ThreadStack { thread: thread.clone(), registers, stack, names }
+        let names = frames.iter().map(|frame| self.positions.name(frame.for_lookup(), frame.code.addr()));
+        ThreadStack { thread: thread.clone(), registers, names: names.collect(), stack }
+    }
+}
+
+/// Places in the modules of a process.
+pub(crate) struct Positions<'a> {
+    process: &'a dyn Process,
+    /// The paths of the modules as text, by their place among all.
+    paths: Vec<Option<Arc<str>>>,
+    no_name: Arc<ResolvedAddress>,
+}
+
+impl<'a> Positions<'a> {
+    pub(crate) fn new(process: &'a dyn Process) -> Self {
+        Self { process, paths: vec![None; process.modules().as_slice().len()], no_name: Arc::default() }
     }
 
-    fn name(&mut self, frame: &Frame) -> FrameName {
-        FrameName {
-            module: self.position(frame.for_lookup(), frame.code.addr()),
-            resolved: self.no_name.clone(),
-        }
+    /// Where `at` is, without a name yet. The module is that of `lookup`: a return address may lie one byte behind.
+    pub(crate) fn name(&mut self, lookup: Addr, at: Addr) -> FrameName {
+        FrameName { module: self.position(lookup, at), resolved: self.no_name.clone() }
     }
 
-    /// The module that holds `lookup`, and where `at` is in it: a return address may lie one byte behind.
     fn position(&mut self, lookup: Addr, at: Addr) -> Option<ModulePosition> {
         let modules = self.process.modules().as_slice();
         let index = modules.partition_point(|module| module.range.start <= lookup).checked_sub(1)?;

@@ -42,6 +42,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
 
+    /// Show the goroutines of a Go program instead of its threads: all that are alive, whether or not a thread runs them.
+    #[arg(long, conflicts_with = "thread")]
+    goroutines: bool,
+
     /// Show only this thread; may be given several times.
     #[arg(long, value_name = "TID")]
     thread: Vec<u32>,
@@ -102,6 +106,7 @@ impl Args {
             .timeout(self.timeout / 2)
             .frame_limit(self.limit)
             .explain(self.explain)
+            .goroutines(self.goroutines)
             .search(SearchOptions { names: !self.no_names, ..search.clone() })
     }
 }

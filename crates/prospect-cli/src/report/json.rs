@@ -15,7 +15,7 @@ use prospect::{
 };
 use serde::Serialize;
 
-use super::{Layout, StackReport, merge, milliseconds};
+use super::{Layout, StackReport, goroutines::Goroutines, merge, milliseconds};
 
 /// The version of all JSON that this command prints.
 pub(crate) const VERSION: u32 = 1;
@@ -34,6 +34,8 @@ struct Report<'a> {
     threads: Option<Vec<Thread<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Group<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goroutines: Option<Goroutines<'a>>,
 }
 
 #[derive(Serialize)]
@@ -98,7 +100,7 @@ struct Stack<'a> {
 }
 
 #[derive(Serialize)]
-struct Frame<'a> {
+pub(super) struct Frame<'a> {
     pc: Hex,
     function: Option<&'a str>,
     file: Option<&'a str>,
@@ -136,7 +138,8 @@ impl Serialize for Hex {
 
 /// Prints a report as one line of JSON.
 pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Result<()> {
-    let groups = layout.merge.then(|| {
+    let of_threads = report.goroutines.is_none();
+    let groups = (layout.merge && of_threads).then(|| {
         let groups = merge::groups(&report.threads);
         groups.iter().map(|group| Group::new(group, layout)).collect()
     });
@@ -159,8 +162,9 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
         pause_ms: report.pause.map(milliseconds),
         complete: report.is_complete(),
         warnings: &report.warnings,
-        threads: groups.is_none().then(threads),
+        threads: (of_threads && groups.is_none()).then(threads),
         groups,
+        goroutines: report.goroutines.as_ref().map(|all| Goroutines::new(all, layout)),
     })
 }
 
@@ -251,7 +255,7 @@ impl<'a> Stack<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(call: Call<'a>, layout: Layout) -> Self {
+    pub(super) fn new(call: Call<'a>, layout: Layout) -> Self {
         Self {
             pc: Hex(call.frame.code.addr().0),
             function: call.function,

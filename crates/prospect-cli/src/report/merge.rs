@@ -1,25 +1,41 @@
 //! Equal stacks, once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
-use prospect::{ThreadStack, process::Addr};
+use prospect::{Goroutine, ThreadStack, process::Addr, stack::Frame};
 
 /// Threads with the same frames, the largest group first; the first thread of each stands for all.
 pub(crate) fn groups(threads: &[ThreadStack]) -> Vec<Vec<&ThreadStack>> {
-    type Key = (Vec<Addr>, Option<String>, Option<String>);
-    let mut index: HashMap<Key, usize> = HashMap::new();
-    let mut groups: Vec<Vec<&ThreadStack>> = Vec::new();
-    for thread in threads {
-        let pcs: Vec<Addr> = thread.frames().iter().map(|frame| frame.code.addr()).collect();
+    group_by(threads, |thread| {
         let reason = thread.thread.not_stopped.as_ref().map(ToString::to_string);
-        let end = thread.end().map(ToString::to_string);
-        let at = *index.entry((pcs, end, reason)).or_insert_with(|| {
+        (pcs(thread.frames()), thread.end().map(ToString::to_string), reason)
+    })
+}
+
+/// Goroutines with the same frames that do the same, in the same way.
+pub(crate) fn goroutine_groups(goroutines: &[Goroutine]) -> Vec<Vec<&Goroutine>> {
+    group_by(goroutines, |one| {
+        let stack = &one.stack;
+        let end = (!stack.end.is_complete()).then(|| stack.end.to_string());
+        (pcs(&stack.frames), end, (one.state, one.wait_reason, one.created_at))
+    })
+}
+
+fn pcs(frames: &[Frame]) -> Vec<Addr> {
+    frames.iter().map(|frame| frame.code.addr()).collect()
+}
+
+fn group_by<T, K: Hash + Eq>(all: &[T], key: impl Fn(&T) -> K) -> Vec<Vec<&T>> {
+    let mut index: HashMap<K, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    for one in all {
+        let at = *index.entry(key(one)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
-        groups[at].push(thread);
+        groups[at].push(one);
     }
-    // Stable: groups of one size stay in the order of their first threads.
+    // Stable: groups of one size stay in the order of their first members.
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     groups
 }

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod find;
+mod goroutines;
 mod info;
 mod json;
 mod merge;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use prospect::{
-    Mode, ThreadStack,
+    Goroutines, Mode, ThreadStack,
     process::{ProcessInfo, ThreadId},
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct StackReport {
     /// For how long it was held; `None` when it was not.
     pub(crate) pause: Option<Duration>,
     pub(crate) threads: Vec<ThreadStack>,
+    /// The goroutines, where they were asked for instead of threads.
+    pub(crate) goroutines: Option<Goroutines>,
     /// What a reader should know before believing the names.
     pub(crate) warnings: Vec<String>,
     /// Whether time ran out before the names were there.
@@ -70,7 +73,11 @@ pub(crate) struct Layout {
 impl StackReport {
     /// Whether every thread has a whole stack.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.late && self.threads.iter().all(ThreadStack::is_complete)
+        let is_whole =
+            |all: &Goroutines| all.unread == 0 && all.all.iter().all(|one| one.stack.end.is_complete());
+        !self.late
+            && self.threads.iter().all(ThreadStack::is_complete)
+            && self.goroutines.as_ref().is_none_or(is_whole)
     }
 }
 

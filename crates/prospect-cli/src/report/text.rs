@@ -6,11 +6,13 @@ use prospect::{
     Call, Mode, ThreadStack,
     live::{Event, wall_clock},
     process::Registers,
-    stack::{StackEnd, Trust},
+    stack::{Explanation, StackEnd, Trust},
 };
 
 use super::{
-    Layout, LookReport, StackReport, merge, milliseconds,
+    Layout, LookReport, StackReport,
+    goroutines::goroutines_text,
+    merge, milliseconds,
     style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
 
@@ -51,7 +53,9 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
         page.styled(WARNING, format_args!("warning: {}", Printable(warning)));
         page.end_line();
     }
-    if layout.merge {
+    if let Some(goroutines) = &report.goroutines {
+        goroutines_text(&mut page, &goroutines.all, layout);
+    } else if layout.merge {
         for group in merge::groups(&report.threads) {
             let count = group.len();
             page.end_line();
@@ -88,8 +92,18 @@ fn heading(page: &mut Page, report: &StackReport) {
     if let Some(path) = &target.executable {
         page.push(format_args!("  {}", Printable(&String::from_utf8_lossy(path))));
     }
-    let count = report.threads.len();
-    page.push(format_args!("  {}  {count} thread{}  ", target.arch.info().name, plural(count)));
+    page.push(format_args!("  {}  ", target.arch.info().name));
+    match &report.goroutines {
+        Some(goroutines) => {
+            let count = goroutines.all.len();
+            let release = Printable(&goroutines.release.text);
+            page.push(format_args!("{release}  {count} goroutine{}  ", plural(count)));
+        }
+        None => {
+            let count = report.threads.len();
+            page.push(format_args!("{count} thread{}  ", plural(count)));
+        }
+    }
     match (report.mode, report.pause) {
         (Mode::NoStop, _) => page.styled(WARNING, "not stopped: a racy view, each thread at another moment"),
         (_, Some(pause)) => page.push(format_args!("stopped for {:.3} ms", milliseconds(pause))),
@@ -125,8 +139,19 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
             }
         }
     }
+    frames(page, thread.calls(), thread.explained_end(), layout);
+    walk_end(page, thread.end(), layout);
+}
+
+/// The calls of a stack.
+pub(super) fn frames<'a>(
+    page: &mut Page,
+    calls: impl Iterator<Item = Call<'a>>,
+    explained_end: Option<&Explanation>,
+    layout: Layout,
+) {
     let mut table = Table::indented(2);
-    for (number, call) in thread.calls().enumerate() {
+    for (number, call) in calls.enumerate() {
         table.cell(PLAIN, format_args!("#{number}"));
         if layout.addresses {
             let digits = usize::from(call.frame.registers.arch().info().word_bytes) * 2;
@@ -140,11 +165,15 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
             table.note(PLACE, Printable(&explanation.to_string()));
         }
     }
-    if let Some(explanation) = thread.explained_end().filter(|_| layout.explain) {
+    if let Some(explanation) = explained_end.filter(|_| layout.explain) {
         table.note(PLACE, Printable(&format!("has no caller, {explanation}")));
     }
     table.write(page, WIDEST);
-    if let Some(end) = thread.end().filter(|end| !end.is_complete()) {
+}
+
+/// Why there are no more calls, where some are missing.
+pub(super) fn walk_end(page: &mut Page, end: Option<&StackEnd>, layout: Layout) {
+    if let Some(end) = end.filter(|end| !end.is_complete()) {
         page.styled(WARNING, format_args!("  the walk ended here: {}", Printable(&ending(end, layout))));
         page.end_line();
     }

@@ -33,4 +33,4 @@ pub use process::{Freeze, LiveProcess};
 pub use sampler::{Sample, Sampler};
 pub use stepping::{StepStop, SteppedThread};
 pub use stopped::Stopped;
-pub use wall_clock::wall_clock;
+pub use wall_clock::{monotonic_clock, wall_clock};

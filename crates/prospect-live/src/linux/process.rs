@@ -7,8 +7,8 @@ use std::{
 };
 
 use prospect_process::{
-    FreezePlan, FrozenProcess, FrozenThread, Mappings, NoRegisters, ProcessId, ProcessInfo, Registers,
-    Thread, ThreadId, capture_stacks,
+    Addr, FreezePlan, FrozenProcess, FrozenThread, Mappings, NoRegisters, Process, ProcessId, ProcessInfo,
+    Registers, Thread, ThreadId, capture_stacks,
 };
 
 use super::{
@@ -294,6 +294,24 @@ impl LiveProcess {
             Ok((threads, copy, mappings, attachment.release(grip)))
         }))?;
         Ok(Freeze { process: self.frozen(threads, copy, mappings), pause })
+    }
+
+    /// The same, and copies the memory besides that `also` asks for when it sees the process stand still: where
+    /// each range begins, and how long it is. The process is held for as long as `also` takes.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn freeze_with(
+        &self,
+        plan: &FreezePlan,
+        timeout: Duration,
+        also: impl FnOnce(&dyn Process) -> Vec<(Addr, usize)>,
+    ) -> Result<Freeze, LiveError> {
+        let stopped = self.stop(timeout)?;
+        let also = also(&stopped);
+        let rest = LiveMemory::of(self.identity().clone());
+        let process = prospect_process::freeze_with(&stopped, plan, also).over(Box::new(rest));
+        Ok(Freeze { process, pause: stopped.resume() })
     }
 
     /// Copies what can be seen without stopping anything: each thread at another moment, and registers only

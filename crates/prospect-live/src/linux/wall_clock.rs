@@ -1,7 +1,7 @@
-//! The clock on the wall: `man 3 localtime`.
+//! The clock on the wall (`man 3 localtime`), and the one that is never set (`man 2 clock_gettime`).
 #![expect(unsafe_code, reason = "a call that libc declares unsafe is made here")]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Hour, minute and second of a moment where this program runs (`TZ`, `/etc/localtime`); `None` of one that is no time
 /// there.
@@ -19,10 +19,19 @@ pub fn wall_clock(moment: SystemTime) -> Option<(u8, u8, u8)> {
     Some((part(parts.tm_hour)?, part(parts.tm_min)?, part(parts.tm_sec)?))
 }
 
+/// How long the system runs, as `CLOCK_MONOTONIC` has it: without the time that it slept. Programs keep such moments in
+/// their memory.
+#[must_use]
+pub fn monotonic_clock() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it outlives the call, which keeps no pointer to it.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

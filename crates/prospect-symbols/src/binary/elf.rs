@@ -13,7 +13,7 @@ use prospect_process::{Arch, BuildId, LinkAddr};
 use super::{
     BinaryError,
     file::FileBytes,
-    loaded::{self, LoadedFile},
+    loaded::{self, Loaded as _, LoadedFile},
     section::{Compression, Section},
 };
 use crate::unwind_info::PointerFormat;
@@ -63,6 +63,8 @@ pub(crate) struct ElfHeaders {
     /// Where a program begins, as far as the file says so.
     pub(crate) entry: Option<LinkAddr>,
     pub(crate) build_id: Option<BuildId>,
+    /// The file; `None` where a process's memory is all that there is.
+    file: Option<Arc<FileBytes>>,
 }
 
 impl ElfHeaders {
@@ -81,6 +83,7 @@ impl ElfHeaders {
             exception_index: None,
             entry: None,
             build_id: None,
+            file: None,
         }
     }
 
@@ -106,6 +109,13 @@ impl ElfHeaders {
         ranges.find(|range| range.contains(&at)).map(|range| range.end)
     }
 
+    /// The bytes of the file that are loaded from an address on, to the end of their segment.
+    pub(crate) fn loaded(&self, at: LinkAddr) -> &[u8] {
+        let Some(file) = &self.file else { return &[] };
+        let mut loaded = LoadedFile::new(file, &self.segments);
+        loaded.place(at..LinkAddr(u64::MAX)).and_then(|place| file.get(place)).unwrap_or_default()
+    }
+
     /// Adds the sections that the loaded parts themselves tell of.
     pub(crate) fn add_loaded_sections(&mut self, found: Vec<loaded::LoadedSection>, file: &Arc<FileBytes>) {
         self.sections.extend(found.into_iter().map(|one| NamedSection {
@@ -126,6 +136,7 @@ fn parse<H: FileHeader<Endian = Endianness>>(file: &Arc<FileBytes>) -> Result<El
         if header.is_type_64() { 8 } else { 4 },
         if endian == Endianness::Little { RunTimeEndian::Little } else { RunTimeEndian::Big },
     );
+    headers.file = Some(file.clone());
     headers.entry = Some(LinkAddr(header.e_entry(endian).into())).filter(|at| at.0 != 0);
     // A file may have sections without segments (a debug file's are empty) or segments without
     // sections (a stripped one): neither is an error, and a broken table is as good as none.

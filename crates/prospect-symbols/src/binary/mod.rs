@@ -12,7 +12,7 @@ mod tests;
 use std::{
     ops::{ControlFlow, Range},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use gimli::RunTimeEndian;
@@ -27,6 +27,7 @@ pub(crate) use section::Section;
 use crate::{
     UnwindInfoError, UnwindRow,
     cache::{Cache, Key, Slot},
+    go::{GoProgram, GoRow},
     symbol::table::{self, FunctionSymbol, SymbolTable, TableKind},
     unwind_info::CallFrameInfo,
 };
@@ -51,6 +52,7 @@ pub struct Binary {
     stamp: Option<FileStamp>,
     headers: ElfHeaders,
     call_frames: CallFrameInfo,
+    go: OnceLock<Option<GoProgram>>,
     symbols: SymbolTable,
     dynamic_symbols: SymbolTable,
 }
@@ -78,6 +80,7 @@ impl Binary {
             stamp: None,
             headers,
             call_frames: CallFrameInfo::default(),
+            go: OnceLock::new(),
             symbols: SymbolTable::default(),
             dynamic_symbols: SymbolTable::default(),
         }
@@ -167,12 +170,24 @@ impl Binary {
         self.headers.build_id.as_ref()
     }
 
-    /// The unwind row for an address. `None` where no call frame information covers it.
+    /// What is known of it as a Go program; `None` where it is none.
+    pub(crate) fn go(&self) -> Option<&GoProgram> {
+        self.go.get_or_init(|| GoProgram::find(&self.headers)).as_ref()
+    }
+
+    /// The unwind row for an address. `None` where neither call frame information nor the tables of Go's runtime cover
+    /// it. What those tables say of functions that are no common ones is believed before all else.
     ///
     /// # Errors
     /// When what covers it is broken.
     pub fn unwind_row(&self, at: LinkAddr) -> Result<Option<UnwindRow>, UnwindInfoError> {
-        self.call_frames.row(&self.headers, at)
+        let go = self.go().map_or(GoRow::Unknown, |go| go.row(&self.headers, at));
+        match go {
+            GoRow::OtherStack => Ok(None),
+            GoRow::Marked(row) => Ok(Some(*row)),
+            GoRow::Unknown => self.call_frames.row(&self.headers, at),
+            GoRow::Caller(row) => Ok(self.call_frames.row(&self.headers, at)?.or(Some(*row))),
+        }
     }
 
     /// Whether it has call frame information.
@@ -192,8 +207,16 @@ impl Binary {
     /// ends early.
     pub fn every_unwind_row(
         &self,
-        visit: impl FnMut(Range<LinkAddr>, Result<&UnwindRow, &UnwindInfoError>) -> ControlFlow<()>,
+        mut visit: impl FnMut(Range<LinkAddr>, Result<&UnwindRow, &UnwindInfoError>) -> ControlFlow<()>,
     ) {
-        self.call_frames.every_row(&self.headers, visit);
+        let Some(go) = self.go() else { return self.call_frames.every_row(&self.headers, visit) };
+        self.call_frames.every_row(&self.headers, |range, row| match go.row(&self.headers, range.start) {
+            GoRow::OtherStack => ControlFlow::Continue(()),
+            GoRow::Marked(mut marked) => {
+                marked.range = range.clone();
+                visit(range, Ok(&marked))
+            }
+            GoRow::Unknown | GoRow::Caller(_) => visit(range, row),
+        });
     }
 }

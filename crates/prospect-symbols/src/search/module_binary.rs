@@ -13,7 +13,8 @@ use super::{
     own_file,
 };
 use crate::{
-    Binary, BinaryError, UnwindInfoError, UnwindRow,
+    Binary, BinaryError, GoProgram, UnwindInfoError, UnwindRow,
+    go::field_offsets,
     symbol::{
         dwarf::DebugInfo,
         table::{FunctionSymbol, TableKind},
@@ -115,6 +116,27 @@ impl ModuleBinary {
             Some(Ok(Some(row))) => Ok(Some(row)),
             _ => own,
         }
+    }
+
+    /// What is known of the module as a Go program; `None` where it is none, or its file cannot be had.
+    #[must_use]
+    pub fn go_program(&self) -> Option<&GoProgram> {
+        self.binary.as_ref()?.go()
+    }
+
+    /// How many bytes each field lies from the start of a structure of a Go program, by its debug information. A field of a
+    /// member that is a structure itself has both names (`sched.sp`); `parts` are the structures that such members
+    /// are. Fields that are not there have no place. `None` where the structure is not described. All of the debug information may be
+    /// read for that.
+    #[must_use]
+    pub fn go_field_offsets(
+        &self,
+        structure: &str,
+        parts: &[&str],
+        fields: &[&str],
+    ) -> Option<Vec<Option<u64>>> {
+        let debug = self.debug_binary().filter(|one| has_debug_info(one))?;
+        field_offsets(debug, structure, parts, fields)
     }
 
     /// The file that [every row](Binary::every_unwind_row) is to be taken from: the module's own, or its debug

@@ -28,6 +28,7 @@ struct Known {
 pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
     let mut resolved = from_debug_info(groups);
     for (group, found) in groups.iter().zip(&mut resolved) {
+        add_go_frames(group, found);
         add_symbol_names(group, found);
     }
     let frames = |found: Vec<Known>| found.into_iter().map(|known| known.frames).collect();
@@ -65,6 +66,17 @@ fn source_frame(frame: DwarfFrame) -> SourceFrame {
         discriminator: frame.discriminator,
         line_flags: frame.flags,
         inlined: frame.inlined,
+    }
+}
+
+/// What a Go program knows of the addresses that debug information does not.
+fn add_go_frames(group: &Group, found: &mut [Known]) {
+    let Some((binary, go)) = group.binary.binary.as_ref().and_then(|binary| Some((binary, binary.go()?)))
+    else {
+        return;
+    };
+    for (known, at) in found.iter_mut().zip(&group.addresses).filter(|(known, _)| known.frames.is_empty()) {
+        known.frames = go.frames(binary.headers(), *at);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct UnwindRow {
 
 impl UnwindRow {
     /// Room for a row.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             range: LinkAddr(0)..LinkAddr(0),
             cfa: CfaRule::Register(RegisterId(0), 0),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use prospect::{
-    Names, Session, ThreadStack,
+    Goroutine, Names, Session, ThreadStack,
     process::{ProcessId, ThreadId},
     stack::Frame,
     symbols::{Binaries, SearchOptions},
@@ -144,6 +144,7 @@ impl Look {
             return Ok(Outcome::Partial);
         };
         report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
+        report.goroutines.iter_mut().flat_map(|one| &mut one.all).for_each(|one| one.take_names(&names));
         report.warnings = warnings;
         report.pause = report.pause.or(pause);
         let result = self.print(process, &mut report);
@@ -175,13 +176,22 @@ impl Look {
                 return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
             }
         }
-        let threads = session.unnamed_stacks(|thread| wanted.is_empty() || wanted.contains(&thread.id));
-        let addresses = threads.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup).collect();
+        let threads = session.unnamed_stacks(|thread| {
+            !self.args.goroutines && (wanted.is_empty() || wanted.contains(&thread.id))
+        });
+        let goroutines = match self.args.goroutines {
+            true => Some(session.unnamed_goroutines().map_err(Failure::failed)?),
+            false => None,
+        };
+        let of_threads = threads.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup);
+        let of_goroutines = goroutines.iter().flat_map(|one| &one.all).flat_map(Goroutine::addresses);
+        let addresses = of_threads.chain(of_goroutines).collect();
         watch.note(StackReport {
             target: session.process().info().clone(),
             mode: session.mode(),
             pause: session.pause(),
             threads,
+            goroutines,
             warnings: session.warnings(),
             late: false,
             look: None,

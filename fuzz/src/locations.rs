@@ -79,7 +79,7 @@ impl FrameContext for Made<'_> {
         self.memory
     }
     fn register(&self, number: u16) -> Option<u64> {
-        (number % 5 != 2).then(|| crate::image::STACK.wrapping_add(u64::from(number) * self.memory.0 % 4096))
+        (number % 5 != 2).then(|| crate::image::STACK + u64::from(number).wrapping_mul(self.memory.0) % 4096)
     }
     fn register_bytes(&self, number: u16) -> Option<Vec<u8>> {
         number.is_multiple_of(2).then(|| vec![number as u8; 16])

@@ -23,6 +23,7 @@ pub use model::{
     Enumerator, FunctionType, Language, Member, MemberPlace, Modifier, Pointer, PointerKind, StaticMember,
     TemplateParameter, Type, TypeKind, Variant, VariantPart,
 };
+pub(crate) use read::qualified_name;
 
 /// Chains of typedefs and qualifiers that are longer than this lead in a circle.
 const LONGEST_CHAIN: usize = 64;

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     find::{Definition, DefinitionKinds, Pattern},
     symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel, find},
+    type_info::qualified_name,
 };
 
 /// A unit has no more of them than this that are worth a list.
@@ -77,7 +78,13 @@ fn in_unit(
                     continue;
                 }
                 let Some(mut variable) = reader.read(debug, unit, at, POSITION, fuel) else { continue };
-                let full = variable.full_name(&scopes);
+                let full = match variable.origin {
+                    // It is defined elsewhere than it was declared.
+                    Some(_) if variable.linkage_name.is_none() => {
+                        qualified_name(debug, variable.entry, fuel).join("::")
+                    }
+                    _ => variable.full_name(&scopes),
+                };
                 let is_wanted = wanted.is_none_or(|wanted| wanted == full || wanted == variable.name);
                 if is_wanted && !variable.is_declaration {
                     variable.name = full;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use gimli::{DwLang, DwTag, constants as dw};
 
 use self::attributes::Attributes;
-pub(super) use self::scope::{has_scopes, qualified_name};
+pub(super) use self::scope::has_scopes;
+pub(crate) use self::scope::qualified_name;
 use super::{
     Base, BaseEncoding, EntryId, FunctionType, LONGEST_CHAIN, Language, Modifier, Pointer, PointerKind, Type,
     TypeError, TypeKind, TypeRef, TypeSource, find_definition,

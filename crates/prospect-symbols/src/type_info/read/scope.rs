@@ -32,11 +32,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
 }
 
 /// The names around an entry, and its own; empty where it has none.
-pub(in crate::type_info) fn qualified_name(
-    debug: &DebugInfo,
-    of: EntryId,
-    fuel: &mut Fuel<'_>,
-) -> Vec<Arc<str>> {
+pub(crate) fn qualified_name(debug: &DebugInfo, of: EntryId, fuel: &mut Fuel<'_>) -> Vec<Arc<str>> {
     let mut names = Vec::new();
     let _ = named_entry(debug, of, &mut names, fuel, 0);
     names

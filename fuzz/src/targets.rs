@@ -12,6 +12,7 @@ pub use crate::unwind::unwind;
 use crate::{
     go,
     image::{self, BASE},
+    index,
     locations::{self, locations},
     subject::{Cursor, SUBJECTS, as_file, damage, returns},
     tables, values,
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "locations", run: locations, seed: locations::seed },
     Target { name: "values", run: values, seed: values::seed },
     Target { name: "go", run: go, seed: go::seed },
+    Target { name: "index", run: index, seed: index::seed },
 ];
 
 /// The parsers of files under `/proc`.

@@ -56,6 +56,9 @@ fn the_second_run_takes_what_the_first_one_unpacked() {
     assert!(first.iter().any(|(path, _)| path.to_string_lossy().contains(".debug_info-")), "{first:?}");
     stack(&running, &caches, &[]);
     assert_eq!(kept(), first, "nothing new was unpacked");
+    // What an index knows is not asked of the sections any more.
+    assert!(fs::read_dir(caches.join("prospect/index")).unwrap().next().is_some());
+    fs::remove_dir_all(caches.join("prospect/index")).unwrap();
     for (path, _) in &first {
         fs::write(path, b"broken").unwrap();
     }

@@ -41,8 +41,9 @@ pub use search::{
     SearchOutcome, SearchStep, ServerFile, Sought,
 };
 pub use symbol::{
-    BinarySymbols, Function, LineFlags, PerfMap, ResolvedAddress, SourceFrame, SymbolContext, SymbolReader,
-    SymbolReaders, Symbolizer, UnitCount, demangle, demangle_with_types,
+    BinarySymbols, FrameRef, Function, IndexError, IndexProgress, IndexReport, LineFlags, PerfMap,
+    ResolvedAddress, SourceFrame, SymbolContext, SymbolReader, SymbolReaders, Symbolizer, UnitCount,
+    demangle, demangle_with_types,
 };
 pub use unwind_info::{
     CfaRule, Expression, ExpressionError, ExpressionShape, RegisterRule, UnwindInfoError, UnwindRow,

@@ -6,6 +6,7 @@
 
 mod measure;
 mod peers;
+mod symbols;
 mod targets;
 mod walks;
 
@@ -125,6 +126,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         println!("\n{}  {}", row.name, row.about);
         measure_row(row, &meter, peers::peers(row.job, &prospect)?, reps)?;
+    }
+    for (name, about, is_slow) in symbols::ROWS {
+        if is_wanted(name) && !(*is_slow && arguments.quick) {
+            symbols::measure(name, about, &meter, reps)?;
+        }
     }
     if is_wanted(walks::WALK) {
         walks::measure_walks(reps)?;

@@ -40,6 +40,20 @@ impl FileStamp {
     }
 }
 
+impl FileStamp {
+    /// All of it, as files of the cache have it.
+    pub(crate) fn to_bytes(self) -> [u8; 56] {
+        let Self { device, inode, length, modified, changed } = self;
+        let times = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
+        let mut bytes = [0; 56];
+        let numbers = [device, inode, length].into_iter().chain(times);
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+}
+
 impl FileBytes {
     /// Maps a file. It must be a regular one: anything else could block or never end.
     pub(crate) fn map(path: &Path) -> io::Result<Self> {

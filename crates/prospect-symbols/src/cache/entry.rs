@@ -5,17 +5,13 @@ use std::{
     ops::Range,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime},
 };
 
 use super::{
-    Key,
+    Key, folder,
     format::{self, BLOCK},
 };
 use crate::binary::FileBytes;
-
-/// A file is said to be used at most this often: each time costs a write.
-const TOUCH_EVERY: Duration = Duration::from_secs(3600);
 
 /// The first bytes of a section, as an earlier run has left them.
 #[derive(Debug)]
@@ -73,13 +69,8 @@ impl Entry {
         self.file.release(within(range.start)..within(range.end));
     }
 
-    /// Whether it was used for the last time so long ago that it is worth saying that it is again.
+    /// Whether it was not said for long that it is used.
     pub(super) fn is_stale(&self) -> bool {
-        let modified = self.file.stamp().and_then(|stamp| u64::try_from(stamp.modified.0).ok());
-        let modified =
-            modified.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-        let age = modified.map(|time| SystemTime::now().duration_since(time));
-        // One from the future would never go.
-        !matches!(age, Some(Ok(age)) if age < TOUCH_EVERY)
+        folder::is_stale(&self.file)
     }
 }

@@ -29,7 +29,7 @@ const TABLE_AT: usize = 256;
 const PAGE: usize = 4096;
 
 /// Build-ids have 8 to 20 bytes; file names 255.
-const LONGEST_BUILD_ID: usize = 32;
+pub(crate) const LONGEST_BUILD_ID: usize = 32;
 const LONGEST_SECTION_NAME: usize = 32;
 
 /// Which section of which file.
@@ -67,7 +67,7 @@ impl Key {
 
     /// The name of its file: of two files of a build, each has its own.
     pub(super) fn file_name(&self) -> String {
-        let stamp = checksum(&[&self.stamp_bytes()]);
+        let stamp = checksum(&[&self.stamp.to_bytes()]);
         format!("{}{}-{stamp:08x}.v{VERSION}", self.build_id, self.section)
     }
 
@@ -92,23 +92,12 @@ impl Key {
         for number in [self.unpacked, self.packed, stored] {
             fields.extend_from_slice(&(number as u64).to_le_bytes());
         }
-        fields.extend_from_slice(&self.stamp_bytes());
+        fields.extend_from_slice(&self.stamp.to_bytes());
         let name = self.file_name();
         fields.extend_from_slice(&(name.len() as u32).to_le_bytes());
         fields.extend_from_slice(name.as_bytes());
         fields.resize(CHECKSUM_AT, 0);
         fields
-    }
-
-    fn stamp_bytes(&self) -> [u8; 56] {
-        let FileStamp { device, inode, length, modified, changed } = self.stamp;
-        let times = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
-        let mut bytes = [0; 56];
-        let numbers = [device, inode, length].into_iter().chain(times);
-        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        bytes
     }
 }
 
@@ -146,7 +135,8 @@ fn data_start(stored: usize) -> usize {
     (TABLE_AT + table_length(stored)).next_multiple_of(PAGE)
 }
 
-fn checksum(parts: &[&[u8]]) -> u32 {
+/// The CRC-32 of all parts as one.
+pub(crate) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut crc = Crc::new();
     parts.iter().for_each(|part| crc.update(part));
     crc.sum()

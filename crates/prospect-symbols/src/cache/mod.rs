@@ -1,19 +1,23 @@
-//! Unpacked sections on disk, for the runs to come.
+//! What can be made again from files, kept on disk for the runs to come: unpacked sections, and indexes of debug
+//! information.
 //!
 //! A packed section has no entry points: who needs its end unpacks all of it, again in each run. What one
-//! run has unpacked is kept here, one file for each section: its beginning, as long as it was needed.
+//! run has unpacked is kept here, one file for each section: its beginning, as long as it was needed. What an index is,
+//! [`crate::symbol::dwarf`] says; here is where it lies.
 //!
 //! ```text
 //! $XDG_CACHE_HOME/prospect/sections/BUILD-ID.debug_info-STAMP.v1
+//! $XDG_CACHE_HOME/prospect/index/BUILD-ID-STAMP.v1
 //! ```
 //!
 //! - Nothing is believed without its checksum, block by block as they are read ([`mod@entry`]); nor unless
-//!   it was unpacked from the very file that is read now ([`mod@format`]).
-//! - The directory is used only where no other user can write ([`mod@directory`]).
+//!   it was made from the very file that is read now ([`mod@format`]).
+//! - The directories are used only where no other user can write ([`mod@directory`]).
 //! - Whatever goes wrong, the cache is as good as empty: nothing here is an error.
 
 mod directory;
 mod entry;
+mod folder;
 mod format;
 mod room;
 mod slot;
@@ -21,19 +25,14 @@ mod slot;
 mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
 };
 
 pub use directory::cache_directory;
 use entry::Entry;
-pub(crate) use format::Key;
+pub(crate) use folder::{Folder, is_stale};
+pub(crate) use format::{Key, LONGEST_BUILD_ID, checksum};
 pub(crate) use slot::Slot;
 
 /// All files together take no more bytes than this: those that were not used for the longest go first.
@@ -45,26 +44,31 @@ pub(crate) const WORTH_A_FILE: usize = 64 << 10;
 /// The cache below one directory.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    /// The one that the caller named.
-    root: PathBuf,
-    sections: PathBuf,
-    /// Whether it may be read from; it was looked at once.
-    readable: OnceLock<bool>,
-    /// The same for writing, which comes later: it may have been made meanwhile.
-    writable: OnceLock<bool>,
+    sections: Folder,
+    indexes: Folder,
     largest: u64,
 }
 
 impl Cache {
     /// The cache below `root`, which need not exist.
-    pub(crate) fn new(root: PathBuf) -> Self {
-        let sections = root.join("sections");
-        Self { root, sections, readable: OnceLock::new(), writable: OnceLock::new(), largest: LARGEST }
+    pub(crate) fn new(root: &Path) -> Self {
+        let folder = |name| Folder::new(root, name);
+        Self { sections: folder("sections"), indexes: folder("index"), largest: LARGEST }
+    }
+
+    /// Where indexes of debug information are.
+    pub(crate) fn indexes(&self) -> &Folder {
+        &self.indexes
+    }
+
+    /// No file may be larger.
+    pub(crate) fn largest(&self) -> u64 {
+        self.largest
     }
 
     /// What there is for a key. What is broken is removed.
     fn open(&self, key: &Key) -> Option<Entry> {
-        if !self.readable.get_or_init(|| directory::is_ours(&self.root, &self.sections)) {
+        if !self.sections.is_readable() {
             return None;
         }
         let entry = Entry::open(&self.path(key), key);
@@ -76,54 +80,45 @@ impl Cache {
 
     /// Keeps the first bytes of a section, unless more of them are there already.
     fn write(&self, key: &Key, prefix: &[u8]) {
-        if !self.writable.get_or_init(|| directory::make(&self.root, &self.sections)) {
+        if !self.sections.is_writable() {
             return;
         }
-        let path = self.path(key);
         let is_longer = |entry: Entry| entry.len() >= prefix.len();
-        if Entry::open(&path, key).is_ok_and(is_longer) {
+        if Entry::open(&self.path(key), key).is_ok_and(is_longer) {
             return;
         }
         if prefix.len() as u64 <= self.largest {
-            let _ = self.write_file(&path, key, prefix);
+            let _ = self.sections.write(&key.file_name(), |file| {
+                file.write_all(&key.header(prefix))?;
+                file.write_all(prefix)
+            });
         }
     }
 
     /// Removes what is too much, where anything was written.
     pub(crate) fn make_room(&self) {
-        if self.writable.get() == Some(&true) {
-            room::make(&self.sections, self.largest);
+        let folders = [&self.sections, &self.indexes];
+        if folders.iter().any(|folder| folder.was_writable()) {
+            // One that others can write to is not ours to clear.
+            let ours: Vec<&Path> = folders
+                .into_iter()
+                .filter(|one| one.was_writable() || one.is_readable())
+                .map(Folder::path)
+                .collect();
+            room::make(&ours, self.largest);
         }
-    }
-
-    /// Others see all of the file or nothing: it gets its name when it is whole.
-    fn write_file(&self, path: &Path, key: &Key, prefix: &[u8]) -> io::Result<()> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.sections.join(format!("{}-{number}{}", std::process::id(), room::UNFINISHED));
-        let result = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).and_then(
-            |mut file| {
-                file.write_all(&key.header(prefix))?;
-                file.write_all(prefix)?;
-                fs::rename(&unfinished, path)
-            },
-        );
-        if result.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        result
     }
 
     /// Notes that a file was used, so that others go first.
     fn touch(&self, key: &Key) {
-        let _ = File::open(self.path(key)).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        self.sections.touch(&key.file_name());
     }
 
     fn remove(&self, key: &Key) {
-        let _ = fs::remove_file(self.path(key));
+        self.sections.remove(&key.file_name());
     }
 
     fn path(&self, key: &Key) -> PathBuf {
-        self.sections.join(key.file_name())
+        self.sections.file(&key.file_name())
     }
 }

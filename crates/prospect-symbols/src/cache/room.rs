@@ -12,10 +12,10 @@ pub(super) const UNFINISHED: &str = ".tmp";
 /// Nobody writes at one file for longer: its writer was ended.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// Removes the files that were not used for the longest until all together have no more than `largest`
-/// bytes.
-pub(super) fn make(directory: &Path, largest: u64) {
-    let Ok(found) = fs::read_dir(directory) else { return };
+/// Removes the files that were not used for the longest until those of all directories together have no more than
+/// `largest` bytes.
+pub(super) fn make(directories: &[&Path], largest: u64) {
+    let found = directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
     let now = SystemTime::now();
     let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for file in found.flatten() {

@@ -4,7 +4,7 @@ mod files;
 mod names;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
     sync::Arc,
@@ -54,7 +54,7 @@ impl Fixture {
 
     /// The section as another run sees it.
     fn section(&self) -> Section {
-        self.section_in(Cache::new(self.root()))
+        self.section_in(Cache::new(&self.root()))
     }
 
     fn section_in(&self, cache: Cache) -> Section {

@@ -14,12 +14,15 @@ mod trail;
 use std::{
     collections::HashMap,
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, ProcessInfo};
 
-use crate::{Binary, BinaryError, binary::Section, cache::Cache, parallel};
+use crate::{
+    Binary, BinaryError, IndexError, IndexProgress, IndexReport, binary::Section, cache::Cache, parallel,
+    symbol::dwarf::DebugInfo,
+};
 
 pub use contents::{FileContents, FileRole, ModuleContents};
 pub use module_binary::ModuleBinary;
@@ -67,6 +70,8 @@ pub struct Binaries {
     /// By path; of one path there may be several builds. A slot is filled without holding the lock, so
     /// that two modules can be opened at the same time.
     modules: Mutex<HashMap<Vec<u8>, Vec<Known>>>,
+    /// Those that were opened apart from any process.
+    files: Mutex<Vec<Weak<ModuleBinary>>>,
 }
 
 /// One module of a path, and the slot that is filled when it is opened.
@@ -113,8 +118,8 @@ impl Binaries {
     /// An empty cache that looks where `options` says.
     #[must_use]
     pub fn new(options: SearchOptions) -> Self {
-        let shared = Arc::new(SharedFiles::new(options.cache.clone().map(Cache::new)));
-        Self { options: Arc::new(options), shared, modules: Mutex::default() }
+        let shared = Arc::new(SharedFiles::new(options.cache.as_deref().map(Cache::new)));
+        Self { options: Arc::new(options), shared, modules: Mutex::default(), files: Mutex::default() }
     }
 
     /// The binary of a module, found and opened when it is first asked for. With nothing usable on
@@ -133,7 +138,11 @@ impl Binaries {
     /// # Errors
     /// When it cannot be opened or is no ELF file.
     pub fn open(&self, path: &Path) -> Result<Arc<ModuleBinary>, BinaryError> {
-        ModuleBinary::of_file(path, &self.options, &self.shared).map(Arc::new)
+        let file = Arc::new(ModuleBinary::of_file(path, &self.options, &self.shared)?);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|one| one.strong_count() > 0);
+        files.push(Arc::downgrade(&file));
+        Ok(file)
     }
 
     /// The modules that were asked for so far.
@@ -146,20 +155,50 @@ impl Binaries {
     /// Whether [`store`](Self::store) has anything to do.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.opened().iter().any(|module| module.files().flat_map(Binary::unstored).next().is_some())
+        self.all().iter().any(|module| {
+            let has_news = |debug: &DebugInfo| debug.index.has_news();
+            module.files().flat_map(Binary::unstored).next().is_some()
+                || module.opened_debug_info().is_some_and(has_news)
+        })
     }
 
-    /// Writes what was unpacked of packed sections to [`SearchOptions::cache`], for the runs to come. It
+    /// The modules that were asked for, and the files that were opened and are still in use.
+    fn all(&self) -> Vec<Arc<ModuleBinary>> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        self.opened().into_iter().chain(files.iter().filter_map(Weak::upgrade)).collect()
+    }
+
+    /// Writes what was unpacked of packed sections to [`SearchOptions::cache`], for the runs to come, and adds what
+    /// was read of debug information to its index, if it is not much. It
     /// takes some milliseconds where there is something new: call it when nobody waits any more. What
     /// cannot be written is left.
     pub fn store(&self) {
-        let modules = self.opened();
+        let modules = self.all();
+        let infos = modules.iter().filter_map(|module| module.opened_debug_info());
+        let infos: Vec<&DebugInfo> = infos.filter(|debug| debug.index.has_news()).collect();
+        infos.iter().for_each(|debug| debug.store_index());
         let sections = modules.iter().flat_map(|module| module.files().flat_map(Binary::unstored));
         let jobs: Vec<(usize, &Section)> = sections.map(|section| (section.len(), section)).collect();
         parallel::run(&jobs, |section| section.store());
-        if let Some(cache) = self.shared.cache().filter(|_| !jobs.is_empty()) {
+        if let Some(cache) = self.shared.cache().filter(|_| !jobs.is_empty() || !infos.is_empty()) {
             cache.make_room();
         }
+    }
+
+    /// Builds the whole index of a module's debug information in [`SearchOptions::cache`], on all processors: later
+    /// runs name its addresses at once. `progress` is called by any of the threads, after each unit.
+    ///
+    /// # Errors
+    /// When there is no debug information that can be indexed, or no place to write to.
+    pub fn build_index(
+        &self,
+        module: &ModuleBinary,
+        progress: &(dyn Fn(IndexProgress) + Sync),
+    ) -> Result<IndexReport, IndexError> {
+        let cache = self.shared.cache().ok_or(IndexError::NoCache)?;
+        let report = module.debug_info().ok_or(IndexError::NoDebugInfo)?.build_index(progress)?;
+        cache.make_room();
+        Ok(report)
     }
 
     /// Whether names are wanted at all.

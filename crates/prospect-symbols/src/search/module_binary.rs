@@ -260,7 +260,7 @@ impl ModuleBinary {
         let open = || {
             let debug = self.debug_binary().filter(|one| has_debug_info(one))?;
             let search = self.search.split_dwarf(debug, self.supplementary().cloned());
-            let debug = Arc::new(DebugInfo::open(debug.clone(), search)?);
+            let debug = Arc::new(DebugInfo::open(debug.clone(), search, self.search.shared.cache())?);
             Some(RememberedTypes::of(&debug))
         };
         self.debug_info.get_or_init(open).as_ref().map(RememberedTypes::debug)
@@ -276,6 +276,11 @@ impl ModuleBinary {
             found
         });
         found.binary.as_ref()
+    }
+
+    /// The same, if it was asked for before.
+    pub(super) fn opened_debug_info(&self) -> Option<&DebugInfo> {
+        self.debug_info.get()?.as_ref().map(|types| &**types.debug())
     }
 
     fn binary_with_names(&self) -> Option<&Arc<Binary>> {

@@ -19,8 +19,8 @@ impl SharedFiles {
         Self { cache: cache.map(Arc::new), debug_files: Mutex::default() }
     }
 
-    pub(super) fn cache(&self) -> Option<&Cache> {
-        self.cache.as_deref()
+    pub(super) fn cache(&self) -> Option<&Arc<Cache>> {
+        self.cache.as_ref()
     }
 
     /// Takes a module's own file, which no other has.

@@ -1,5 +1,6 @@
 //! From addresses to functions, lines and inlined calls.
 
+mod batch;
 mod demangle;
 pub(crate) mod dwarf;
 mod names;
@@ -15,8 +16,10 @@ use std::{ops::Range, sync::Arc};
 use prospect_process::{Addr, LinkAddr, Module, Process};
 
 use crate::{Binaries, ModuleBinary};
+pub use batch::FrameRef;
 pub use demangle::{demangle, demangle_with_types};
 pub use dwarf::UnitCount;
+pub use dwarf::index::{IndexError, IndexProgress, IndexReport};
 pub use names::Function;
 pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
 

@@ -1,6 +1,10 @@
 //! Puts together what debug information and symbol tables say of the addresses of several modules.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use prospect_process::LinkAddr;
 
@@ -11,10 +15,16 @@ use super::{
     plt,
     table::{FunctionSymbol, TableKind},
 };
-use crate::{Binary, ModuleBinary};
+use crate::{Binary, ModuleBinary, parallel};
 
 /// Of one module, no more addresses are looked up in its linkage table: each costs a search.
 const MOST_LINKAGE_ENTRIES: usize = 256;
+
+/// For so many addresses of a module, it is worth while to have an index made in memory.
+const VERY_MANY: usize = 8192;
+
+/// How many bytes of debug information are read in the time that one byte of a name takes to demangle.
+const DEMANGLING: usize = 64;
 
 /// What is known of an address so far.
 #[derive(Clone, Default)]
@@ -45,22 +55,46 @@ fn from_debug_info(groups: &[Group]) -> Vec<Vec<Known>> {
         groups.iter().enumerate().filter_map(with_debug_info).unzip();
     let requests: Vec<(&DebugInfo, Vec<LinkAddr>)> =
         files.iter().zip(&which).map(|(file, index)| (&**file, groups[*index].addresses.clone())).collect();
-    for (index, addresses) in which.into_iter().zip(dwarf::resolve(&requests)) {
+    let answers = dwarf::resolve(&requests);
+    let demangled = Demangled::of(answers.iter().flatten().flatten());
+    for (index, addresses) in which.into_iter().zip(answers) {
         for (place, frames) in found[index].iter_mut().zip(addresses) {
             place.has_bare_name = frames.last().is_some_and(|outer| outer.has_bare_name);
-            place.frames = frames.into_iter().map(source_frame).collect();
+            place.frames = frames.into_iter().map(|frame| source_frame(frame, &demangled)).collect();
         }
     }
     found
 }
 
+/// Linkage names, each demangled once, on all processors.
+#[derive(Default)]
+struct Demangled(HashMap<Arc<str>, String>);
+
+impl Demangled {
+    fn of<'a>(frames: impl Iterator<Item = &'a DwarfFrame>) -> Self {
+        let names: HashSet<&Arc<str>> = frames.filter_map(|frame| frame.linkage_name.as_ref()).collect();
+        let jobs: Vec<(usize, &Arc<str>)> =
+            names.into_iter().map(|name| (DEMANGLING * name.len(), name)).collect();
+        let texts = parallel::run(&jobs, |name| demangle(name.as_bytes()));
+        Self(jobs.into_iter().map(|(_, name)| name.clone()).zip(texts).collect())
+    }
+
+    fn get(&self, name: &Arc<str>) -> String {
+        self.0.get(name).cloned().unwrap_or_else(|| demangle(name.as_bytes()))
+    }
+}
+
 /// The linkage name is preferred: it says what the function belongs to.
-fn source_frame(frame: DwarfFrame) -> SourceFrame {
+fn source_frame(frame: DwarfFrame, demangled: &Demangled) -> SourceFrame {
     let linkage_name = frame.linkage_name.filter(|name| !name.is_empty());
+    let plain = frame.function;
     SourceFrame {
-        function: linkage_name.as_ref().map(|name| demangle(name.as_bytes())).or(frame.function),
-        linkage_name,
-        file: frame.file,
+        function: linkage_name
+            .as_ref()
+            .map(|name| demangled.get(name))
+            .or_else(|| plain.map(|name| name.to_string())),
+        linkage_name: linkage_name.map(|name| name.to_string()),
+        file: frame.file.map(|file| file.to_string()),
         line: frame.line,
         column: frame.column,
         discriminator: frame.discriminator,
@@ -170,6 +204,18 @@ impl ModuleBinary {
     /// Names many addresses of the module at once, as linked, one answer for each, in order.
     #[must_use]
     pub fn resolve(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
+        if addresses.len() < VERY_MANY {
+            return self.resolve_together(addresses);
+        }
+        let mut resolved = vec![ResolvedAddress::default(); addresses.len()];
+        self.resolve_each(addresses, |place, frames| {
+            resolved[place].frames = frames.iter().map(SourceFrame::from).collect();
+        });
+        resolved
+    }
+
+    /// The same, whatever they are: the units that they lie in are read, unless an index has them.
+    pub(super) fn resolve_together(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted.dedup();

@@ -18,7 +18,7 @@ use crate::{
 
 fn open(path: &Path) -> Arc<DebugInfo> {
     let search = SplitDwarfSearch::beside(path);
-    Arc::new(DebugInfo::open(Arc::new(Binary::open(path).unwrap()), search).unwrap())
+    Arc::new(DebugInfo::open(Arc::new(Binary::open(path).unwrap()), search, None).unwrap())
 }
 
 /// The type of the first variable of this name that there is in any unit.

@@ -69,7 +69,7 @@ impl FrameContext for Made {
 
 fn open(path: &Path) -> Arc<DebugInfo> {
     let binary = Arc::new(Binary::open(path).unwrap());
-    Arc::new(DebugInfo::open(binary, SplitDwarfSearch::beside(path)).unwrap())
+    Arc::new(DebugInfo::open(binary, SplitDwarfSearch::beside(path), None).unwrap())
 }
 
 /// Any program, whose unit expressions are taken to be of.

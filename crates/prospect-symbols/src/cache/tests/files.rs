@@ -14,7 +14,7 @@ fn what_is_of_another_file_is_not_taken() {
         Key::new(&id, b".debug_line", packed, 1 << 20, stamp()).unwrap(),
         Key::new(&BuildId(vec![0xac; 20]), b".debug_info", packed, 1 << 20, stamp()).unwrap(),
     ];
-    let cache = Cache::new(fixture.root());
+    let cache = Cache::new(&fixture.root());
     for other in others {
         assert!(cache.open(&other).is_none());
         // Nor when it is put there under the other's name.
@@ -110,7 +110,7 @@ fn what_cannot_be_written_is_no_error() {
     assert!(!fixture.hits(100_000));
     fs::remove_file(fixture.root()).unwrap();
     let missing = fixture.directory.path("no/such/home/prospect");
-    let section = fixture.section_in(Cache::new(missing.clone()));
+    let section = fixture.section_in(Cache::new(&missing));
     section.at_least(0..100_000);
     section.store();
     assert!(!missing.parent().unwrap().exists(), "a home is not made");
@@ -133,7 +133,7 @@ fn several_may_write_at_once() {
                     fixture.store((writer * 17 + round) % 16 * BLOCK + 1);
                     fixture.hits(BLOCK * round / 2);
                     if round % 5 == 0 {
-                        Cache::new(fixture.root()).remove(&fixture.key);
+                        Cache::new(&fixture.root()).remove(&fixture.key);
                     }
                 }
             });
@@ -164,14 +164,14 @@ fn the_files_that_were_not_used_for_the_longest_go_first() {
         hours_ago(&directory.join(name), hours);
     }
     let length = fs::metadata(&first).unwrap().len();
-    room::make(directory, 2 * length);
+    room::make(&[directory], 2 * length);
     let mut left: Vec<_> = files(&fixture.root());
     left.sort();
     let mut expected = [first.clone(), directory.join("1-2.tmp"), directory.join("recent")];
     expected.sort();
     assert_eq!(left, expected);
     // One that would not fit even alone is not written.
-    let section = fixture.section_in(Cache { largest: length, ..Cache::new(fixture.root()) });
+    let section = fixture.section_in(Cache { largest: length, ..Cache::new(&fixture.root()) });
     section.all();
     section.store();
     assert!(fixture.hits(100_000 - BLOCK));

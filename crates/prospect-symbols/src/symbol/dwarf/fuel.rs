@@ -50,6 +50,11 @@ impl Fuel<'_> {
         self.left -= steps;
         Some(())
     }
+
+    /// Whether there was less than was asked for.
+    pub(super) fn is_out(&self) -> bool {
+        self.left == 0 && self.tank.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Drop for Fuel<'_> {

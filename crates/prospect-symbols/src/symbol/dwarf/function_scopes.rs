@@ -1,5 +1,7 @@
 //! The functions that cover one address, with the unit that describes them.
 
+use std::sync::Arc;
+
 use prospect_process::LinkAddr;
 
 use super::{
@@ -97,7 +99,7 @@ impl DebugInfo {
         unit: &EntryUnit<'_>,
         number: u64,
         fuel: &mut Fuel<'_>,
-    ) -> Option<String> {
+    ) -> Option<Arc<str>> {
         // A split unit means the files of its skeleton.
         if let EntryFile::Split(start) = unit.unit_id().file {
             let skeleton = Unit::open_root(&self.main, self.main.sections(), start, fuel)?;

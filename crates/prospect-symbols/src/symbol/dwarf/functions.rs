@@ -6,7 +6,7 @@
 use super::{
     abbreviations::{Kind, Taken},
     fuel::Fuel,
-    ranges::{CodeAttributes, covered},
+    ranges::{CodeAttributes, covered, each},
     reader::Reader,
     unit::Unit,
 };
@@ -17,6 +17,9 @@ pub(super) type Scopes = Vec<usize>;
 
 /// Functions inlined into each other deeper than this are not followed.
 const DEEPEST_INLINE: usize = 500;
+
+/// All scopes of a search together are no more: calls may be nested deeply everywhere.
+pub(super) const MOST_SCOPES: usize = 16 << 20;
 
 /// Which subtrees are left out of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +34,14 @@ enum Pass {
 
 /// The scopes of each of `pcs` (sorted) in this unit; none where no function of it covers one.
 pub(super) fn find(unit: &Unit<'_>, pcs: &[u64], fuel: &mut Fuel<'_>) -> Vec<Scopes> {
-    let mut search = Search { unit, pcs, scopes: vec![Scopes::new(); pcs.len()], left: pcs.len(), fuel };
+    let mut search = Search {
+        unit,
+        pcs,
+        scopes: vec![Scopes::new(); pcs.len()],
+        left: pcs.len(),
+        room: MOST_SCOPES,
+        fuel,
+    };
     for pass in [Pass::TopLevel, Pass::Namespaces, Pass::Everything] {
         if search.left == 0 || !search.pass(pass).unwrap_or(false) {
             break;
@@ -40,12 +50,40 @@ pub(super) fn find(unit: &Unit<'_>, pcs: &[u64], fuel: &mut Fuel<'_>) -> Vec<Sco
     search.scopes
 }
 
+/// Adds to `addresses` where the code of each function, inlined call and block begins and ends: between two
+/// neighbours, [`find`] has the same answer everywhere. `None` where the unit cannot be read to its end.
+pub(super) fn boundaries(unit: &Unit<'_>, addresses: &mut Vec<u64>, fuel: &mut Fuel<'_>) -> Option<()> {
+    let table = &*unit.abbreviations;
+    let mut reader = unit.entries(unit.header.root);
+    while !reader.is_at_end() {
+        fuel.burn(1)?;
+        let code = reader.leb()?;
+        if code == 0 {
+            continue;
+        }
+        let abbreviation = table.get(code)?;
+        let mut taken = Taken::default();
+        table.step_over(abbreviation, &mut reader, &mut taken)?;
+        let may_have_code = matches!(abbreviation.kind, Kind::Function | Kind::Inlined | Kind::Block);
+        if may_have_code && !taken.has_no_code() {
+            // A list that breaks off does so in each search.
+            let _ = each(unit, &CodeAttributes::from(&taken), fuel, |low, high, _| {
+                addresses.extend([low, high]);
+                Some(())
+            });
+        }
+    }
+    Some(())
+}
+
 struct Search<'u, 'a, 'f, 't> {
     unit: &'u Unit<'a>,
     pcs: &'u [u64],
     scopes: Vec<Scopes>,
     /// How many have no function yet.
     left: usize,
+    /// How many scopes may be noted yet.
+    room: usize,
     fuel: &'f mut Fuel<'t>,
 }
 
@@ -134,6 +172,7 @@ impl<'a> Search<'_, 'a, '_, '_> {
             self.scopes[pc].push(at);
         }
         self.left -= hits.len();
+        self.room = self.room.saturating_sub(hits.len());
     }
 
     fn nested_function(&mut self, at: usize, nested: &mut Vec<usize>) -> Option<()> {
@@ -185,14 +224,16 @@ impl<'a> Search<'_, 'a, '_, '_> {
             let mut covers = false;
             match abbreviation.kind {
                 Kind::Inlined | Kind::Block if outside == usize::MAX && !taken.has_no_code() => {
-                    let scopes = &mut self.scopes;
+                    let (scopes, room) = (&mut self.scopes, &mut self.room);
                     let _ = covered(unit, &CodeAttributes::from(&taken), &pcs, self.fuel, |range| {
                         covers = true;
                         if abbreviation.kind != Kind::Inlined {
                             return;
                         }
                         for &pc in &hits[range] {
-                            add_inlined(&mut scopes[pc], at, &open);
+                            if *room > 0 && add_inlined(&mut scopes[pc], at, &open) {
+                                *room -= 1;
+                            }
                         }
                     });
                 }
@@ -223,10 +264,12 @@ impl<'a> Search<'_, 'a, '_, '_> {
 
 /// Notes an inlined call, if it lies in the innermost one that was noted for that address. Where two
 /// neighbours claim an address, the first has it.
-fn add_inlined(scopes: &mut Scopes, at: usize, open: &[(usize, usize)]) {
-    let Some(&innermost) = scopes.last() else { return };
+fn add_inlined(scopes: &mut Scopes, at: usize, open: &[(usize, usize)]) -> bool {
+    let Some(&innermost) = scopes.last() else { return false };
     let inside = scopes.len() == 1 || open.iter().any(|&(_, one)| one == innermost);
-    if inside && innermost != at && scopes.len() < DEEPEST_INLINE {
+    let is_new = inside && innermost != at && scopes.len() < DEEPEST_INLINE;
+    if is_new {
         scopes.push(at);
     }
+    is_new
 }

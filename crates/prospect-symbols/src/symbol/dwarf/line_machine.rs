@@ -46,6 +46,8 @@ pub(super) struct Machine<'h, 'a, 'p> {
     rows: Vec<Option<Row>>,
     /// How many addresses have no row yet.
     left: usize,
+    /// How many addresses rows were found for since this was asked, the same one again and again.
+    work: usize,
 }
 
 impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
@@ -56,7 +58,19 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
             let range = header.line_range().max(1);
             (adjusted / range, i16::from(header.line_base()) + i16::from(adjusted % range))
         });
-        Self { header, special: special.collect(), pcs, rows: vec![None; pcs.len()], left: pcs.len() }
+        Self {
+            header,
+            special: special.collect(),
+            pcs,
+            rows: vec![None; pcs.len()],
+            left: pcs.len(),
+            work: 0,
+        }
+    }
+
+    /// A measure of the work since this was asked last, beside the bytes that were read.
+    pub(super) fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
     }
 
     /// Whether there are addresses without a row.
@@ -69,19 +83,30 @@ impl<'h, 'a, 'p> Machine<'h, 'a, 'p> {
         self.rows
     }
 
+    /// Adds the addresses of all rows of a sequence.
+    pub(super) fn addresses(&self, reader: &mut Reader<'_>, addresses: &mut Vec<u64>) -> Option<()> {
+        self.run(reader, |row| {
+            if addresses.last() != Some(&row.address) {
+                addresses.push(row.address);
+            }
+        })
+    }
+
     /// Runs to the end of a sequence.
     pub(super) fn sequence(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let start = *reader;
         if self.meets_wanted(reader)? {
             *reader = start;
             let mut last: Option<Row> = None;
-            let mut found = Vec::new();
+            // In order, a sequence has one row for each: more than some for each is a broken one.
+            let (mut found, most) = (Vec::new(), 2 * self.pcs.len() + 64);
             self.run(reader, |row| {
-                if let Some(last) = last {
+                if let Some(last) = last.filter(|_| found.len() < most) {
                     found.extend(within(self.pcs, last.address, row.address).map(|pc| (pc, last)));
                 }
                 last = Some(row);
             })?;
+            self.work += found.len();
             for (pc, row) in found {
                 if self.rows[pc].is_none() {
                     self.rows[pc] = Some(row);

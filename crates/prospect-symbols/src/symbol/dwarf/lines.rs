@@ -1,6 +1,6 @@
 //! Source lines: the line number program of a unit (DWARF 5, section 6.2), run once for all addresses.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use gimli::{AttributeValue, DebugLine, DebugLineOffset, LineProgramHeader};
 
@@ -28,7 +28,7 @@ pub(super) struct LineProgram<'a> {
     sections: Sections<'a>,
     comp_dir: Option<&'a [u8]>,
     /// Paths that were put together before.
-    paths: HashMap<u64, Option<String>>,
+    paths: HashMap<u64, Option<Arc<str>>>,
     extent: std::ops::Range<usize>,
 }
 
@@ -77,19 +77,37 @@ impl<'a> LineProgram<'a> {
         while machine.is_wanting() && !reader.is_at_end() {
             let before = reader.at();
             // What was found before a broken place stays.
-            if machine.sequence(&mut reader).is_none() || fuel.burn(reader.at() - before).is_none() {
+            let end = machine.sequence(&mut reader);
+            let work = reader.at() - before + machine.take_work();
+            if end.is_none() || fuel.burn(work).is_none() {
                 break;
             }
         }
         machine.into_rows()
     }
 
+    /// Adds to `addresses` those of all rows: between two neighbours, [`rows`](Self::rows) has the same answer
+    /// everywhere.
+    pub(super) fn boundaries(&self, addresses: &mut Vec<u64>, fuel: &mut Fuel<'_>) {
+        let machine = Machine::new(&self.header, &[]);
+        let program = self.header.raw_program_buf();
+        let mut reader = Reader::new(program.slice(), 0, self.sections.endian);
+        while !reader.is_at_end() {
+            let before = reader.at();
+            if machine.addresses(&mut reader, addresses).is_none()
+                || fuel.burn(reader.at() - before).is_none()
+            {
+                break;
+            }
+        }
+    }
+
     /// The path of a file by its number in line tables and `DW_AT_call_file`.
-    pub(super) fn path(&mut self, file: u64) -> Option<String> {
+    pub(super) fn path(&mut self, file: u64) -> Option<Arc<str>> {
         if let Some(path) = self.paths.get(&file) {
             return path.clone();
         }
-        let path = self.make_path(file);
+        let path: Option<Arc<str>> = self.make_path(file).map(Into::into);
         self.paths.insert(file, path.clone());
         path
     }

@@ -18,6 +18,7 @@ pub(crate) mod find;
 mod fuel;
 mod function_scopes;
 mod functions;
+pub(crate) mod index;
 mod line_machine;
 mod lines;
 mod locations;
@@ -38,7 +39,10 @@ mod value;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use prospect_process::LinkAddr;
@@ -49,6 +53,7 @@ use file::DwarfFile;
 pub(crate) use file::lock;
 pub(crate) use fuel::{Fuel, Tank};
 use function_scopes::FoundFunctions;
+use index::{Index, IndexSlot};
 pub(crate) use locations::Listed;
 use scopes::KeptScopes;
 pub(crate) use split::SplitDwarfSearch;
@@ -62,12 +67,24 @@ pub(crate) use value::Value;
 
 use super::LineFlags;
 use crate::{
-    Binary, SearchStep, parallel,
+    Binary, SearchStep,
+    cache::Cache,
+    parallel,
     type_info::{Definitions, Remembered},
 };
 
 /// How many units' root entries are one job.
 const UNITS_PER_SCAN: usize = 64;
+
+/// After so many names, what was read of the strings is given back: names lie all over them, and with the page of each the
+/// system maps its neighbours.
+const NAMES_STEP: usize = 256;
+
+/// How many bytes of debug information are read in the time that an address in an index takes.
+const PART_STEP: usize = 256;
+
+/// An address is looked for in no more units than this: those of the aranges, then those whose root entries claim it.
+const MOST_CANDIDATES: usize = 2 * MOST_UNITS;
 
 /// The DWARF of one binary.
 #[derive(Debug)]
@@ -82,6 +99,9 @@ pub(crate) struct DebugInfo {
     pub(crate) definitions: Definitions,
     scopes: KeptScopes,
     usual_language: OnceLock<Option<gimli::DwLang>>,
+    pub(crate) index: IndexSlot,
+    /// For very many addresses, where there is none on disk.
+    memory_index: OnceLock<Option<Box<Index>>>,
 }
 
 /// One function at one address.
@@ -89,11 +109,11 @@ pub(crate) struct DebugInfo {
 pub(crate) struct DwarfFrame {
     /// The name in the source; with the names of the namespaces and types around it where there is no
     /// linkage name.
-    pub(crate) function: Option<String>,
+    pub(crate) function: Option<Arc<str>>,
     /// The name in the object file, mangled.
-    pub(crate) linkage_name: Option<String>,
+    pub(crate) linkage_name: Option<Arc<str>>,
     /// The source file, with its directory.
-    pub(crate) file: Option<String>,
+    pub(crate) file: Option<Arc<str>>,
     /// From 1.
     pub(crate) line: Option<u32>,
     /// From 1.
@@ -110,14 +130,21 @@ pub(crate) struct DwarfFrame {
 }
 
 impl DebugInfo {
-    /// The DWARF of a file; `None` where it has none.
-    pub(crate) fn open(binary: Arc<Binary>, mut files: SplitDwarfSearch) -> Option<Self> {
+    /// The DWARF of a file; `None` where it has none. Its index is looked for in the cache.
+    pub(crate) fn open(
+        binary: Arc<Binary>,
+        mut files: SplitDwarfSearch,
+        cache: Option<&Arc<Cache>>,
+    ) -> Option<Self> {
         binary.section(".debug_info").filter(|section| section.len() > 0)?;
         let supplementary = files.supplementary.take().map(|file| DwarfFile::new(file, false));
+        let index = IndexSlot::new(cache, &binary);
         Some(Self {
             main: DwarfFile::new(binary, false),
             supplementary,
             split: SplitFiles::new(files),
+            index,
+            memory_index: OnceLock::new(),
             types: Remembered::default(),
             functions_at: Mutex::default(),
             definitions: Definitions::default(),
@@ -155,6 +182,10 @@ struct Search<'a> {
     /// How many of them were tried.
     tried: Vec<usize>,
     tank: Tank,
+    /// How many names were read so far.
+    names: AtomicUsize,
+    /// What knows all candidates, where there is an index.
+    index: Option<Arc<Index>>,
 }
 
 /// One unit, and those of a search's addresses that are looked for in it.
@@ -178,8 +209,17 @@ impl<'a> Search<'a> {
             units: vec![Vec::new(); count],
             tried: vec![0; count],
             tank: Tank::for_size(sections.size()),
+            names: AtomicUsize::new(0),
+            index: None,
         };
-        let candidates = unit_index::from_aranges(&sections, &search.pcs, &mut search.tank.fuel());
+        let indexed = debug.index.index().and_then(|index| Some((index.candidates(&search.pcs)?, index)));
+        let candidates = match indexed {
+            Some((candidates, index)) => {
+                search.index = Some(index.clone());
+                candidates
+            }
+            None => unit_index::from_aranges(&sections, &search.pcs, &mut search.tank.fuel()),
+        };
         search.add(candidates);
         search
     }
@@ -187,7 +227,7 @@ impl<'a> Search<'a> {
     fn add(&mut self, candidates: Vec<Candidate>) {
         for (pc, unit) in candidates {
             let units = &mut self.units[pc];
-            if units.len() < 2 * MOST_UNITS && !units.contains(&unit) {
+            if units.len() < MOST_CANDIDATES && !units.contains(&unit) {
                 units.push(unit);
             }
         }
@@ -197,6 +237,23 @@ impl<'a> Search<'a> {
     fn next_units(&self) -> impl Iterator<Item = Candidate> {
         let open = (0..self.pcs.len()).filter(|&pc| self.frames[pc].is_empty());
         open.filter_map(|pc| Some((pc, *self.units[pc].get(self.tried[pc])?)))
+    }
+
+    /// What a unit says of `pcs` (sorted).
+    fn frames(&self, unit: usize, pcs: &[u64]) -> Vec<Vec<DwarfFrame>> {
+        let fuel = &mut self.tank.fuel();
+        let strings = self.debug.main.sections().str;
+        let indexed = self.index.as_ref().and_then(|index| index.frames(unit, pcs, strings, fuel));
+        let frames = indexed.unwrap_or_else(|| {
+            self.debug.index.touch(unit);
+            resolve_unit::frames(self.debug, unit, pcs, fuel)
+        });
+        let names = frames.iter().map(Vec::len).sum();
+        let before = self.names.fetch_add(names, Ordering::Relaxed);
+        if before / NAMES_STEP != (before + names) / NAMES_STEP {
+            strings.release(0..strings.len());
+        }
+        frames
     }
 
     fn answers(self, addresses: &[LinkAddr]) -> Vec<Vec<DwarfFrame>> {
@@ -216,7 +273,10 @@ fn resolve_candidates(searches: &mut [Search<'_>]) {
             search.next_units().for_each(|(pc, unit)| by_unit.entry(unit).or_default().push(pc));
             let sections = search.debug.main.sections();
             for (start, pcs) in by_unit {
-                let size = UnitHeader::read(&sections, start).map_or(0, |header| header.end - header.start);
+                let size = match &search.index {
+                    Some(index) if index.has_part(start) => PART_STEP * pcs.len(),
+                    _ => UnitHeader::read(&sections, start).map_or(0, |header| header.end - header.start),
+                };
                 jobs.push((size, UnitJob { search: index, start, pcs }));
             }
         }
@@ -226,7 +286,7 @@ fn resolve_candidates(searches: &mut [Search<'_>]) {
         let results = parallel::run(&jobs, |job| {
             let search = &searches[job.search];
             let pcs: Vec<u64> = job.pcs.iter().map(|&pc| search.pcs[pc]).collect();
-            resolve_unit::frames(search.debug, job.start, &pcs, &mut search.tank.fuel())
+            search.frames(job.start, &pcs)
         });
         for ((_, job), frames) in jobs.iter().zip(results) {
             let search = &mut searches[job.search];
@@ -242,7 +302,7 @@ fn resolve_candidates(searches: &mut [Search<'_>]) {
 fn scan_roots(searches: &mut [Search<'_>]) {
     let mut jobs = Vec::new();
     for (index, search) in searches.iter().enumerate() {
-        if search.frames.iter().all(|frames| !frames.is_empty()) {
+        if search.index.is_some() || search.frames.iter().all(|frames| !frames.is_empty()) {
             continue;
         }
         let starts = search.debug.main.all_unit_starts(&search.debug.main.sections());

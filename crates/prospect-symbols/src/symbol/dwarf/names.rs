@@ -1,6 +1,6 @@
 //! Functions' names: through the entries that an entry refers to, and from the names around it.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use gimli::constants as dw;
 
@@ -15,8 +15,35 @@ const LONGEST_CHAIN: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct FunctionName {
     /// The name in the source; with the names around it where there is no linkage name.
-    pub(super) name: Option<String>,
-    pub(super) linkage_name: Option<String>,
+    pub(super) name: Option<Text>,
+    pub(super) linkage_name: Option<Text>,
+}
+
+/// A name, and where it stands in the file's own `.debug_str`, if it does.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    pub(super) text: Arc<str>,
+    pub(super) at: Option<usize>,
+}
+
+/// The names of the functions of a unit that were asked for. Calls that were inlined share those of the function.
+#[derive(Debug, Default)]
+pub(super) struct FunctionNames {
+    names: HashMap<usize, FunctionName>,
+    /// Each entry that was asked for, in order, and the one that has its names.
+    named_at: Vec<(usize, usize)>,
+}
+
+impl FunctionNames {
+    /// The entry whose names those of the entry at `at` are.
+    pub(super) fn named_at(&self, at: usize) -> usize {
+        let found = self.named_at.binary_search_by_key(&at, |&(place, _)| place);
+        found.map_or(at, |index| self.named_at[index].1)
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&FunctionName> {
+        self.names.get(&self.named_at(at))
+    }
 }
 
 /// The units of a file and its supplementary file, opened when something refers to them.
@@ -58,16 +85,27 @@ impl<'a> Units<'a> {
         }
     }
 
+    /// A text, and where it stands in `.debug_str`.
+    fn name(&self, place: &Place<'a>, value: Value<'a>) -> Option<(&'a [u8], Option<usize>)> {
+        let text = self.text(&place.unit, value)?;
+        Some((text, place.unit.str_offset(value).filter(|_| !place.supplementary)))
+    }
+
     /// The names of the functions at `places` of `unit`.
     pub(super) fn functions(
         &mut self,
         unit: &Rc<Unit<'a>>,
         places: impl Iterator<Item = usize>,
         fuel: &mut Fuel<'_>,
-    ) -> HashMap<usize, FunctionName> {
-        let mut names = HashMap::new();
+    ) -> FunctionNames {
+        let mut places: Vec<usize> = places.collect();
+        places.sort_unstable();
+        places.dedup();
+        let (mut names, mut named_at) = (HashMap::new(), Vec::with_capacity(places.len()));
         let mut unqualified = Vec::new();
-        for at in places {
+        for place in places {
+            let at = named_elsewhere(unit, place).unwrap_or(place);
+            named_at.push((place, at));
             if names.contains_key(&at) {
                 continue;
             }
@@ -80,7 +118,7 @@ impl<'a> Units<'a> {
             names.insert(at, found);
         }
         self.qualify(unqualified, &mut names, fuel);
-        names
+        FunctionNames { names, named_at }
     }
 
     /// A function's names, and the entry that has its plain one.
@@ -98,9 +136,9 @@ impl<'a> Units<'a> {
             let (mut own_name, mut reference) = (None, Value::None);
             for (attribute, value) in entry {
                 match attribute {
-                    dw::DW_AT_name => own_name = self.text(&place.unit, value),
+                    dw::DW_AT_name => own_name = self.name(&place, value),
                     dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name => {
-                        linkage_name = linkage_name.or_else(|| self.text(&place.unit, value));
+                        linkage_name = linkage_name.or_else(|| self.name(&place, value));
                     }
                     dw::DW_AT_abstract_origin | dw::DW_AT_specification => reference = value,
                     _ => {}
@@ -122,7 +160,7 @@ impl<'a> Units<'a> {
                 named_at = Some(place);
             }
         }
-        let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let owned = |(text, at): (&[u8], Option<usize>)| Text { text: lossy(text), at };
         (FunctionName { name: name.map(owned), linkage_name: linkage_name.map(owned) }, named_at)
     }
 
@@ -145,8 +183,10 @@ impl<'a> Units<'a> {
             for (scopes, (_, function)) in scopes_around(&unit, &wanted, fuel).into_iter().zip(places) {
                 let Some(FunctionName { name: Some(name), .. }) = names.get_mut(&function) else { continue };
                 let outer = scopes.iter().filter_map(|&scope| self.scope_name(&unit, scope));
-                let parts: Vec<String> = outer.chain([std::mem::take(name)]).collect();
-                *name = parts.join("::");
+                let parts: Vec<String> = outer.chain([name.text.to_string()]).collect();
+                if parts.len() > 1 {
+                    *name = Text { text: parts.join("::").into(), at: None };
+                }
             }
         }
     }
@@ -162,6 +202,29 @@ impl<'a> Units<'a> {
         }
         (tag == dw::DW_TAG_namespace).then(|| "(anonymous namespace)".to_owned())
     }
+}
+
+/// Where the entry at `at` has its names from, if it has none of its own: the same entry of the unit for all calls
+/// of a function that were inlined.
+fn named_elsewhere(unit: &Unit<'_>, at: usize) -> Option<usize> {
+    let mut entry = unit.entry(at)?;
+    let mut referred = None;
+    while let Some((attribute, value)) = entry.next() {
+        match (attribute, value) {
+            (dw::DW_AT_name | dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name, _) => return None,
+            (dw::DW_AT_abstract_origin | dw::DW_AT_specification, Value::UnitEntry(at)) => {
+                referred = Some(at)
+            }
+            (dw::DW_AT_abstract_origin | dw::DW_AT_specification, _) => return None,
+            _ => {}
+        }
+    }
+    referred
+}
+
+/// A text; what is not UTF-8 in it is replaced. Nearly all of it is, and that is seen quickly.
+pub(super) fn lossy(text: &[u8]) -> Arc<str> {
+    std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into(), Into::into)
 }
 
 /// The namespaces and types that each of the entries `wanted` (sorted) lies in, the outermost first.

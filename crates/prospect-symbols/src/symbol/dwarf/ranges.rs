@@ -44,26 +44,27 @@ pub(super) fn covered<'a>(
     fuel: &mut Fuel<'_>,
     mut covered: impl FnMut(std::ops::Range<usize>),
 ) -> Option<()> {
-    each(unit, code, fuel, |low, high| {
+    each(unit, code, fuel, |low, high, fuel| {
         let hits = within(pcs, low, high);
         if !hits.is_empty() {
+            // Many entries may claim to cover all addresses.
+            fuel.burn(hits.len())?;
             covered(hits);
         }
+        Some(())
     })
 }
 
-/// Calls `visit` with the start and end of each range of the code that the linker kept.
+/// Calls `range` with the beginning and the end of each piece of code that was kept, until it says `None`.
 pub(super) fn each<'a>(
     unit: &Unit<'a>,
     code: &CodeAttributes<'a>,
     fuel: &mut Fuel<'_>,
-    mut visit: impl FnMut(u64, u64),
+    mut range: impl FnMut(u64, u64, &mut Fuel<'_>) -> Option<()>,
 ) -> Option<()> {
     let address_size = unit.header.encoding.address_size;
-    let mut range = |low: u64, high: u64| {
-        if !is_dropped(low, address_size) {
-            visit(low, high);
-        }
+    let mut range = |low: u64, high: u64, fuel: &mut Fuel<'_>| {
+        if is_dropped(low, address_size) { Some(()) } else { range(low, high, fuel) }
     };
     if code.ranges == Value::None {
         let low = unit.address(code.low_pc)?;
@@ -73,8 +74,7 @@ pub(super) fn each<'a>(
             Value::None => low.saturating_add(1),
             value => unit.address(value)?,
         };
-        range(low, high);
-        return Some(());
+        return range(low, high, fuel);
     }
     let (encoding, sections) = (unit.header.encoding, &unit.sections);
     let lists = sections.range_lists(encoding.version);
@@ -95,7 +95,7 @@ pub(super) fn each<'a>(
     let mut list = lists.ranges(offset, encoding, unit.low_pc, &addresses, base).ok()?;
     while let Ok(Some(one)) = list.next() {
         fuel.burn(1)?;
-        range(one.begin, one.end);
+        range(one.begin, one.end, fuel)?;
     }
     Some(())
 }

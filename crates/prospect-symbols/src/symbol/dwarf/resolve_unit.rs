@@ -1,6 +1,6 @@
 //! The answers that one unit has for some addresses.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use gimli::constants as dw;
 
@@ -11,7 +11,7 @@ use super::{
     functions::{self, Scopes},
     line_machine::Row,
     lines::LineProgram,
-    names::Units,
+    names::{FunctionName, FunctionNames, Units},
     split,
     unit::Unit,
 };
@@ -19,7 +19,7 @@ use super::{
 /// A place in the source.
 #[derive(Default)]
 struct Place {
-    file: Option<String>,
+    file: Option<Arc<str>>,
     line: Option<u32>,
     column: Option<u32>,
     discriminator: Option<u32>,
@@ -57,7 +57,7 @@ pub(super) fn frames(
 struct Frames<'u, 'a, 'l> {
     unit: &'u Rc<Unit<'a>>,
     lines: Option<&'l mut LineProgram<'a>>,
-    names: std::collections::HashMap<usize, super::names::FunctionName>,
+    names: FunctionNames,
 }
 
 impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
@@ -102,16 +102,15 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
             let inlined = depth > 0;
             let caller = if inlined { self.call_place(at) } else { Place::default() };
             let Place { file, line, column, discriminator, flags } = std::mem::replace(&mut place, caller);
-            let name = self.names.get(&at).cloned().unwrap_or_default();
-            let (function, linkage_name) = (name.name, name.linkage_name);
-            // Long names times many frames: memory for nothing.
-            let length = [&function, &linkage_name, &file].into_iter().flatten().map(String::len).sum();
+            let name = self.names.get(at).cloned().unwrap_or_default();
+            let has_bare_name = has_bare_name(self.unit, &name);
+            let function = name.name.map(|name| name.text);
+            let linkage_name = name.linkage_name.map(|name| name.text);
+            // Long names times many frames: they are made into text of their own later.
+            let length = [&function, &linkage_name, &file].into_iter().flatten().map(|text| text.len()).sum();
             if fuel.burn(length).is_none() {
                 break;
             }
-            let has_bare_name = linkage_name.is_none()
-                && self.unit.has_qualified_names()
-                && function.as_ref().is_some_and(|name| !name.contains("::"));
             frames.push(DwarfFrame {
                 function,
                 linkage_name,
@@ -141,20 +140,44 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
 
     /// Where an inlined function was called.
     fn call_place(&mut self, at: usize) -> Place {
-        let (mut file, mut line, mut column, mut discriminator) = (None, 0, 0, 0);
-        let unit = self.unit.clone();
-        let Some(entry) = unit.entry(at) else { return Place::default() };
-        let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-        for (attribute, value) in entry {
-            match attribute {
-                dw::DW_AT_call_file => file = value.number(),
-                dw::DW_AT_call_line => line = small(value.number()),
-                dw::DW_AT_call_column => column = small(value.number()),
-                dw::DW_AT_GNU_discriminator => discriminator = small(value.number()),
-                _ => {}
-            }
-        }
+        let CallPlace { file, line, column, discriminator } = call_place(self.unit, at);
         let discriminator = Some(discriminator).filter(|number| *number > 0);
         Place { discriminator, ..self.place(file, line, column) }
     }
+}
+
+/// Where an inlined function was called, in the numbers of the line table.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CallPlace {
+    pub(super) file: Option<u64>,
+    /// 0: not known.
+    pub(super) line: u32,
+    /// 0: not known.
+    pub(super) column: u32,
+    /// 0: none.
+    pub(super) discriminator: u32,
+}
+
+/// Where the function was called that is inlined by the entry at `at`.
+pub(super) fn call_place(unit: &Unit<'_>, at: usize) -> CallPlace {
+    let mut place = CallPlace::default();
+    let Some(mut entry) = unit.entry(at) else { return place };
+    let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    while let Some((attribute, value)) = entry.next() {
+        match attribute {
+            dw::DW_AT_call_file => place.file = value.number(),
+            dw::DW_AT_call_line => place.line = small(value.number()),
+            dw::DW_AT_call_column => place.column = small(value.number()),
+            dw::DW_AT_GNU_discriminator => place.discriminator = small(value.number()),
+            _ => {}
+        }
+    }
+    place
+}
+
+/// Whether a name stands alone in a language where it belongs to something.
+pub(super) fn has_bare_name(unit: &Unit<'_>, name: &FunctionName) -> bool {
+    name.linkage_name.is_none()
+        && unit.has_qualified_names()
+        && name.name.as_ref().is_some_and(|name| !name.text.contains("::"))
 }

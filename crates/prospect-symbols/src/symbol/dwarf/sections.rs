@@ -45,6 +45,11 @@ impl<'a> Part<'a> {
         self.length
     }
 
+    /// Whether it is packed in the file.
+    pub(super) fn is_packed(self) -> bool {
+        self.section.is_some_and(|section| section.packed_lengths().is_some())
+    }
+
     /// Whether reading what is before `end` costs unpacking.
     pub(super) fn needs_unpacking(self, end: usize) -> bool {
         self.section.is_some_and(|section| section.needs_unpacking(self.start.saturating_add(end)))
@@ -171,10 +176,14 @@ impl<'a> Sections<'a> {
     }
 
     pub(super) fn indexed_text(&self, base: usize, index: u64, format: Format) -> Option<&'a [u8]> {
+        self.str.text(self.str_offset(base, index, format)?)
+    }
+
+    /// Where the string stands in `.debug_str` that `.debug_str_offsets` has at `index`.
+    pub(super) fn str_offset(&self, base: usize, index: u64, format: Format) -> Option<usize> {
         let index = DebugStrOffsetsIndex(usize::try_from(index).ok()?);
         let end = index.0.checked_add(1)?.checked_mul(8)?.checked_add(base)?;
         let offsets = DebugStrOffsets::from(self.slice(self.str_offsets.at_least(0..end)));
-        let offset = offsets.get_str_offset(format, DebugStrOffsetsBase(base), index).ok()?;
-        self.str.text(offset.0)
+        Some(offsets.get_str_offset(format, DebugStrOffsetsBase(base), index).ok()?.0)
     }
 }

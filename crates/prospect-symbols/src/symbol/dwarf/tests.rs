@@ -45,7 +45,7 @@ fn build(dir: &TempDir, compiler: &str, flags: &[&str]) -> PathBuf {
 }
 
 fn open(path: &Path) -> DebugInfo {
-    DebugInfo::open(Arc::new(Binary::open(path).unwrap()), SplitDwarfSearch::beside(path)).unwrap()
+    DebugInfo::open(Arc::new(Binary::open(path).unwrap()), SplitDwarfSearch::beside(path), None).unwrap()
 }
 
 /// The addresses of a function's bytes.
@@ -63,7 +63,7 @@ fn frames(debug: &DebugInfo, addresses: Vec<LinkAddr>) -> Vec<Vec<DwarfFrame>> {
 fn check(path: &Path, debug: &DebugInfo) {
     let answers = frames(debug, bytes_of(path, "outer"));
     let names = |frames: &[DwarfFrame]| -> Vec<String> {
-        frames.iter().map(|frame| frame.function.clone().unwrap()).collect()
+        frames.iter().map(|frame| frame.function.as_deref().unwrap().to_owned()).collect()
     };
     for answer in &answers {
         let (called, inlined) = answer.split_last().expect("covered");
@@ -190,7 +190,7 @@ fn names_in_a_supplementary_file() {
     run("dwz", &["-m", text(&alternative), text(&path), text(&twin)]);
     let mut search = SplitDwarfSearch::beside(&path);
     search.supplementary = Some(Arc::new(Binary::open(&alternative).unwrap()));
-    let debug = DebugInfo::open(Arc::new(Binary::open(&path).unwrap()), search).unwrap();
+    let debug = DebugInfo::open(Arc::new(Binary::open(&path).unwrap()), search, None).unwrap();
     check(&path, &debug);
 }
 

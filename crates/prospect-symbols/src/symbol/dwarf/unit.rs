@@ -247,6 +247,17 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// Where a string stands in `.debug_str`, if it does.
+    pub(super) fn str_offset(&self, value: Value<'_>) -> Option<usize> {
+        match value {
+            Value::Str(offset) => Some(offset),
+            Value::StrIndex(index) => {
+                self.sections.str_offset(self.str_offsets_base, index, self.header.encoding.format)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn name(&self) -> Option<&'a [u8]> {
         self.text(self.name)
     }

@@ -5,7 +5,7 @@ use gimli::{Endianity, RunTimeEndian};
 use super::{
     file::DwarfFile,
     fuel::Fuel,
-    ranges::{covered, unit_code, within},
+    ranges::{covered, within},
     reader::Reader,
     sections::Sections,
     unit::Unit,
@@ -20,18 +20,32 @@ pub(super) const MOST_UNITS: usize = 4;
 /// What `.debug_aranges` (DWARF 5, section 6.1.2) says of `pcs` (sorted). It may be missing, or lack
 /// units, or claim too much: it only says where to look first.
 pub(super) fn from_aranges(sections: &Sections<'_>, pcs: &[u64], fuel: &mut Fuel<'_>) -> Vec<Candidate> {
-    let bytes = sections.aranges.all();
     let mut candidates = Vec::new();
+    let (Some(&first), Some(&last)) = (pcs.first(), pcs.last()) else { return candidates };
+    each_arange(sections, fuel, |start, end, unit| {
+        if start <= last && end > first {
+            candidates.extend(within(pcs, start, end).map(|pc| (pc, unit)));
+        }
+    });
+    candidates
+}
+
+/// Calls `each` with every range of addresses in the aranges, and the unit that it is said to be of.
+pub(super) fn each_arange(
+    sections: &Sections<'_>,
+    fuel: &mut Fuel<'_>,
+    mut each: impl FnMut(u64, u64, usize),
+) {
+    let bytes = sections.aranges.all();
     let mut reader = Reader::new(bytes, 0, sections.endian);
     while !reader.is_at_end() {
         let start = reader.at();
         let Some(set) = Set::read(&mut reader, bytes, start) else { break };
         if let Some(unit) = set.unit {
             let _ = fuel.burn(set.tuples.len() / 8);
-            set.search(sections.endian, pcs, |pc| candidates.push((pc, unit)));
+            set.each(sections.endian, |start, end| each(start, end, unit));
         }
     }
-    candidates
 }
 
 /// Where the first unit behind `start` begins that has aranges: before it, the one at `start` ends.
@@ -69,12 +83,11 @@ impl<'a> Set<'a> {
         Some(Self { unit: known.then_some(unit), address_size, tuples })
     }
 
-    fn search(&self, endian: RunTimeEndian, pcs: &[u64], mut found: impl FnMut(usize)) {
-        let (Some(&first), Some(&last)) = (pcs.first(), pcs.last()) else { return };
+    #[inline]
+    fn each(&self, endian: RunTimeEndian, mut each: impl FnMut(u64, u64)) {
         let mut tuple = |start: u64, length: u64| {
-            let end = start.saturating_add(length);
-            if start <= last && end > first && start != 0 {
-                within(pcs, start, end).for_each(&mut found);
+            if start != 0 {
+                each(start, start.saturating_add(length));
             }
         };
         if self.address_size == 8 {
@@ -88,6 +101,8 @@ impl<'a> Set<'a> {
         }
     }
 }
+
+pub(super) use super::ranges::unit_code;
 
 /// What the root entries of the units that begin at `starts` say of `pcs` (sorted).
 pub(super) fn from_roots(

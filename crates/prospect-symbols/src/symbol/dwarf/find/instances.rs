@@ -157,9 +157,9 @@ fn name_callers(
     let wanted: Vec<usize> = wanted.map(|(_, at)| *at).collect();
     let names = unit.units.functions(&unit.unit.clone(), wanted.into_iter(), fuel);
     for (definition, at) in definitions.iter_mut().zip(inside) {
-        if let (DefinitionKind::InlinedCall { into }, Some(found)) = (&mut definition.kind, names.get(at)) {
-            let linkage_name = found.linkage_name.as_ref().map(|name| demangle(name.as_bytes()));
-            let name = linkage_name.or_else(|| found.name.clone());
+        if let (DefinitionKind::InlinedCall { into }, Some(found)) = (&mut definition.kind, names.get(*at)) {
+            let linkage_name = found.linkage_name.as_ref().map(|name| demangle(name.text.as_bytes()));
+            let name = linkage_name.or_else(|| found.name.as_ref().map(|name| name.text.to_string()));
             *into = name.filter(|name| fuel.burn(name.len()).is_some());
         }
     }

@@ -112,7 +112,7 @@ fn rows_of(debug: &DebugInfo, start: usize, wanted: &SourceLine, fuel: &mut Fuel
         let Some(path) = lines.path(number) else { continue };
         fuel.burn(path.len())?;
         if wanted.is_file(&path) {
-            files.insert(number, path);
+            files.insert(number, path.to_string());
         }
     }
     if files.is_empty() {
@@ -231,10 +231,10 @@ fn choose(
         HashMap::new()
     };
     let place = |(row, scopes): (Row, functions::Scopes)| {
-        let name = scopes.last().and_then(|at| names.get(at));
+        let name = scopes.last().and_then(|at| names.get(*at));
         let linkage_name = name.and_then(|name| name.linkage_name.as_ref());
-        let function = linkage_name.map(|name| demangle(name.as_bytes()));
-        let function = function.or_else(|| name?.name.clone());
+        let function = linkage_name.map(|name| demangle(name.text.as_bytes()));
+        let function = function.or_else(|| Some(name?.name.as_ref()?.text.to_string()));
         let file = found.files.get(&row.file).cloned().unwrap_or_default();
         fuel.burn(file.len() + function.as_ref().map_or(0, String::len))?;
         Some(LinePlace {

@@ -160,10 +160,11 @@ impl<'a> OpenedUnit<'a> {
 
     fn code(&self, attributes: &CodeAttributes<'a>, fuel: &mut Fuel<'_>) -> Vec<std::ops::Range<LinkAddr>> {
         let mut code = Vec::new();
-        let _ = ranges::each(&self.unit, attributes, fuel, |low, high| {
+        let _ = ranges::each(&self.unit, attributes, fuel, |low, high, _| {
             if low < high && code.len() < MOST_RANGES {
                 code.push(LinkAddr(low)..LinkAddr(high));
             }
+            Some(())
         });
         code
     }

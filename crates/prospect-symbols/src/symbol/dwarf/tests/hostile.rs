@@ -50,7 +50,9 @@ fn mutate(path: &std::path::Path, asked: &std::path::Path, rounds: usize, random
         let Ok(binary) = Binary::from_bytes(path.to_owned(), Arc::new(FileBytes::Owned(bytes))) else {
             continue;
         };
-        let Some(debug) = DebugInfo::open(Arc::new(binary), SplitDwarfSearch::beside(path)) else { continue };
+        let Some(debug) = DebugInfo::open(Arc::new(binary), SplitDwarfSearch::beside(path), None) else {
+            continue;
+        };
         let answers = resolve(&[(&debug, addresses.clone())]);
         assert_eq!(answers[0].len(), addresses.len());
     }
@@ -103,7 +105,7 @@ fn noise_is_no_dwarf() {
         let mut bytes = whole.clone();
         bytes[section].fill_with(|| random.next() as u8);
         let binary = Binary::from_bytes(path.clone(), Arc::new(FileBytes::Owned(bytes))).unwrap();
-        let debug = DebugInfo::open(Arc::new(binary), SplitDwarfSearch::default()).unwrap();
+        let debug = DebugInfo::open(Arc::new(binary), SplitDwarfSearch::default(), None).unwrap();
         let addresses: Vec<LinkAddr> = (0..200).map(|_| LinkAddr(random.next() % 0x8000)).collect();
         assert_eq!(resolve(&[(&debug, addresses)])[0].len(), 200);
     }

@@ -1,0 +1,82 @@
+//! Names of very many addresses, which nobody could hold all at once.
+
+use std::sync::Arc;
+
+use prospect_process::LinkAddr;
+
+use super::SourceFrame;
+use crate::ModuleBinary;
+
+/// So many addresses are sorted and looked for together.
+const WINDOW: usize = 64 << 10;
+
+/// One function at one address, with texts that belong to somebody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameRef<'a> {
+    /// The function's name, demangled.
+    pub function: Option<&'a str>,
+    /// The source file, with its directory where that is known.
+    pub file: Option<&'a str>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+    /// The column, from 1.
+    pub column: Option<u32>,
+    /// Whether this function was inlined into the next one.
+    pub inlined: bool,
+}
+
+impl<'a> From<&'a SourceFrame> for FrameRef<'a> {
+    fn from(frame: &'a SourceFrame) -> Self {
+        Self {
+            function: frame.function.as_deref(),
+            file: frame.file.as_deref(),
+            line: frame.line,
+            column: frame.column,
+            inlined: frame.inlined,
+        }
+    }
+}
+
+impl From<&FrameRef<'_>> for SourceFrame {
+    fn from(frame: &FrameRef<'_>) -> Self {
+        Self {
+            function: frame.function.map(str::to_owned),
+            file: frame.file.map(str::to_owned),
+            line: frame.line,
+            column: frame.column,
+            inlined: frame.inlined,
+            ..Self::default()
+        }
+    }
+}
+
+impl ModuleBinary {
+    /// Names very many addresses of the module, as linked: `visit` is called once for each, with its place in
+    /// `addresses` and its frames, which are those of [`resolve`](Self::resolve). The order of the calls is not that of
+    /// `addresses`.
+    ///
+    /// Nothing is allocated for an answer, and memory stays bounded however many addresses there are. Debug information
+    /// that many addresses lie in is indexed in memory, if it is not on disk.
+    pub fn resolve_each(
+        self: &Arc<Self>,
+        addresses: &[LinkAddr],
+        mut visit: impl FnMut(usize, &[FrameRef<'_>]),
+    ) {
+        let mut left = Vec::new();
+        for (window, addresses) in addresses.chunks(WINDOW).enumerate() {
+            let mut sorted: Vec<(u64, usize)> =
+                addresses.iter().enumerate().map(|(place, at)| (at.0, window * WINDOW + place)).collect();
+            sorted.sort_unstable();
+            left.clear();
+            match self.debug_info() {
+                Some(debug) => debug.each(&sorted, &mut visit, &mut left),
+                None => left.append(&mut sorted),
+            }
+            let asked: Vec<LinkAddr> = left.iter().map(|&(at, _)| LinkAddr(at)).collect();
+            for (&(_, place), answer) in left.iter().zip(self.resolve_together(&asked)) {
+                let frames: Vec<FrameRef<'_>> = answer.frames.iter().map(FrameRef::from).collect();
+                visit(place, &frames);
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Frames of very many addresses, without texts of their own.
+
+use std::sync::{PoisonError, atomic::Ordering};
+
+use super::{
+    super::{DebugInfo, fuel::Tank},
+    build,
+    layout::{Key, LayoutWriter},
+    map::{IS_LIST, Map},
+    opened::{Index, Texts},
+    part::{Part, PartFrame, State},
+};
+use crate::{binary::FileBytes, symbol::FrameRef};
+
+/// A unit's part is made in memory when so many addresses were looked for in it.
+const WORTH_A_PART: usize = 64;
+/// No more bytes of parts are made in one run.
+const MOST_MADE: usize = 64 << 20;
+/// Texts are let go when they have more bytes than this.
+const MOST_TEXTS: usize = 48 << 20;
+
+/// An address, and its place in what was asked for.
+pub(crate) type Asked = (u64, usize);
+
+impl DebugInfo {
+    /// Calls `visit` with the frames of each address in `sorted` that an index knows all of; the others are put into
+    /// `left`. What is looked for often is indexed in memory.
+    pub(crate) fn each(
+        &self,
+        sorted: &[Asked],
+        visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
+        left: &mut Vec<Asked>,
+    ) {
+        let in_memory = || self.memory_index.get_or_init(|| Index::in_memory(self).map(Box::new)).as_deref();
+        let Some(index) = self.index.index().map(|index| &**index).or_else(in_memory) else {
+            left.extend_from_slice(sorted);
+            return;
+        };
+        let tank = Tank::for_size(self.main.sections().size());
+        let mut rest = sorted;
+        while let Some(&(pc, _)) = rest.first() {
+            let value = index.value(pc).flatten();
+            let same = |asked: &&Asked| index.value(asked.0).flatten() == value;
+            let count = rest.iter().take_while(same).count().max(1);
+            let (run, behind) = rest.split_at(count);
+            rest = behind;
+            let unit = value.filter(|value| value & IS_LIST == 0).and_then(|value| value.checked_sub(1));
+            if unit.is_none_or(|unit| !self.each_of_unit(index, unit as usize, run, &tank, visit, left)) {
+                left.extend_from_slice(run);
+            }
+        }
+        if index.shown.size() > MOST_TEXTS {
+            index.forget_texts();
+        }
+    }
+
+    /// `false` where the unit has no part.
+    fn each_of_unit(
+        &self,
+        index: &Index,
+        unit: usize,
+        run: &[Asked],
+        tank: &Tank,
+        visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
+        left: &mut Vec<Asked>,
+    ) -> bool {
+        if index.may_be_made(unit) {
+            let asked =
+                index.asked.get(unit).map_or(0, |asked| asked.fetch_add(run.len(), Ordering::Relaxed));
+            if asked + run.len() >= WORTH_A_PART && index.made.load(Ordering::Relaxed) < MOST_MADE {
+                let start = index.units().get(unit).map_or(usize::MAX, |unit| unit.0);
+                index.add_part(unit, build::part(self, start, &mut tank.fuel()));
+            }
+        }
+        let Some(open) = index.part_of(unit) else { return false };
+        let Some(part) = index.reading(open) else { return false };
+        let mut texts = open.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursor = part.cursor();
+        let mut next = run.iter().map(|asked| (asked, cursor.at(asked.0))).peekable();
+        let mut places = Vec::new();
+        while let Some((asked, state)) = next.next() {
+            places.clear();
+            let is_known =
+                state.is_some_and(|state| self.places(index, &part, state, &mut texts, &mut places));
+            let frames: Vec<FrameRef<'_>> = places.iter().map(|place| place.frame(&texts)).collect();
+            let mut answer = |asked: &Asked| {
+                if is_known { visit(asked.1, &frames) } else { left.push(*asked) }
+            };
+            answer(asked);
+            while let Some((asked, _)) = next.next_if(|(_, other)| *other == state) {
+                answer(asked);
+            }
+        }
+        true
+    }
+
+    /// Whether no symbol table need be asked for more.
+    fn places(
+        &self,
+        index: &Index,
+        part: &Part<'_>,
+        state: State,
+        texts: &mut Texts,
+        places: &mut Vec<FramePlace>,
+    ) -> bool {
+        let strings = self.main.sections().str;
+        let mut is_known = false;
+        let whole = part.frames(state, |frame| {
+            let name = frame.function.and_then(|function| texts.name(part, function, strings));
+            let path = texts.path(part, frame.file);
+            let shown = name.and_then(|name| texts.names.get_mut(name));
+            // Of the last one, whose name may be in a symbol table.
+            is_known = shown.is_some_and(|name| name.show(&index.shown).is_some() && !name.is_bare);
+            places.push(FramePlace { name, path, frame });
+        });
+        is_known && whole.is_some()
+    }
+}
+
+/// A frame whose texts are ready.
+struct FramePlace {
+    name: Option<usize>,
+    path: Option<usize>,
+    frame: PartFrame,
+}
+
+impl FramePlace {
+    fn frame<'a>(&self, texts: &'a Texts) -> FrameRef<'a> {
+        let known = |number: u32| Some(number).filter(|&number| number > 0);
+        FrameRef {
+            function: self.name.and_then(|name| texts.names.get(name)?.shown.as_deref()),
+            file: self.path.and_then(|path| texts.paths.get(path)?.as_deref()),
+            line: known(self.frame.line),
+            column: known(self.frame.column),
+            inlined: self.frame.inlined,
+        }
+    }
+}
+
+impl Index {
+    /// An index without parts, of which nothing is on disk.
+    fn in_memory(debug: &DebugInfo) -> Option<Self> {
+        if debug.supplementary.is_some() {
+            return None;
+        }
+        let tank = Tank::for_size(debug.main.sections().size());
+        let map = Map::build(debug, &mut tank.fuel())?;
+        let key = Key::of_memory();
+        let writer = LayoutWriter::new(Vec::new(), &map.units, u64::MAX).ok()?;
+        let (mut bytes, header) = writer.finish(&map, &key).ok()?;
+        bytes.get_mut(..header.len())?.copy_from_slice(&header);
+        Self::open(FileBytes::Owned(bytes), &key)
+    }
+}

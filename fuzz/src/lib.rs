@@ -13,6 +13,7 @@ mod mutate;
 mod subject;
 mod tables;
 mod targets;
+mod type_info;
 mod unwind;
 mod values;
 
@@ -24,5 +25,5 @@ pub use locations::locations;
 pub use mutate::mutate;
 pub use prospect_testing::Random;
 pub use tables::tables;
-pub use targets::{TARGETS, Target, binary, image, procfs, unwind};
+pub use targets::{TARGETS, Target, binary, image, procfs, type_info, unwind};
 pub use values::values;

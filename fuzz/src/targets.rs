@@ -8,6 +8,7 @@ use prospect_testing::Random;
 
 use crate::analysis::{analysis, pieces};
 use crate::find::{self, find};
+use crate::type_info::read_types;
 pub use crate::unwind::unwind;
 use crate::{
     go,
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "values", run: values, seed: values::seed },
     Target { name: "go", run: go, seed: go::seed },
     Target { name: "index", run: index, seed: index::seed },
+    Target { name: "type_info", run: type_info, seed: random_bytes },
 ];
 
 /// The parsers of files under `/proc`.
@@ -72,6 +74,12 @@ pub fn binary(data: &[u8]) {
         }
     }
     name_and_walk(arch, &file, &path, true);
+}
+
+/// A damaged ELF file whose types are read.
+pub fn type_info(data: &[u8]) {
+    let (file, _) = damaged(&mut Cursor(data));
+    let _ = read_types(&as_file(&file));
 }
 
 /// A damaged ELF file that is in memory only.
@@ -162,6 +170,13 @@ mod tests {
         assert!(named > 8 && frames > 3, "{named} {frames}");
         let (_, frames) = name_and_walk(Arch::X86_64, &bytes, "/no/such/file".as_ref(), false);
         assert!(frames > 3, "{frames}");
+    }
+
+    #[test]
+    fn the_types_of_an_intact_file_are_read() {
+        let inlines = prospect_testing::require!(prospect_testing::fixture("inlines-cxx"));
+        let read = read_types(&inlines.path());
+        assert!(read > 3, "{read}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{EntryId, Type, TypeKind};
+use super::{EntryId, Member, Type, TypeKind};
 use crate::symbol::dwarf::{DebugInfo, lock};
 
 /// No more than this is remembered: types with their members, each counted.
@@ -55,21 +55,23 @@ impl Remembered {
 
 /// How much memory a type takes, about, in members.
 fn weight(of: &Type) -> usize {
+    let text = |text: &Arc<str>| 1 + text.len() / 64;
+    let name = |name: &Option<Arc<str>>| name.as_ref().map_or(1, text);
+    let members = |all: &[Member]| all.iter().map(|one| name(&one.name)).sum::<usize>();
     let parts = match &of.kind {
         TypeKind::Composite(composite) => {
             let variants = composite.variants.iter().flat_map(|part| &part.variants);
-            let variants: usize = variants.map(|one| 1 + one.members.len() + one.tags.len()).sum();
-            composite.members.len()
-                + composite.static_members.len()
-                + composite.template_parameters.len()
-                + variants
+            members(&composite.members)
+                + composite.static_members.iter().map(|one| text(&one.name)).sum::<usize>()
+                + composite.template_parameters.iter().map(|one| name(&one.name)).sum::<usize>()
+                + variants.map(|one| 1 + members(&one.members) + one.tags.len()).sum::<usize>()
         }
-        TypeKind::Enumeration(enumeration) => enumeration.enumerators.len(),
+        TypeKind::Enumeration(enumeration) => enumeration.enumerators.iter().map(|one| text(&one.name)).sum(),
         TypeKind::Function(function) => function.parameters.len(),
         TypeKind::Array(array) => array.dimensions.len(),
         _ => 0,
     };
-    2 + of.scope.len() + parts
+    1 + name(&of.name) + of.scope.iter().map(text).sum::<usize>() + parts
 }
 
 /// While this is held, types that were read are remembered.

@@ -4,6 +4,7 @@
 //! [`TypeRef::get`] reads one, and no other.
 
 mod definition;
+mod every_type;
 mod memory;
 mod model;
 mod name;
@@ -16,6 +17,7 @@ use std::{fmt, sync::Arc};
 use crate::symbol::dwarf::DebugInfo;
 
 pub(crate) use definition::{Definitions, find_definition};
+pub use every_type::every_type;
 pub(crate) use memory::{Remembered, RememberedTypes};
 pub(crate) use model::DynamicValue;
 pub use model::{
@@ -162,11 +164,20 @@ impl TypeRef {
     /// How many bytes a value of it has; `None` where nobody says.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        let (_, bare) = self.bare().ok()?;
-        match &bare.kind {
-            TypeKind::Array(array) if bare.size.is_none() => array.size(),
-            _ => bare.size,
+        let (mut count, mut at) = (1_u64, self.clone());
+        for _ in 0..LONGEST_CHAIN {
+            let (_, bare) = at.bare().ok()?;
+            let TypeKind::Array(array) = &bare.kind else { return bare.size?.checked_mul(count) };
+            match bare.size {
+                Some(size) => return size.checked_mul(count),
+                None => count = count.checked_mul(array.count()?)?,
+            }
+            if let Some(stride) = array.stride {
+                return stride.checked_mul(count);
+            }
+            at = array.element.clone();
         }
+        None
     }
 
     /// As its language writes it: `const char *`, `int [3]`, `&mut [u8]`.

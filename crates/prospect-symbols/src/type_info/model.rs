@@ -165,9 +165,14 @@ impl Array {
     /// How many bytes all elements have.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        let stride = self.stride.or_else(|| self.element.size())?;
-        self.dimensions.iter().try_fold(stride, |size, dimension| match dimension.count {
-            Bound::Fixed(count) => size.checked_mul(count),
+        self.stride.or_else(|| self.element.size())?.checked_mul(self.count()?)
+    }
+
+    /// How many elements there are in all dimensions together.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        self.dimensions.iter().try_fold(1_u64, |all, dimension| match dimension.count {
+            Bound::Fixed(count) => all.checked_mul(count),
             _ => None,
         })
     }

@@ -17,7 +17,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         let mut stride = stride(own);
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             if matches!(child.tag, dw::DW_TAG_subrange_type | dw::DW_TAG_enumeration_type) {
                 let range = Attributes::read(child);
                 let dimension = self.dimension(&range);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gimli::{LittleEndian, Reader as _, constants as dw};
 
-use super::{Attributes, Reading, number::Shape};
+use super::{Attributes, PART_BYTES, Reading, number::Shape};
 use crate::{
     symbol::dwarf::Value,
     type_info::{
@@ -30,7 +30,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         };
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             let (at, tag) = (child.at, child.tag);
             match tag {
                 dw::DW_TAG_member | dw::DW_TAG_inheritance | dw::DW_TAG_variable => {
@@ -42,7 +42,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
                 }
                 dw::DW_TAG_GNU_template_parameter_pack => {
                     let mut pack = unit.children(at);
-                    while let Some(child) = pack.next(self.fuel) {
+                    while let Some(child) = self.part(&mut pack) {
                         let parameter = self.template_parameter(&Attributes::read(child));
                         composite.template_parameters.push(parameter);
                     }
@@ -157,7 +157,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             shape = self.shape(own.ty);
         }
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             if child.tag == dw::DW_TAG_variant {
                 let variant = self.variant(&Attributes::read(child), shape);
                 variants.push(variant);
@@ -178,7 +178,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         }
         let mut members = Vec::new();
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             if child.tag == dw::DW_TAG_member {
                 let member = self.member(&Attributes::read(child), CompositeKind::Struct);
                 members.push(member);
@@ -198,9 +198,8 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             }
         };
         while let Ok(kind) = rest.read_u8() {
-            if self.fuel.burn(1).is_none() {
-                return;
-            }
+            let Some(room) = self.room.checked_sub(PART_BYTES) else { return };
+            self.room = room;
             let Some(low) = number(&mut rest) else { return };
             let high = if kind == dw::DW_DSC_range.0 { number(&mut rest) } else { Some(low) };
             let Some(high) = high else { return };
@@ -221,7 +220,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         let unit = self.unit;
         let mut enumerators = Vec::new();
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             if child.tag == dw::DW_TAG_enumerator {
                 let one = Attributes::read(child);
                 let name: Option<Arc<str>> = self.text(one.name);

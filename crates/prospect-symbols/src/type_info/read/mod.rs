@@ -17,7 +17,7 @@ use super::{
     Base, BaseEncoding, EntryId, FunctionType, LONGEST_CHAIN, Language, Modifier, Pointer, PointerKind, Type,
     TypeError, TypeKind, TypeRef, TypeSource, find_definition,
 };
-use crate::symbol::dwarf::{DebugInfo, EntryUnit, Fuel, Value};
+use crate::symbol::dwarf::{Children, DebugInfo, Entry, EntryUnit, Fuel, Value};
 
 impl TypeSource for DebugInfo {
     fn read(self: Arc<Self>, at: EntryId) -> Result<Arc<Type>, TypeError> {
@@ -41,7 +41,9 @@ enum Found {
 fn read(debug: &Arc<DebugInfo>, at: EntryId, fuel: &mut Fuel<'_>) -> Result<Type, TypeError> {
     let mut next = at;
     for _ in 0..LONGEST_CHAIN {
-        let found = debug.with_entry(next, fuel, |unit, at, fuel| Reading { debug, unit, fuel }.entry(at));
+        let found = debug.with_entry(next, fuel, |unit, at, fuel| {
+            Reading { debug, unit, fuel, room: MOST_BYTES }.entry(at)
+        });
         match found.unwrap_or(Err(TypeError::Broken(next.offset as u64)))? {
             Found::Type(found) => return Ok(found),
             Found::Elsewhere(at) => next = at,
@@ -50,11 +52,19 @@ fn read(debug: &Arc<DebugInfo>, at: EntryId, fuel: &mut Fuel<'_>) -> Result<Type
     Err(TypeError::Endless)
 }
 
+/// How many bytes one type may take: many members may have one long name.
+const MOST_BYTES: usize = 32 << 20;
+
+/// How many bytes a member or the like takes, about.
+const PART_BYTES: usize = 128;
+
 /// One type that is being read.
 struct Reading<'r, 'u, 'a, 'f> {
     debug: &'r Arc<DebugInfo>,
     unit: &'u EntryUnit<'a>,
     fuel: &'r mut Fuel<'f>,
+    /// How many bytes the type may still take.
+    room: usize,
 }
 
 impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
@@ -139,8 +149,17 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         })?
     }
 
-    fn text(&self, value: Value<'a>) -> Option<Arc<str>> {
-        self.unit.text(value).map(|text| String::from_utf8_lossy(text).into())
+    fn text(&mut self, value: Value<'a>) -> Option<Arc<str>> {
+        let text = self.unit.text(value)?;
+        self.room = self.room.checked_sub(text.len())?;
+        Some(String::from_utf8_lossy(text).into())
+    }
+
+    /// The next part of a type; what there is no room for is left out.
+    fn part(&mut self, children: &mut Children<'u, 'a>) -> Option<Entry<'a, 'u>> {
+        let part = children.next(self.fuel)?;
+        self.room = self.room.checked_sub(PART_BYTES)?;
+        Some(part)
     }
 
     /// The type that an entry refers to; `void` where it says none.
@@ -200,7 +219,7 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         let (mut parameters, mut is_variadic) = (Vec::new(), false);
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = children.next(self.fuel) {
+        while let Some(child) = self.part(&mut children) {
             match child.tag {
                 dw::DW_TAG_formal_parameter => {
                     let parameter = Attributes::read(child);

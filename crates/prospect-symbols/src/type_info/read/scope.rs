@@ -13,6 +13,9 @@ use crate::{
 /// How gdb and others write a namespace without a name.
 pub(super) const ANONYMOUS: &str = "(anonymous namespace)";
 
+/// Scopes with longer names are passed over: there may be many, all with the same one.
+const LONGEST_NAME: usize = 64 << 10;
+
 /// Declarations lead to definitions; longer chains are broken.
 const LONGEST_CHAIN: usize = 8;
 
@@ -64,12 +67,12 @@ fn around(
             // It stands elsewhere than it was declared.
             names.clear();
             named_entry(debug, declared, names, fuel, depth + 1);
-        } else if let Some(name) = unit.text(own.name) {
+        } else if let Some(name) = unit.text(own.name).filter(|name| name.len() < LONGEST_NAME) {
             names.push(String::from_utf8_lossy(name).into());
         } else if own.tag == dw::DW_TAG_namespace {
             names.push(ANONYMOUS.into());
         }
-        fuel.burn(8)?;
+        fuel.burn(1)?;
     }
     Some(())
 }

@@ -5,38 +5,17 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::{names::gdb, *};
 use crate::testing::libc;
 
-/// The entries of types that there are in a file's units.
-fn every_type(debug: &DebugInfo) -> Vec<EntryId> {
-    let tank = debug.tank();
-    let fuel = &mut tank.fuel();
-    let mut found = Vec::new();
-    for start in debug.unit_starts() {
-        debug.with_unit(start, fuel, |unit, _, fuel| {
-            unit.walk(fuel, |_, entry| {
-                let (at, tag) = (entry.at, entry.tag);
-                let is_type = matches!(tag, dw::DW_TAG_typedef) || tag.to_string().ends_with("_type");
-                // Ranges without a name are parts of arrays.
-                let mut is_whole = tag != dw::DW_TAG_subrange_type;
-                if is_type {
-                    entry.for_each(|(name, _)| is_whole |= name == dw::DW_AT_name);
-                }
-                if is_type && is_whole {
-                    found.push(unit.id(at));
-                }
-                ControlFlow::<(), _>::Continue(Descend::Yes)
-            })
-        });
-    }
-    found
-}
-
 /// Reads all types of a file. Returns how many there are, and the structures with a name that no other one has.
 fn census(debug: &Arc<DebugInfo>) -> (usize, BTreeMap<String, TypeRef>) {
-    let types = every_type(debug);
+    let mut types = Vec::new();
+    every_type::of(debug, &mut |ty| {
+        types.push(ty);
+        ControlFlow::Continue(())
+    });
     let mut named: BTreeMap<String, Vec<TypeRef>> = BTreeMap::new();
-    for &at in &types {
-        let ty = TypeRef::at_entry(debug, at);
-        let found = ty.get().unwrap_or_else(|error| panic!("{at:?}: {error}"));
+    let count = types.len();
+    for ty in types {
+        let found = ty.get().unwrap_or_else(|error| panic!("{ty:?}: {error}"));
         assert!(ty.name().len() < 100_000);
         let composite = found.composite().filter(|one| !one.is_declaration);
         if let (Some(name), Some(_), Some(_)) = (found.qualified_name(), composite, found.size) {
@@ -48,7 +27,7 @@ fn census(debug: &Arc<DebugInfo>) -> (usize, BTreeMap<String, TypeRef>) {
         let same = |other: &TypeRef| other.size() == first.size() && layout(other) == layout(&first);
         types.iter().take(2).all(same).then_some((name, first))
     });
-    (types.len(), single.collect())
+    (count, single.collect())
 }
 
 /// So many of them, spread over all.
@@ -68,7 +47,7 @@ fn compare(path: &Path, sample: &[(&str, &TypeRef)], keyword: &str) -> (usize, u
         .flat_map(|(name, _)| {
             let name = format!("{keyword}{name}");
             [
-                format!("echo @size\\n"),
+                "echo @size\\n".into(),
                 format!("print sizeof({name})"),
                 "echo @layout\\n".into(),
                 format!("ptype/o {name}"),

@@ -184,7 +184,10 @@ fn types_that_are_shared_with_other_files() {
         supplementary: Some(Arc::new(Binary::open(&dir.path("shared")).unwrap())),
         ..SplitDwarfSearch::beside(&path)
     };
-    check(&Arc::new(DebugInfo::open(Arc::new(Binary::open(&path).unwrap()), search, None).unwrap()), "dwz -m");
+    check(
+        &Arc::new(DebugInfo::open(Arc::new(Binary::open(&path).unwrap()), search, None).unwrap()),
+        "dwz -m",
+    );
     let path = build(&dir, "g++", &["-gdwarf-5"]);
     run("dwz", &[text(&path)]);
     check(&open(&path), "dwz");

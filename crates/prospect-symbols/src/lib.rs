@@ -23,7 +23,6 @@ mod search;
 mod symbol;
 #[cfg(test)]
 mod testing;
-#[allow(dead_code, reason = "what reads them comes next")]
 pub mod type_info;
 mod unwind_info;
 pub mod variable;

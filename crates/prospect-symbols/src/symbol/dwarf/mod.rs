@@ -11,7 +11,6 @@
 //! ```
 
 mod abbreviations;
-#[allow(dead_code, reason = "what reads variables comes next")]
 mod entries;
 mod file;
 pub(crate) mod find;
@@ -47,7 +46,6 @@ use std::{
 
 use prospect_process::LinkAddr;
 
-#[allow(unused_imports, reason = "what reads variables comes next")]
 pub(crate) use entries::{Children, Descend, EntryUnit};
 use file::DwarfFile;
 pub(crate) use file::lock;

@@ -145,7 +145,7 @@ impl EntryReader {
         fuel: &mut Fuel<'_>,
     ) -> Option<Arc<str>> {
         let key = (unit.unit_id(), number);
-        let find = || debug.source_path(unit, number, fuel).map(Into::into);
+        let find = || debug.source_path(unit, number, fuel);
         self.paths.entry(key).or_insert_with(find).clone()
     }
 }

@@ -207,9 +207,9 @@ impl<'a> Units<'a> {
 /// Where the entry at `at` has its names from, if it has none of its own: the same entry of the unit for all calls
 /// of a function that were inlined.
 fn named_elsewhere(unit: &Unit<'_>, at: usize) -> Option<usize> {
-    let mut entry = unit.entry(at)?;
+    let entry = unit.entry(at)?;
     let mut referred = None;
-    while let Some((attribute, value)) = entry.next() {
+    for (attribute, value) in entry {
         match (attribute, value) {
             (dw::DW_AT_name | dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name, _) => return None,
             (dw::DW_AT_abstract_origin | dw::DW_AT_specification, Value::UnitEntry(at)) => {

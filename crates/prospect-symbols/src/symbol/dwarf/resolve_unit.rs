@@ -161,9 +161,9 @@ pub(super) struct CallPlace {
 /// Where the function was called that is inlined by the entry at `at`.
 pub(super) fn call_place(unit: &Unit<'_>, at: usize) -> CallPlace {
     let mut place = CallPlace::default();
-    let Some(mut entry) = unit.entry(at) else { return place };
+    let Some(entry) = unit.entry(at) else { return place };
     let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-    while let Some((attribute, value)) = entry.next() {
+    for (attribute, value) in entry {
         match attribute {
             dw::DW_AT_call_file => place.file = value.number(),
             dw::DW_AT_call_line => place.line = small(value.number()),

@@ -134,8 +134,8 @@ impl<'a> OpenedUnit<'a> {
         let none = Value::None;
         let code = CodeAttributes { low_pc: none, high_pc: none, ranges: none };
         let mut found = Attributes { code, location: none, is_declaration: false };
-        let mut entry = self.unit.entry(at)?;
-        while let Some((attribute, value)) = entry.next() {
+        let entry = self.unit.entry(at)?;
+        for (attribute, value) in entry {
             match attribute {
                 dw::DW_AT_low_pc => found.code.low_pc = value,
                 dw::DW_AT_high_pc => found.code.high_pc = value,

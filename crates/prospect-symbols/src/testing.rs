@@ -49,7 +49,8 @@ impl TempDir {
         let path = self.path(name);
         // The language comes before the file, and libraries behind it.
         let (before, after): (Vec<&str>, Vec<&str>) = flags.iter().partition(|flag| flag.starts_with("-x"));
-        run(compiler, &[&before[..], &[text(&source), "-o", text(&path)], &after].concat());
+        // Some compilers leave what they split off where they were run.
+        run_in(&self.0, compiler, &[&before[..], &[text(&source), "-o", text(&path)], &after].concat());
         path
     }
 }
@@ -62,7 +63,11 @@ impl Drop for TempDir {
 
 /// Runs a tool that the tests need, and returns what it wrote.
 pub(crate) fn run(tool: &str, arguments: &[&str]) -> String {
-    let output = Command::new(tool).args(arguments).env("LC_ALL", "C").output();
+    run_in(Path::new("."), tool, arguments)
+}
+
+fn run_in(directory: &Path, tool: &str, arguments: &[&str]) -> String {
+    let output = Command::new(tool).args(arguments).env("LC_ALL", "C").current_dir(directory).output();
     let output = output.unwrap_or_else(|error| panic!("the tests need {tool}: {error}"));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{tool} {arguments:?}: {errors}");

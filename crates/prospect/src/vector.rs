@@ -24,7 +24,7 @@ pub(crate) fn register(arch: &ArchInfo, name: &str) -> Option<(u16, TypeRef)> {
     let numbers = arch.wide.iter().flat_map(|row| row.dwarf.clone());
     let (number, bytes) = numbers.into_iter().find_map(|number| {
         let register = arch.wide_register(number)?;
-        (register.name() == name).then(|| (number, register.len()))
+        (register.name() == name).then(|| (number, register.width()))
     })?;
     Some((number, of_bytes(bytes)))
 }

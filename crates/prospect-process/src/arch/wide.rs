@@ -67,7 +67,7 @@ impl WideRegister {
 
     /// How many bytes it has where all sets of the processor are known.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn width(&self) -> u64 {
         u64::from(self.row.bytes) * if self.row.upper.is_some() { 2 } else { 1 }
     }
 

@@ -5,12 +5,15 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::{names::gdb, *};
 use crate::testing::libc;
 
-/// Reads all types of a file. Returns how many there are, and the structures with a name that no other one has.
+/// Enough of them: a program of Rust without optimisation has hundreds of thousands that look alike.
+const MOST_TYPES: usize = 60_000;
+
+/// Reads the types of a file. Returns how many there are, and the structures with a name that no other one has.
 fn census(debug: &Arc<DebugInfo>) -> (usize, BTreeMap<String, TypeRef>) {
     let mut types = Vec::new();
     every_type::of(debug, &mut |ty| {
         types.push(ty);
-        ControlFlow::Continue(())
+        if types.len() < MOST_TYPES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     let mut named: BTreeMap<String, Vec<TypeRef>> = BTreeMap::new();
     let count = types.len();

@@ -10,7 +10,11 @@ use prospect_symbols::{
     variable::{Location, Piece, PieceSource},
 };
 use prospect_testing::Random;
-use prospect_value::{Limits, Object, Value, ValueContext, text::Text};
+use prospect_value::{
+    Limits, Object, Value, ValueContext,
+    expression::{Expression, LookupError, Scope},
+    text::Text,
+};
 
 use crate::subject::Cursor;
 
@@ -38,8 +42,72 @@ pub fn values(data: &[u8]) {
     let value = Value::read(&object, &program, &limits);
     let _ = Text::one_line(&value).to_string();
     let _ = Text::lines(&value, 40).to_string();
+    expression(&mut cursor, &program, &object);
     let _ = (object.integer(&program), object.float(&program), object.element(7, &program));
     let _ = object.members(&program).map(|members| members.len());
+}
+
+/// Evaluates an expression over the object that the next bytes choose.
+fn expression(cursor: &mut Cursor<'_>, program: &Program<'_>, object: &Object) {
+    const BEFORE: [&str; 8] = ["", "*", "&", "-", "!", "**", "$len(x) + ", "sizeof "];
+    const BEHIND: [&str; 16] = [
+        "",
+        "[3]",
+        "[\"a\"]",
+        "[x]",
+        "[1..4]",
+        "[2..]",
+        ".first",
+        "->second",
+        ".0",
+        ".Some.0",
+        "[-1]",
+        "[x.0]",
+        ".first[0]",
+        ".b::c",
+        "[Other]",
+        "[0][1]",
+    ];
+    const LAST: [&str; 8] = ["", " + 1", " == x", " == \"ab\"", " == Some", " && x", " < 7", " as u8"];
+    let mut text = BEFORE[usize::from(cursor.byte() & 7)].to_owned();
+    text.push('x');
+    (0..cursor.byte() & 3).for_each(|_| text.push_str(BEHIND[usize::from(cursor.byte() & 15)]));
+    text.push_str(LAST[usize::from(cursor.byte() & 7)]);
+    let scope = Names { program, object };
+    if let Ok(Ok(found)) = Expression::parse(&text, &|_| false).map(|parsed| parsed.evaluate(&scope)) {
+        let _ = Value::read(&found, &scope, &Limits::default());
+    }
+}
+
+/// One name, `x`.
+struct Names<'a> {
+    program: &'a Program<'a>,
+    object: &'a Object,
+}
+
+impl ValueContext for Names<'_> {
+    fn memory(&self) -> &dyn Memory {
+        self.program
+    }
+
+    fn arch(&self) -> &ArchInfo {
+        self.program.arch
+    }
+
+    fn register_bytes(&self, _dwarf: u16) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Scope for Names<'_> {
+    fn variable(&self, _within: Option<&str>, path: &str) -> Result<Object, LookupError> {
+        let unknown = || LookupError::NoVariable { name: path.to_owned(), similar: Vec::new() };
+        if path == "x" { Ok(self.object.clone()) } else { Err(unknown()) }
+    }
+
+    fn register(&self, name: &str) -> Result<Object, LookupError> {
+        Err(LookupError::RegisterUnknown(name.to_owned()))
+    }
 }
 
 /// What [`values`] begins with.

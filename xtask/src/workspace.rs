@@ -44,6 +44,11 @@ pub(crate) fn build_example(package: &str, name: &str) -> Result<PathBuf> {
     build(&["--package", package, "--example", name], name)
 }
 
+/// Builds the library's example that prints variables, as tests are built: what is checked then is checked here too.
+pub(crate) fn build_variables_example() -> Result<PathBuf> {
+    build_as("dev", &["--package", "prospect", "--example", "variable_parts"], "variable_parts")
+}
+
 /// Builds the library's example that measures walks.
 pub(crate) fn build_walk_example() -> Result<PathBuf> {
     build(&["--package", "prospect", "--example", "walk_speed"], "walk_speed")
@@ -55,8 +60,12 @@ pub(crate) fn build_sample_example() -> Result<PathBuf> {
 }
 
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {
+    build_as("release", what, name)
+}
+
+fn build_as(profile: &str, what: &[&str], name: &str) -> Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--profile", profile, "--message-format", "json-render-diagnostics"])
         .args(what)
         .stderr(std::process::Stdio::inherit())
         .output()?;

@@ -387,3 +387,45 @@ fn what_cannot_be_looked_at_is_said() {
     let report: Value = serde_json::from_slice(&outcome.stdout).unwrap();
     assert_eq!(report["file"], text(&program.path));
 }
+
+#[test]
+fn a_whole_index_is_built_and_used() {
+    let program = Program::new(&[]);
+    let cache = program.at("cache");
+    // Whatever the umask is.
+    fs::create_dir(&cache).unwrap();
+    let mut permissions = fs::metadata(program.scratch.path()).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    fs::set_permissions(program.scratch.path(), permissions.clone()).unwrap();
+    fs::set_permissions(&cache, permissions).unwrap();
+    let with_cache = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prospect"));
+        Tool::finish(command.args(arguments).env("XDG_CACHE_HOME", &cache))
+    };
+    let outcome = with_cache(&["symbols", "--index", "--json", text(&program.path)]);
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    let report: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    let built = &report["indexes"][0];
+    assert_eq!((&built["path"], &built["problem"]), (&text(&program.path).into(), &Value::Null));
+    let index = Path::new(built["index"].as_str().unwrap());
+    assert_eq!(built["bytes"], fs::metadata(index).unwrap().len());
+    assert!(built["units"].as_u64().unwrap() >= 1 && built["left_out"] == 0, "{built:#}");
+    // Nothing else is there, and looking at the program adds nothing.
+    let before = fs::read(index).unwrap();
+    let address = ["addr2line", "-f", "-e", text(&program.path), "main"];
+    let outcome = with_cache(&address);
+    assert!(String::from_utf8_lossy(&outcome.stdout).starts_with("main\n"), "{outcome:?}");
+    let beside: Vec<_> = fs::read_dir(index.parent().unwrap()).unwrap().flatten().collect();
+    assert_eq!((beside.len(), fs::read(index).unwrap()), (1, before));
+    // Without one, what addr2line has read is kept.
+    fs::remove_file(index).unwrap();
+    with_cache(&address);
+    assert!(index.exists());
+
+    let outcome = with_cache(&["symbols", "--index", text(&program.path)]);
+    let shown = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(shown.contains(built["index"].as_str().unwrap()) && shown.contains("units"), "{shown}");
+    run("strip", &[text(&program.path)]);
+    let outcome = with_cache(&["symbols", "--index", text(&program.path)]);
+    assert_eq!(outcome.code(), Some(5), "{outcome:?}");
+}

@@ -80,6 +80,7 @@ impl Recipe {
 }
 
 const EVERY: &str = "every_instruction.c";
+const EXPRESSIONS: &str = "expressions.cc";
 const VARIABLES: &str = "variables.c";
 const LIBRARY: &[&str] = &["variables_library.c"];
 /// Library functions are bound when they are first called.
@@ -155,6 +156,14 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("values-libcxx-optimised", "values.cc", &["-O2", "-g", "-std=c++20", LIBCXX]).by(Compiler::Clangxx),
     gcc("values-rust", "values.rs", &["-g"]).by(Compiler::Rustc),
     gcc("values-rust-optimised", "values.rs", &["-O", "-g"]).by(Compiler::Rustc),
+    // Locals that expressions lead through.
+    gcc("expressions-cxx", EXPRESSIONS, &["-O0", "-g", "-std=c++20"]).by(Compiler::Gxx),
+    gcc("expressions-cxx-optimised", EXPRESSIONS, &["-O2", "-g", "-std=c++20"]).by(Compiler::Gxx),
+    gcc("expressions-libcxx", EXPRESSIONS, &["-O0", "-g", "-std=c++20", LIBCXX]).by(Compiler::Clangxx),
+    gcc("expressions-rust", "expressions.rs", &["-g"]).by(Compiler::Rustc),
+    gcc("expressions-rust-optimised", "expressions.rs", &["-O", "-g"]).by(Compiler::Rustc),
+    gcc("expressions-rust-v0", "expressions.rs", &["-g", "-C", "symbol-mangling-version=v0"])
+        .by(Compiler::Rustc),
     gcc("names-cxx", "names.cc", &["-O1", "-g", NO_FP]).by(Compiler::Gxx),
     gcc("names-cxx-no-debug", "names.cc", &["-O1", NO_FP]).by(Compiler::Gxx),
     gcc("names-rust", "names.rs", &["-O", "-g"]).by(Compiler::Rustc),

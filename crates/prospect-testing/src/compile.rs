@@ -55,6 +55,19 @@ pub fn fixtures_directory() -> PathBuf {
     home.ancestors().nth(2).unwrap_or(home).join("fixtures")
 }
 
+impl Recipe {
+    /// The program of this recipe, whether it is in the catalogue or not: built now if it was not built before.
+    ///
+    /// # Errors
+    /// When a tool that it is made with is missing.
+    ///
+    /// # Panics
+    /// When it does not compile.
+    pub fn fixture(&'static self) -> Result<Fixture, Missing> {
+        build(self)
+    }
+}
+
 impl Fixture {
     /// The program.
     #[must_use]

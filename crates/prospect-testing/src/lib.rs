@@ -29,7 +29,7 @@ pub use debuginfod::{DebuginfodServer, free_address};
 pub use go::{GoBuild, GoToolchain, go_toolchains};
 pub use heartbeat::Heartbeat;
 pub use procfs::{parent, state, states, tasks, tracer};
-pub use programs::python_threads;
+pub use programs::{python_threads, python_threads_of};
 pub use random::Random;
 pub use report::{Frame, Report, Thread};
 pub use require::{Missing, note_skipped, root, supports_32_bit, tool};

@@ -9,6 +9,16 @@ use crate::{Missing, Running, tool};
 /// # Errors
 /// When there is no Python.
 pub fn python_threads() -> Result<Running, Missing> {
+    // The distribution's own, wherever another one comes first on the search path.
+    let own = "/usr/bin/python3";
+    python_threads_of(if Path::new(own).exists() { own } else { "python3" })
+}
+
+/// The same of another build of Python.
+///
+/// # Errors
+/// When it is not there.
+pub fn python_threads_of(program: &str) -> Result<Running, Missing> {
     const SCRIPT: &str = "
 import threading, time
 def rec(n):
@@ -19,9 +29,6 @@ time.sleep(0.2)
 print('READY', flush=True)
 sorted([2, 1], key=lambda x: rec(10))
 ";
-    tool("python3")?;
-    // The distribution's own, wherever another one comes first on the search path.
-    let own = "/usr/bin/python3";
-    let program = if Path::new(own).exists() { own } else { "python3" };
+    tool(program)?;
     Ok(Running::start(Command::new(program).args(["-c", SCRIPT])))
 }

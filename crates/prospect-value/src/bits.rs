@@ -17,9 +17,48 @@ pub(crate) fn address(location: &Location) -> Option<prospect_process::Addr> {
     }
 }
 
+/// Where a part of a value of `whole` bits is: `count` bits from bit `start` on.
+///
+/// A value that is smaller than its register is in the low bits of that, and [`Piece::skip`] counts from there. Those are its
+/// last ones on machines that have the most significant byte first.
+pub(crate) fn part(
+    location: &Location,
+    whole: u64,
+    start: u64,
+    count: u64,
+    cx: &dyn ValueContext,
+) -> Location {
+    let arch = cx.arch();
+    let is_general = |piece: &Piece| matches!(piece.source, PieceSource::Register(number) if arch.by_dwarf(number).is_some());
+    if !arch.big_endian || !location.pieces.iter().any(is_general) {
+        return location.part(start, Some(count));
+    }
+    let (mut pieces, mut at, last) = (Vec::new(), 0_u64, start.saturating_add(count));
+    for piece in &location.pieces {
+        let end = at.saturating_add(piece.bits.unwrap_or(whole.saturating_sub(at)));
+        let (from, to) = (start.max(at), last.min(end));
+        if from < to {
+            let only = Location { pieces: vec![piece.clone()] };
+            let mut found = only.part(from - at, Some(to - from)).pieces;
+            if is_general(piece) {
+                found.iter_mut().for_each(|found| found.skip = piece.skip.saturating_add(end - to));
+            }
+            pieces.append(&mut found);
+        }
+        at = end;
+    }
+    Location { pieces }
+}
+
 /// Where a bit-field of a value is. It keeps its count of bits, also where they are whole bytes.
-pub(crate) fn field(location: &Location, start: u64, count: u64) -> Location {
-    let mut part = location.part(start, Some(count));
+pub(crate) fn field(
+    location: &Location,
+    whole: u64,
+    start: u64,
+    count: u64,
+    cx: &dyn ValueContext,
+) -> Location {
+    let mut part = part(location, whole, start, count, cx);
     if let [only] = part.pieces.as_mut_slice() {
         only.bits.get_or_insert(count);
     }

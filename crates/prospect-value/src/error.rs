@@ -34,6 +34,25 @@ pub enum ValueError {
         /// How many there are.
         length: u64,
     },
+    /// It has elements, but they have numbers and not keys like this.
+    #[error("elements are found by their numbers, not by {0}")]
+    NoPosition(String),
+    /// It has keys, but not this one.
+    #[error("there is no key {0}")]
+    NoKey(String),
+    /// It leads to nothing: a null pointer, an optional value that is none.
+    #[error("the `{0}` is empty")]
+    Empty(String),
+    /// It is another variant.
+    #[error("the `{of}` is `{variant}`, which has no member `{name}`")]
+    NotOfVariant {
+        /// What was asked for.
+        name: String,
+        /// The variant that it is.
+        variant: String,
+        /// The type.
+        of: String,
+    },
     /// It is no number.
     #[error("`{0}` is not a number")]
     NotANumber(String),

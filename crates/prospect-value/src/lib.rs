@@ -33,6 +33,6 @@ pub use error::ValueError;
 pub use float::FloatFormat;
 pub use limits::{Limit, Limits};
 pub use object::{MemberObject, Object};
-pub use reader::Reader;
+pub use reader::{Key, Reader};
 pub use value::{Chars, Content, Element, Entry, Fact, Field, FieldKind, Float, Pointer, Shape, Value};
 pub use views::{View, Views};

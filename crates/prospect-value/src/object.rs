@@ -146,7 +146,8 @@ impl Object {
         }
         let bits = stride.checked_mul(8).ok_or_else(no_elements)?;
         let start = offset.checked_mul(8).ok_or_else(no_elements)?;
-        Ok(Self { location: self.location.part(start, Some(bits)), ty: element })
+        let whole = size_of(&self.ty, cx).unwrap_or(0).saturating_mul(8);
+        Ok(Self { location: bits::part(&self.location, whole, start, bits, cx), ty: element })
     }
 
     /// What a pointer or reference leads to.

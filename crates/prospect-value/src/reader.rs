@@ -1,5 +1,6 @@
 //! Reading values within limits.
 
+mod asked;
 mod dynamic;
 mod elements;
 mod plain;
@@ -13,6 +14,9 @@ use prospect_symbols::{
     variable::Unavailable,
 };
 
+pub use asked::Key;
+pub(crate) use asked::{Answer, Question};
+pub(crate) use plain::is_reference;
 pub(crate) use text::CharType;
 
 use crate::{Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views, page_cache::PageCache};
@@ -32,6 +36,8 @@ pub struct Reader<'a> {
     /// What pointers led to on the way.
     path: Vec<(Addr, TypeRef)>,
     names: Vec<(TypeRef, Arc<str>)>,
+    /// The one part that is wanted, and not the value.
+    asked: Option<asked::Asked<'a>>,
 }
 
 /// A context whose memory is read once.
@@ -67,6 +73,7 @@ impl<'a> Reader<'a> {
         cx: &dyn ValueContext,
         limits: &Limits,
         views: &Views,
+        asked: Option<asked::Asked<'_>>,
         run: impl FnOnce(&mut Reader<'_>) -> R,
     ) -> R {
         let cached = Cached { inner: cx, memory: PageCache::new(cx.memory(), limits.bytes) };
@@ -79,6 +86,7 @@ impl<'a> Reader<'a> {
             pointers: 0,
             path: Vec::new(),
             names: Vec::new(),
+            asked,
         };
         run(&mut reader)
     }
@@ -97,6 +105,10 @@ impl<'a> Reader<'a> {
 
     /// The value of an object.
     pub fn value(&mut self, object: &Object) -> Value {
+        if self.is_asked() {
+            self.asked_pointee(object);
+            return self.made(&TypeRef::void(), None, Content::Raw);
+        }
         let mut value = Value {
             type_name: self.type_name(&object.ty),
             language: Default::default(),
@@ -142,6 +154,10 @@ impl<'a> Reader<'a> {
 
     fn content(&mut self, object: &Object, ty: &Type) -> (Content, Option<&'static str>) {
         let Some(view) = self.views.of(ty) else {
+            if self.is_asked() {
+                self.asked_plain(object, ty);
+                return (Content::Raw, None);
+            }
             return (self.plain_or_why(object, ty), None);
         };
         let (values_left, path) = (self.values_left, self.path.len());
@@ -199,6 +215,9 @@ impl<'a> Reader<'a> {
 
     /// The value of what a pointer led to. One that leads back to where it came from is cut.
     pub fn followed(&mut self, target: &Object) -> Value {
+        if self.is_asked() {
+            return self.value(target);
+        }
         let step = target.address().map(|at| (at, target.ty.clone()));
         let is_cycle = step.as_ref().is_some_and(|step| self.path.contains(step));
         if is_cycle || self.depth >= self.limits.depth.min(Limits::DEEPEST) {

@@ -136,6 +136,26 @@ fn values_in_pieces_are_put_together() {
             Location { pieces: vec![Piece { bits: None, skip: 0, source: PieceSource::Register(3) }] };
         let object = Object { ty: int(), location };
         assert_eq!(object.integer(&program), Ok(0x5566_7788), "{arch:?}");
+        // A structure that is smaller than its register, part by part.
+        let short = base("short", 2, BaseEncoding::Unsigned);
+        let outer = structure(
+            "outer",
+            4,
+            &[
+                ("first", short.clone(), MemberPlace::Byte(0)),
+                ("bytes", base("u8", 1, BaseEncoding::Unsigned).array(2), MemberPlace::Byte(2)),
+                ("bits", short, MemberPlace::Bits { start: 20, count: 4 }),
+            ],
+        );
+        let object = object.with_type(TypeRef::made(outer));
+        let part = |name: &str| object.member(name, &program).unwrap();
+        let second = part("bytes").element(1, &program).unwrap().integer(&program);
+        let found = (part("first").integer(&program), second, part("bits").integer(&program));
+        let expected = match arch {
+            Arch::S390x => (Ok(0x5566), Ok(0x88), Ok(0x7)),
+            _ => (Ok(0x7788), Ok(0x55), Ok(0x6)),
+        };
+        assert_eq!(found, expected, "{arch:?}");
     }
 }
 

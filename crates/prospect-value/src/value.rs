@@ -258,6 +258,6 @@ impl Value {
     /// The same with other views.
     #[must_use]
     pub fn read_with(object: &Object, cx: &dyn ValueContext, limits: &Limits, views: &Views) -> Self {
-        Reader::with(cx, limits, views, |reader| reader.value(object))
+        Reader::with(cx, limits, views, None, |reader| reader.value(object))
     }
 }

@@ -21,6 +21,9 @@ use crate::workspace;
 pub(super) const ROWS: &[(&str, &str, bool)] =
     &[("h.T3r", "a Rust debug build", false), ("h.T3", "C++ with more than 100 MB of DWARF", true)];
 
+/// A tool that takes longer is run once.
+const SLOW_MS: f64 = 2_000.0;
+
 /// How many addresses are asked for at once.
 const COUNTS: [usize; 2] = [1, 1000];
 
@@ -32,29 +35,33 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
         let rust = prospect_testing::fixture("bench-rust").map_err(|missing| anyhow::anyhow!("{missing}"))?;
         rust.path()
     };
-    let example = workspace::build_example("prospect-symbols", "symbolize")?;
+    let prospect = workspace::build_prospect()?;
     let cache = Scratch::new("bench-index");
-    let cache = cache.path().join("prospect").to_string_lossy().into_owned();
-    measure_index(name, &file, &example, &cache)?;
+    measure_index(name, &file, &prospect, cache.path())?;
     for count in COUNTS {
         let addresses = addresses(&file, count)?;
         println!("\n{name}  {about}: {} addresses, functions with inlined calls and lines", addresses.len());
-        let tools = tools(&example, &cache);
+        let tools = tools(&prospect, cache.path());
         let mut samples: Vec<Vec<Sample>> = tools.iter().map(|_| Vec::new()).collect();
         for round in 0..=reps {
-            for ((tool, argv), samples) in tools.iter().zip(&mut samples) {
-                let file = [file.to_string_lossy().into_owned()];
-                let argv: Vec<String> = argv.iter().chain(&file).chain(&addresses).cloned().collect();
-                match meter.run(&argv) {
-                    // The first round warms up.
-                    Ok(sample) if round > 0 => samples.push(sample),
-                    Ok(_) => {}
-                    Err(error) => println!("  {tool}: {error:#}"),
+            for (tool, samples) in tools.iter().zip(&mut samples) {
+                let is_slow = |sample: &Sample| sample.wall_ms > SLOW_MS;
+                if samples.last().is_some_and(is_slow) || round > 0 && samples.is_empty() {
+                    continue;
+                }
+                match meter.run(&(tool.argv)(&file, &addresses)) {
+                    Ok(sample) => samples.push(sample),
+                    Err(error) => println!("  {}: {error:#}", tool.name),
                 }
             }
         }
-        let figures = tools.iter().zip(samples).map(|((name, _), samples)| Figures {
-            name,
+        for samples in samples.iter_mut().filter(|samples| samples.len() > 1) {
+            // The first round warms up.
+            samples.remove(0);
+        }
+        let measured = tools.iter().zip(samples).filter(|(_, samples)| !samples.is_empty());
+        let figures = measured.map(|(tool, samples)| Figures {
+            name: tool.name,
             sample: Sample {
                 wall_ms: median(samples.iter().map(|sample| sample.wall_ms)),
                 cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
@@ -67,31 +74,70 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
     Ok(())
 }
 
-/// The tools that are there, with their options.
-fn tools(example: &Path, cache: &str) -> Vec<(&'static str, Vec<String>)> {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let example = example.to_string_lossy();
+/// One of the tools, and its command line for a file and addresses.
+struct Namer {
+    name: &'static str,
+    argv: Box<dyn Fn(&Path, &[String]) -> Vec<String>>,
+}
+
+impl Namer {
+    /// One whose options end with the file, before the addresses.
+    fn new(name: &'static str, options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
+        let argv = move |file: &Path, addresses: &[String]| {
+            let file = [file.to_string_lossy().into_owned()];
+            options.iter().chain(&file).chain(addresses).cloned().collect()
+        };
+        Self { name, argv: Box::new(argv) }
+    }
+
+    /// gdb names functions with inlined calls only where it stops: this is lines, and the functions that were called.
+    fn gdb() -> Self {
+        let argv = |file: &Path, addresses: &[String]| {
+            let words = ["gdb", "-nx", "-batch", "-iex", "set auto-load off"].map(str::to_owned);
+            let asks = addresses.iter().flat_map(|at| ["-ex".to_owned(), format!("info line *{at}")]);
+            words.into_iter().chain(asks).chain([file.to_string_lossy().into_owned()]).collect()
+        };
+        Self { name: "gdb (no inlined calls)", argv: Box::new(argv) }
+    }
+}
+
+/// The tools that are there.
+fn tools(prospect: &Path, cache: &Path) -> Vec<Namer> {
+    const OPTIONS: [&str; 4] = ["-f", "-i", "-C", "-e"];
+    let prospect = prospect.to_string_lossy();
+    let home = cache_home(cache);
+    let ours = |name, before: &[&str], more: &[&str]| {
+        Namer::new(name, &[before, &[&*prospect, "addr2line"], more, &OPTIONS].concat())
+    };
     let mut tools = vec![
-        ("prospect", words(&[&example])),
-        ("prospect with an index", words(&[&example, "--cache", cache])),
+        ours("prospect", &[], &["--no-cache"]),
+        // With what starting `env` costs.
+        ours("prospect with an index", &["env", &home], &[]),
     ];
     for name in ["addr2line", "blazesym"] {
-        tools.extend(peers::built(name).map(|program| (name, words(&[&program.to_string_lossy()]))));
+        tools.extend(peers::built(name).map(|program| Namer::new(name, &[&program.to_string_lossy()])));
     }
-    for (name, argv) in [
-        ("llvm-symbolizer", &["llvm-symbolizer", "-i", "-f", "-C", "-e"][..]),
-        ("eu-addr2line", &["eu-addr2line", "-i", "-f", "-C", "-e"]),
-        ("binutils' addr2line", &["addr2line", "-i", "-f", "-C", "-e"]),
+    for (name, program) in [
+        ("llvm-symbolizer", "llvm-symbolizer"),
+        ("eu-addr2line", "eu-addr2line"),
+        ("binutils' addr2line", "addr2line"),
     ] {
-        if tool(argv[0]).is_ok() {
-            tools.push((name, words(argv)));
+        if tool(program).is_ok() {
+            tools.push(Namer::new(name, &[&[program], &OPTIONS[..]].concat()));
         }
     }
+    tools.extend(tool("gdb").is_ok().then(Namer::gdb));
     tools
 }
 
+/// What makes the command keep its indexes there.
+fn cache_home(cache: &Path) -> String {
+    format!("XDG_CACHE_HOME={}", cache.display())
+}
+
 /// Builds the index that the next measurements use, and gdb's beside it.
-fn measure_index(name: &str, file: &Path, example: &Path, cache: &str) -> Result<()> {
+fn measure_index(name: &str, file: &Path, prospect: &Path, cache: &Path) -> Result<()> {
     println!("\n{name}  building the index of all");
     let time = |command: &mut Command| -> Result<f64> {
         let start = Instant::now();
@@ -102,11 +148,12 @@ fn measure_index(name: &str, file: &Path, example: &Path, cache: &str) -> Result
     };
     let mut ours = Vec::new();
     for _ in 0..3 {
-        ours.push(time(Command::new(example).args(["--cache", cache, "--index"]).arg(file))?);
+        let mut command = Command::new(prospect);
+        ours.push(time(command.env("XDG_CACHE_HOME", cache).args(["symbols", "--index"]).arg(file))?);
     }
     let size = |path: &Path| fs::metadata(path).map_or(0.0, |found| found.len() as f64 / 1e6);
     let index: Vec<PathBuf> =
-        fs::read_dir(Path::new(cache).join("index"))?.flatten().map(|one| one.path()).collect();
+        fs::read_dir(cache.join("prospect/index"))?.flatten().map(|one| one.path()).collect();
     let bytes: f64 = index.iter().map(|path| size(path)).sum();
     println!("  {:<22} {:>9.0} ms {bytes:>9.1} MB", "prospect", median(ours));
     if tool("gdb-add-index").is_ok() {

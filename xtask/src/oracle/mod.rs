@@ -6,6 +6,7 @@
 mod addr2line;
 mod compare;
 mod programs;
+mod variables;
 mod witness;
 
 use anyhow::{Result, bail, ensure};
@@ -43,6 +44,15 @@ pub(crate) struct Arguments {
     /// With `--addr2line`: ask about this file, and not about the programs that are built; may be given several times
     #[arg(long, value_name = "PATH")]
     file: Vec<std::path::PathBuf>,
+    /// Instead: compare the variables of all calls with gdb's, part by part
+    #[arg(long, conflicts_with_all = ["every_instruction", "addr2line"])]
+    variables: bool,
+    /// Stay where one is, to be looked at
+    #[arg(long, hide = true)]
+    park: bool,
+    /// With `--variables`: look at this process, and not at the programs that are built; may be given several times
+    #[arg(long, value_name = "PID")]
+    pid: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -65,6 +75,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             only: arguments.only.as_deref(),
             addresses: arguments.addresses,
             files: &arguments.file,
+            show: arguments.show,
+        });
+    }
+    if arguments.park {
+        std::thread::sleep(std::time::Duration::from_secs(900));
+        return Ok(());
+    }
+    if arguments.variables {
+        return variables::run(&variables::Comparison {
+            quick: arguments.quick,
+            only: arguments.only.as_deref(),
+            pids: &arguments.pid,
             show: arguments.show,
         });
     }
@@ -116,14 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Holds the program still and asks all three.
 fn ask(prospect: &Tool, program: &Program) -> Result<Tally> {
     let pid = program.running.pid();
-    // A tool that lets go may wake what was stopped: it is stopped again before the next one looks.
-    let hold = || -> Result<()> {
-        send(Signal::Stop, pid);
-        let is_held =
-            |states: &str| !states.is_empty() && states.chars().all(|state| "TtZXD".contains(state));
-        ensure!(program.running.wait_for_states(is_held), "{} cannot be held still", program.name);
-        Ok(())
-    };
+    let hold = || program.hold();
     hold()?;
     let ours = witness::prospect(prospect, pid);
     hold()?;

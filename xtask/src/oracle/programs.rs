@@ -2,14 +2,29 @@
 
 use std::process::Command;
 
-use anyhow::Result;
-use prospect_testing::{Missing, Running, Scratch, fixture, python_threads, tool};
+use anyhow::{Result, ensure};
+use prospect_testing::{Missing, Running, Scratch, Signal, fixture, python_threads, send, tool};
 
 /// A program that runs, and what it needs to be there while it does.
 pub(super) struct Program {
     pub(super) name: String,
     pub(super) running: Running,
     _scratch: Option<Scratch>,
+}
+
+impl Program {
+    pub(super) fn new(name: &str, running: Running) -> Self {
+        Self { name: name.to_owned(), running, _scratch: None }
+    }
+
+    /// Stops it. A tool that lets go may wake what was stopped: it is stopped again before the next one looks.
+    pub(super) fn hold(&self) -> Result<()> {
+        send(Signal::Stop, self.running.pid());
+        let is_held =
+            |states: &str| !states.is_empty() && states.chars().all(|state| "TtZXD".contains(state));
+        ensure!(self.running.wait_for_states(is_held), "{} cannot be held still", self.name);
+        Ok(())
+    }
 }
 
 type Start = fn() -> Result<Program, Missing>;
@@ -43,11 +58,20 @@ pub(super) const QUICK: &[&str] =
 /// Starts one of the fixtures.
 pub(super) fn start_fixture(name: &str, args: &[&str]) -> Result<Program, Missing> {
     let running = fixture(name)?.start(args);
-    Ok(Program { name: name.to_owned(), running, _scratch: None })
+    Ok(Program::new(name, running))
 }
 
 fn python() -> Result<Program, Missing> {
-    Ok(Program { name: "python3".to_owned(), running: python_threads()?, _scratch: None })
+    Ok(Program::new("python3", python_threads()?))
+}
+
+/// This program, which waits: Rust without optimisation.
+pub(super) fn parked_xtask() -> Result<Running, Missing> {
+    let own = std::env::current_exe().map_err(|error| Missing::new(error.to_string()))?;
+    let mut command = Command::new(own);
+    command.args(["oracle", "--variables", "--park", "--only", "nothing", "--file", "one", "--file", "two"]);
+    let sleeps = |pid| prospect_testing::state(pid, pid) == Some('S');
+    Ok(Running::start_silent(&mut command, sleeps))
 }
 
 fn redis() -> Result<Program, Missing> {
@@ -85,5 +109,5 @@ fn node() -> Result<Program, Missing> {
     tool("node")?;
     let script = "setTimeout(() => {}, 900000); setTimeout(() => console.log('READY'), 200);";
     let running = Running::start(Command::new("node").args(["-e", script]));
-    Ok(Program { name: "node".to_owned(), running, _scratch: None })
+    Ok(Program::new("node", running))
 }

@@ -91,9 +91,10 @@ pub(super) fn prospect(tool: &Tool, pid: u32) -> Result<Stacks> {
     Ok(stacks)
 }
 
-fn limited(program: &str) -> Command {
+/// A command that is ended when it takes too long.
+pub(super) fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["120", program]).env_remove("DEBUGINFOD_URLS").stdin(std::process::Stdio::null());
+    command.arg("120").arg(program).env_remove("DEBUGINFOD_URLS").stdin(std::process::Stdio::null());
     command
 }
 

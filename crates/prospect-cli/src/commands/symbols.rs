@@ -1,5 +1,7 @@
 //! `prospect symbols`: what is known of the symbols of a file or of a process's modules, and where it was looked for.
 
+mod index;
+
 use std::{path::Path, sync::Arc};
 
 use prospect::{
@@ -29,6 +31,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "no_debuginfod")]
     fetch: bool,
 
+    /// Build the whole index of their debug information, so that later runs find names at once (docs/cache.md).
+    #[arg(long, conflicts_with = "no_cache")]
+    index: bool,
+
     /// Print JSON: one object per process or file, each on a line (docs/json.md).
     #[arg(long)]
     json: bool,
@@ -45,9 +51,11 @@ pub(crate) fn run(args: &Args) -> Result {
     let (targets, files) = args.target.find_with_files()?;
     let mut result = Ok(Outcome::Complete);
     for file in &files {
+        let of_file = if args.index { index::of_file } else { of_file };
         result = worse(result, of_file(args, &search, file));
     }
     for process in &targets.processes {
+        let of_process = if args.index { index::of_process } else { of_process };
         result = worse(result, of_process(args, &search, *process));
     }
     targets.end();
@@ -55,18 +63,22 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 fn of_file(args: &Args, search: &SearchOptions, path: &Path) -> Result {
-    let module = Binaries::new(search.clone()).open(path).map_err(|error| match &error {
-        BinaryError::Open(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
-            Failure::not_found(format_args!("there is no file {}", path.display()))
-        }
-        _ => Failure::failed(format_args!("{}: {error}", path.display())),
-    })?;
+    let module = open_file(&Binaries::new(search.clone()), path)?;
     let build_id = module.binary.as_ref().and_then(|binary| binary.build_id());
     let module = describe(path.as_os_str().as_encoded_bytes(), false, build_id, &module);
     print(
         args,
         SymbolsReport { subject: Subject::File(path.to_owned()), modules: vec![module], missing: Vec::new() },
     )
+}
+
+fn open_file(binaries: &Binaries, path: &Path) -> Result<Arc<ModuleBinary>> {
+    binaries.open(path).map_err(|error| match &error {
+        BinaryError::Open(reason) if reason.kind() == std::io::ErrorKind::NotFound => {
+            Failure::not_found(format_args!("there is no file {}", path.display()))
+        }
+        _ => Failure::failed(format_args!("{}: {error}", path.display())),
+    })
 }
 
 fn of_process(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {

@@ -3,6 +3,7 @@
 mod doctor;
 mod find;
 mod goroutines;
+mod index;
 mod info;
 mod json;
 mod merge;
@@ -25,6 +26,7 @@ use prospect::{
 
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
+pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
 pub(crate) use json::{VERSION, ended_json, stack_json};
 pub(crate) use print::{PrintReport, Printed, PrintedFrame, print_json, print_text};

@@ -34,6 +34,16 @@ pub(crate) enum Subject {
     Process(Box<ProcessInfo>),
 }
 
+impl Subject {
+    /// One of them, as JSON has it.
+    pub(super) fn pid_and_file(&self) -> (Option<u32>, Option<String>) {
+        match self {
+            Self::Process(info) => (Some(info.id.0), None),
+            Self::File(path) => (None, Some(path.display().to_string())),
+        }
+    }
+}
+
 /// A module, its files, and where they were looked for.
 #[derive(Debug)]
 pub(crate) struct ModuleSymbols {
@@ -178,10 +188,7 @@ struct UnitPart {
 }
 
 pub(crate) fn symbols_json(report: &SymbolsReport) -> std::io::Result<()> {
-    let (pid, file) = match &report.subject {
-        Subject::Process(info) => (Some(info.id.0), None),
-        Subject::File(path) => (None, Some(path.display().to_string())),
-    };
+    let (pid, file) = report.subject.pid_and_file();
     json::print(&Report {
         version: VERSION,
         pid,

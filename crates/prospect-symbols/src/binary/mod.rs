@@ -155,6 +155,15 @@ impl Binary {
         table.find(&self.headers, kind, addresses)
     }
 
+    /// The source file of a local function, by one of its symbol tables.
+    pub(crate) fn local_file(&self, kind: TableKind, start: LinkAddr, name: &[u8]) -> Option<&[u8]> {
+        let table = match kind {
+            TableKind::Full => &self.symbols,
+            TableKind::Dynamic => &self.dynamic_symbols,
+        };
+        table.local_file(&self.headers, kind, start, name)
+    }
+
     /// The address of the symbol of this name, by one of its symbol tables.
     pub(crate) fn symbol_address(&self, kind: TableKind, name: &[u8]) -> Option<LinkAddr> {
         table::address_of(&self.headers, kind, name)

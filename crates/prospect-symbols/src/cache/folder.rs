@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -59,10 +59,37 @@ impl Folder {
     }
 
     /// Writes a file. Others see all of it or nothing: it gets its name when it is whole.
-    pub(crate) fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    ///
+    /// What takes long to make is made in a file that has no name at all: whoever is ended meanwhile leaves nothing.
+    pub(crate) fn write_slowly(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut made = self.nameless()?;
+        fill(&mut made)?;
+        made.seek(SeekFrom::Start(0))?;
+        self.write(name, |file| io::copy(&mut made, file).map(drop))
+    }
+
+    /// A file that goes with this process.
+    fn nameless(&self) -> io::Result<File> {
+        let path = self.unfinished();
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(file)
+    }
+
+    /// A name for what is not finished.
+    fn unfinished(&self) -> PathBuf {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.path.join(format!("{}-{number}{}", std::process::id(), room::UNFINISHED));
+        self.path.join(format!("{}-{number}{}", std::process::id(), room::UNFINISHED))
+    }
+
+    /// The same of what is quickly written.
+    pub(crate) fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let unfinished = self.unfinished();
         let result = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).and_then(
             |mut file| {
                 fill(&mut file)?;

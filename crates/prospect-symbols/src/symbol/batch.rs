@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use prospect_process::LinkAddr;
 
-use super::SourceFrame;
+use super::{
+    LineFlags, SourceFrame,
+    names::{Names, VERY_MANY},
+};
 use crate::ModuleBinary;
 
 /// So many addresses are sorted and looked for together.
@@ -15,12 +18,18 @@ const WINDOW: usize = 64 << 10;
 pub struct FrameRef<'a> {
     /// The function's name, demangled.
     pub function: Option<&'a str>,
+    /// Its name in the object file, as [`SourceFrame::linkage_name`] has it.
+    pub linkage_name: Option<&'a str>,
     /// The source file, with its directory where that is known.
     pub file: Option<&'a str>,
     /// The line, from 1.
     pub line: Option<u32>,
     /// The column, from 1.
     pub column: Option<u32>,
+    /// Which of the pieces of code that the line has, from 1.
+    pub discriminator: Option<u32>,
+    /// What the line table says of the instruction.
+    pub line_flags: LineFlags,
     /// Whether this function was inlined into the next one.
     pub inlined: bool,
 }
@@ -29,9 +38,12 @@ impl<'a> From<&'a SourceFrame> for FrameRef<'a> {
     fn from(frame: &'a SourceFrame) -> Self {
         Self {
             function: frame.function.as_deref(),
+            linkage_name: frame.linkage_name.as_deref(),
             file: frame.file.as_deref(),
             line: frame.line,
             column: frame.column,
+            discriminator: frame.discriminator,
+            line_flags: frame.line_flags,
             inlined: frame.inlined,
         }
     }
@@ -41,11 +53,13 @@ impl From<&FrameRef<'_>> for SourceFrame {
     fn from(frame: &FrameRef<'_>) -> Self {
         Self {
             function: frame.function.map(str::to_owned),
+            linkage_name: frame.linkage_name.map(str::to_owned),
             file: frame.file.map(str::to_owned),
             line: frame.line,
             column: frame.column,
+            discriminator: frame.discriminator,
+            line_flags: frame.line_flags,
             inlined: frame.inlined,
-            ..Self::default()
         }
     }
 }
@@ -62,6 +76,31 @@ impl ModuleBinary {
         addresses: &[LinkAddr],
         mut visit: impl FnMut(usize, &[FrameRef<'_>]),
     ) {
+        self.each_with(addresses, Names::Demangled, &mut visit);
+    }
+
+    /// The same of many or few addresses, with functions named as [`resolve_linkage_names`](Self::resolve_linkage_names) names
+    /// them. Few are not worth an index in memory.
+    pub fn visit_linkage_names(
+        self: &Arc<Self>,
+        addresses: &[LinkAddr],
+        mut visit: impl FnMut(usize, &[FrameRef<'_>]),
+    ) {
+        if addresses.len() >= VERY_MANY {
+            return self.each_with(addresses, Names::Linkage, &mut visit);
+        }
+        for (place, answer) in self.resolve_together(addresses, Names::Linkage).iter().enumerate() {
+            let frames: Vec<FrameRef<'_>> = answer.frames.iter().map(FrameRef::from).collect();
+            visit(place, &frames);
+        }
+    }
+
+    pub(super) fn each_with(
+        self: &Arc<Self>,
+        addresses: &[LinkAddr],
+        names: Names,
+        visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
+    ) {
         let mut left = Vec::new();
         for (window, addresses) in addresses.chunks(WINDOW).enumerate() {
             let mut sorted: Vec<(u64, usize)> =
@@ -69,11 +108,11 @@ impl ModuleBinary {
             sorted.sort_unstable();
             left.clear();
             match self.debug_info() {
-                Some(debug) => debug.each(&sorted, &mut visit, &mut left),
+                Some(debug) => debug.each(&sorted, names, visit, &mut left),
                 None => left.append(&mut sorted),
             }
             let asked: Vec<LinkAddr> = left.iter().map(|&(at, _)| LinkAddr(at)).collect();
-            for (&(_, place), answer) in left.iter().zip(self.resolve_together(&asked)) {
+            for (&(_, place), answer) in left.iter().zip(self.resolve_together(&asked, names)) {
                 let frames: Vec<FrameRef<'_>> = answer.frames.iter().map(FrameRef::from).collect();
                 visit(place, &frames);
             }

@@ -126,7 +126,7 @@ impl<'a> Symbolizer<'a> {
 fn from_binaries(sorted: &[Addr], context: &SymbolContext<'_>) -> Vec<ResolvedAddress> {
     let groups = groups(sorted, context);
     let mut resolved = vec![ResolvedAddress::default(); sorted.len()];
-    for (group, found) in groups.iter().zip(names::resolve(&groups)) {
+    for (group, found) in groups.iter().zip(names::resolve(&groups, names::Names::Demangled)) {
         for (place, frames) in resolved[group.which.clone()].iter_mut().zip(found) {
             place.frames = frames;
         }

@@ -21,10 +21,19 @@ use crate::{Binary, ModuleBinary, parallel};
 const MOST_LINKAGE_ENTRIES: usize = 256;
 
 /// For so many addresses of a module, it is worth while to have an index made in memory.
-const VERY_MANY: usize = 8192;
+pub(super) const VERY_MANY: usize = 8192;
 
 /// How many bytes of debug information are read in the time that one byte of a name takes to demangle.
 const DEMANGLING: usize = 64;
+
+/// How functions are to be named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// As people write them.
+    Demangled,
+    /// As the binary has them.
+    Linkage,
+}
 
 /// What is known of an address so far.
 #[derive(Clone, Default)]
@@ -35,18 +44,18 @@ struct Known {
 }
 
 /// The frames of every address of every group.
-pub(super) fn resolve(groups: &[Group]) -> Vec<Vec<Vec<SourceFrame>>> {
-    let mut resolved = from_debug_info(groups);
+pub(super) fn resolve(groups: &[Group], names: Names) -> Vec<Vec<Vec<SourceFrame>>> {
+    let mut resolved = from_debug_info(groups, names);
     for (group, found) in groups.iter().zip(&mut resolved) {
         add_go_frames(group, found);
-        add_symbol_names(group, found);
+        add_symbol_names(group, found, names);
     }
     let frames = |found: Vec<Known>| found.into_iter().map(|known| known.frames).collect();
     resolved.into_iter().map(frames).collect()
 }
 
 /// What the debug information says, for all modules at once.
-fn from_debug_info(groups: &[Group]) -> Vec<Vec<Known>> {
+fn from_debug_info(groups: &[Group], names: Names) -> Vec<Vec<Known>> {
     let mut found: Vec<Vec<Known>> =
         groups.iter().map(|group| vec![Known::default(); group.addresses.len()]).collect();
     let with_debug_info =
@@ -56,11 +65,12 @@ fn from_debug_info(groups: &[Group]) -> Vec<Vec<Known>> {
     let requests: Vec<(&DebugInfo, Vec<LinkAddr>)> =
         files.iter().zip(&which).map(|(file, index)| (&**file, groups[*index].addresses.clone())).collect();
     let answers = dwarf::resolve(&requests);
-    let demangled = Demangled::of(answers.iter().flatten().flatten());
+    let demangled = (names == Names::Demangled).then(|| Demangled::of(answers.iter().flatten().flatten()));
+    let source_frame = |frame| source_frame(frame, demangled.as_ref());
     for (index, addresses) in which.into_iter().zip(answers) {
         for (place, frames) in found[index].iter_mut().zip(addresses) {
             place.has_bare_name = frames.last().is_some_and(|outer| outer.has_bare_name);
-            place.frames = frames.into_iter().map(|frame| source_frame(frame, &demangled)).collect();
+            place.frames = frames.into_iter().map(source_frame).collect();
         }
     }
     found
@@ -72,7 +82,8 @@ struct Demangled(HashMap<Arc<str>, String>);
 
 impl Demangled {
     fn of<'a>(frames: impl Iterator<Item = &'a DwarfFrame>) -> Self {
-        let names: HashSet<&Arc<str>> = frames.filter_map(|frame| frame.linkage_name.as_ref()).collect();
+        let unknown = frames.filter(|frame| frame.shown.is_none());
+        let names: HashSet<&Arc<str>> = unknown.filter_map(|frame| frame.linkage_name.as_ref()).collect();
         let jobs: Vec<(usize, &Arc<str>)> =
             names.into_iter().map(|name| (DEMANGLING * name.len(), name)).collect();
         let texts = parallel::run(&jobs, |name| demangle(name.as_bytes()));
@@ -85,14 +96,17 @@ impl Demangled {
 }
 
 /// The linkage name is preferred: it says what the function belongs to.
-fn source_frame(frame: DwarfFrame, demangled: &Demangled) -> SourceFrame {
-    let linkage_name = frame.linkage_name.filter(|name| !name.is_empty());
-    let plain = frame.function;
+fn source_frame(frame: DwarfFrame, demangled: Option<&Demangled>) -> SourceFrame {
+    let linkage_name = frame.linkage_name.as_ref();
+    let function = match demangled {
+        Some(demangled) => {
+            let shown = frame.shown.map(|name| name.to_string());
+            shown.or_else(|| linkage_name.map(|name| demangled.get(name)))
+        }
+        None => linkage_name.map(|name| name.to_string()),
+    };
     SourceFrame {
-        function: linkage_name
-            .as_ref()
-            .map(|name| demangled.get(name))
-            .or_else(|| plain.map(|name| name.to_string())),
+        function: function.or_else(|| frame.function.map(|name| name.to_string())),
         linkage_name: linkage_name.map(|name| name.to_string()),
         file: frame.file.map(|file| file.to_string()),
         line: frame.line,
@@ -116,7 +130,7 @@ fn add_go_frames(group: &Group, found: &mut [Known]) {
 
 /// Names the functions that debug information does not know: those of assembly, and of binaries
 /// without it. And those of which it knows too little.
-fn add_symbol_names(group: &Group, found: &mut [Known]) {
+fn add_symbol_names(group: &Group, found: &mut [Known], names: Names) {
     let wants_symbol = |known: &Known| {
         known.has_bare_name || known.frames.last().is_none_or(|outer| outer.function.is_none())
     };
@@ -125,13 +139,13 @@ fn add_symbol_names(group: &Group, found: &mut [Known]) {
     let mut linkage_entries = 0;
     for ((index, at), symbol) in unnamed.iter().zip(&addresses).zip(symbols_at(&group.binary, &addresses)) {
         if let Some(symbol) = symbol {
-            found[*index].take_symbol(demangle(symbol.name), Some(symbol.name));
+            found[*index].take_symbol(symbol.name, names);
         } else if let Some(binary) =
             group.binary.binary.as_ref().filter(|_| linkage_entries < MOST_LINKAGE_ENTRIES)
         {
             linkage_entries += 1;
             if let Some(name) = plt::name(binary.headers(), *at) {
-                found[*index].take_symbol(name, None);
+                found[*index].take_name(name.clone(), name, None);
             }
         }
     }
@@ -139,15 +153,29 @@ fn add_symbol_names(group: &Group, found: &mut [Known]) {
 
 impl Known {
     /// Takes a symbol's name for the function that was really called.
-    fn take_symbol(&mut self, name: String, linkage_name: Option<&[u8]>) {
+    fn take_symbol(&mut self, symbol: &[u8], names: Names) {
+        let raw = String::from_utf8_lossy(symbol).into_owned();
+        match names {
+            Names::Demangled => {
+                let name = demangle(symbol);
+                self.take_name(name.clone(), name, Some(raw));
+            }
+            // What it is held against must be demangled.
+            Names::Linkage if self.has_bare_name => self.take_name(demangle(symbol), raw.clone(), Some(raw)),
+            Names::Linkage => self.take_name(String::new(), raw.clone(), Some(raw)),
+        }
+    }
+
+    /// The same of a name, where the demangled form may be that of the function.
+    fn take_name(&mut self, demangled: String, name: String, linkage_name: Option<String>) {
         if self.frames.is_empty() {
             self.frames.push(SourceFrame::default());
         }
         let Some(outer) = self.frames.last_mut() else { return };
-        let is_meant = |bare: &String| is_qualified_form(&name, bare);
+        let is_meant = |bare: &String| is_qualified_form(&demangled, bare);
         if !self.has_bare_name || outer.function.as_ref().is_some_and(is_meant) {
             outer.function = Some(name);
-            outer.linkage_name = linkage_name.map(|name| String::from_utf8_lossy(name).into_owned());
+            outer.linkage_name = linkage_name;
         }
     }
 }
@@ -204,23 +232,38 @@ impl ModuleBinary {
     /// Names many addresses of the module at once, as linked, one answer for each, in order.
     #[must_use]
     pub fn resolve(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
+        self.resolve_with(addresses, Names::Demangled)
+    }
+
+    /// The same with functions named as the binary names them: where there is a linkage name, [`SourceFrame::function`] is
+    /// that. Nothing is demangled, which can take longer than all the rest.
+    #[must_use]
+    pub fn resolve_linkage_names(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
+        self.resolve_with(addresses, Names::Linkage)
+    }
+
+    fn resolve_with(self: &Arc<Self>, addresses: &[LinkAddr], names: Names) -> Vec<ResolvedAddress> {
         if addresses.len() < VERY_MANY {
-            return self.resolve_together(addresses);
+            return self.resolve_together(addresses, names);
         }
         let mut resolved = vec![ResolvedAddress::default(); addresses.len()];
-        self.resolve_each(addresses, |place, frames| {
+        self.each_with(addresses, names, &mut |place, frames| {
             resolved[place].frames = frames.iter().map(SourceFrame::from).collect();
         });
         resolved
     }
 
     /// The same, whatever they are: the units that they lie in are read, unless an index has them.
-    pub(super) fn resolve_together(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
+    pub(super) fn resolve_together(
+        self: &Arc<Self>,
+        addresses: &[LinkAddr],
+        names: Names,
+    ) -> Vec<ResolvedAddress> {
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
         let group = Group { binary: self.clone(), which: 0..sorted.len(), addresses: sorted };
-        let resolved = resolve(std::slice::from_ref(&group)).pop().unwrap_or_default();
+        let resolved = resolve(std::slice::from_ref(&group), names).pop().unwrap_or_default();
         let frames = |at| Some(resolved.get(group.addresses.binary_search(at).ok()?)?.clone());
         addresses.iter().map(|at| ResolvedAddress { frames: frames(at).unwrap_or_default() }).collect()
     }
@@ -247,6 +290,14 @@ impl ModuleBinary {
         let symbols = symbols_at(self, &sorted);
         let function = |at| symbols[sorted.binary_search(at).ok()?].map(Function::from);
         addresses.iter().map(function).collect()
+    }
+
+    /// The source file, without its directory, of a function that only its own file knows, as the symbol table has it:
+    /// the `STT_FILE` symbol that the function's local symbol follows (ELF gABI, "Symbol Table").
+    #[must_use]
+    pub fn symbol_file(&self, function: &Function<'_>) -> Option<&[u8]> {
+        let start = function.range.start;
+        tables(self).into_iter().find_map(|table| table.binary()?.local_file(table.kind, start, function.linkage_name))
     }
 
     /// Where the function or label of this name begins, its name as it is in the symbols: those of the binary, of its

@@ -124,7 +124,9 @@ impl TypeRef {
         let size = self.size().and_then(|size| size.checked_mul(count));
         let array =
             Array { element: self.clone(), dimensions: vec![dimension], stride: None, is_vector: false };
-        Self::made(Type::new(None, size, TypeKind::Array(array)))
+        let mut made = Type::new(None, size, TypeKind::Array(array));
+        made.language = self.get().map(|element| element.language).unwrap_or_default();
+        Self::made(made)
     }
 
     /// Whether it is [`void`](Self::void).

@@ -483,8 +483,15 @@ impl Run<'_, '_> {
                 self.finish(Found::Number(machine.bytes_of(number)?))
             }
             Operation::ImplicitPointer { value, byte_offset } => {
-                let target = self.info_entry(value.0)?;
-                let location = match machine.deeper(|inner| locate::entry(inner, target, None)) {
+                let location = match value.0 {
+                    // No entry is there. GCC 12 writes it into all lists of split units.
+                    0 => Err(Unavailable::OptimisedOut),
+                    at => {
+                        let target = self.info_entry(at)?;
+                        machine.deeper(|inner| locate::entry(inner, target, None))
+                    }
+                };
+                let location = match location {
                     Err(error @ Unavailable::NotUnderstood(_)) => return Err(error),
                     // That it is a pointer is known nevertheless.
                     Err(_) => Location { pieces: vec![Piece::whole(PieceSource::Missing)] },

@@ -12,11 +12,14 @@ use super::{
 use crate::{
     find::{Definition, DefinitionKinds, Pattern},
     symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel, find},
-    type_info::qualified_name,
+    type_info::{EntryId, qualified_name},
 };
 
 /// A unit has no more of them than this that are worth a list.
 const MOST_VARIABLES: usize = 100_000;
+
+/// A unit imports no more units than this, those among them that others import.
+const MOST_IMPORTS: usize = 1000;
 
 const POSITION: Position = Position { depth: 0, in_scope: true, block: None, in_function: false };
 
@@ -53,14 +56,36 @@ pub(super) fn find(debug: &Arc<DebugInfo>, name: &str, fuel: &mut Fuel<'_>) -> V
     definitions.into_iter().filter_map(variable).collect()
 }
 
-/// The definitions in a unit, all or those of one name: as it is written, or with all that is around it.
+/// The definitions in a unit and in the partial ones that it imports (DWARF 5, section 3.2.5; dwz makes them), all or those of
+/// one name: as it is written, or with all that is around it.
 fn in_unit(
     debug: &DebugInfo,
     unit: &EntryUnit<'_>,
     wanted: Option<&str>,
     fuel: &mut Fuel<'_>,
 ) -> Vec<RawVariable> {
-    let (mut found, mut reader) = (Vec::new(), EntryReader::default());
+    let (mut found, mut imports) = (Vec::new(), Vec::new());
+    in_one_unit(debug, unit, wanted, &mut found, &mut imports, fuel);
+    let mut next = 0;
+    while let Some(&import) = imports.get(next) {
+        next += 1;
+        debug.with_entry(import, fuel, |unit: &EntryUnit<'_>, _: usize, fuel: &mut Fuel<'_>| {
+            in_one_unit(debug, unit, wanted, &mut found, &mut imports, fuel);
+        });
+    }
+    found
+}
+
+/// The definitions in one unit, and the units that it imports, each once.
+fn in_one_unit(
+    debug: &DebugInfo,
+    unit: &EntryUnit<'_>,
+    wanted: Option<&str>,
+    found: &mut Vec<RawVariable>,
+    imports: &mut Vec<EntryId>,
+    fuel: &mut Fuel<'_>,
+) {
+    let mut reader = EntryReader::default();
     // The last part of a name is what an entry can be known by before all of it is read.
     let last = wanted.map(|name| name.rsplit("::").next().unwrap_or(name));
     let mut scopes: Vec<String> = Vec::new();
@@ -102,10 +127,19 @@ fn in_unit(
                 ));
                 open.push(unit.children(at));
             }
+            dw::DW_TAG_imported_unit => {
+                let mut entry = entry;
+                let import = entry.find(|(name, _)| *name == dw::DW_AT_import);
+                let import = import.and_then(|(_, value)| unit.target(value));
+                if let Some(import) = import.filter(|import| !imports.contains(import))
+                    && imports.len() < MOST_IMPORTS
+                {
+                    imports.push(import);
+                }
+            }
             _ => {}
         }
     }
-    found
 }
 
 /// Whether an entry has that name, or none of its own.

@@ -51,7 +51,10 @@ pub(super) fn variable(variable: &Variable, frame: &dyn FrameContext) -> Result<
         (entry_id, ty) = (found.handle.entry, found.ty);
     }
     let ty = bounds::fixed(&mut machine, &ty)?;
-    let location = entry(&mut machine, entry_id, ty.size())?;
+    let mut location = entry(&mut machine, entry_id, ty.size())?;
+    if let Some(bytes) = ty.size() {
+        location = location.completed(bytes);
+    }
     Ok(Located { location, ty })
 }
 

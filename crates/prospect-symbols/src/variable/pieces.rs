@@ -38,8 +38,18 @@ impl Location {
         Ok(value)
     }
 
+    /// With what its pieces lack of a value of so many bytes: compilers leave out the ones at its end that they did not keep.
+    pub(super) fn completed(mut self, bytes: u64) -> Self {
+        let covered = self.pieces.iter().try_fold(0_u64, |sum, piece| sum.checked_add(piece.bits?));
+        if let Some(left @ 1..) = covered.and_then(|covered| bytes.checked_mul(8)?.checked_sub(covered)) {
+            self.pieces.push(Piece::missing(left));
+        }
+        self
+    }
+
     /// Where a part of the value is: `count` bits from bit `start` on, or all that are left. Bits are counted from the least
-    /// significant one of the first byte, and from the most significant one on machines that have that first.
+    /// significant one of the first byte, and from the most significant one on machines that have that first. What no piece
+    /// covers is missing.
     #[must_use]
     pub fn part(&self, start: u64, count: Option<u64>) -> Self {
         let (mut pieces, mut passed, mut left) = (Vec::new(), start, count);
@@ -66,6 +76,9 @@ impl Location {
             passed = 0;
             pieces.push(Piece { bits, skip, source });
         }
+        if let Some(left @ 1..) = left {
+            pieces.push(Piece::missing(left));
+        }
         // All of something in memory is just that, as it is where nothing was taken of it.
         if let [only] = pieces.as_mut_slice()
             && count.is_some_and(|count| count.is_multiple_of(8) && only.bits == Some(count))
@@ -79,6 +92,10 @@ impl Location {
 }
 
 impl Piece {
+    fn missing(bits: u64) -> Self {
+        Self { bits: Some(bits), skip: 0, source: PieceSource::Missing }
+    }
+
     /// The bytes that hold `count` bits of it, which has `whole`, and where in them the first bit is.
     fn read(&self, frame: &dyn FrameContext, count: u64, whole: u64) -> Result<(Vec<u8>, u64), Unavailable> {
         let last = self.skip.checked_add(count).filter(|last| last / 8 <= MOST_BYTES + 1);

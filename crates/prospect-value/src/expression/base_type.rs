@@ -1,11 +1,21 @@
 //! The base types that C and Rust have, whether a program uses them or not.
 
-use prospect_symbols::type_info::{Base, BaseEncoding, Type, TypeKind, TypeRef};
+use prospect_symbols::type_info::{Base, BaseEncoding, Language, Type, TypeKind, TypeRef};
 
 /// A base type with this name.
 pub(super) fn of(name: &str, encoding: BaseEncoding, bytes: u8) -> TypeRef {
     let kind = TypeKind::Base(Base { encoding, swapped: false, bits: None });
-    TypeRef::made(Type::new(Some(name), Some(bytes.into()), kind))
+    let mut made = Type::new(Some(name), Some(bytes.into()), kind);
+    if is_of_rust(name) {
+        made.language = Language::Rust;
+    }
+    TypeRef::made(made)
+}
+
+/// Whether it is Rust's name for a number: values are written as their language does.
+fn is_of_rust(name: &str) -> bool {
+    let width = name.strip_prefix(['i', 'u', 'f']);
+    width.is_some_and(|width| width == "size" || width.bytes().all(|one| one.is_ascii_digit()))
 }
 
 /// A base type by the name that C or Rust has for it, whatever the order of its words.

@@ -1,28 +1,30 @@
 //! What an expression means in a frame.
 
-use std::ops::Range;
+use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use prospect_process::Addr;
-use prospect_symbols::type_info::{Base, BaseEncoding, Bound, Language, PointerKind, TypeKind, TypeRef};
+use prospect_symbols::type_info::{Base, BaseEncoding, Language, PointerKind, TypeKind, TypeRef};
 
 use super::{
     ExpressionError, LookupError, Scope,
     arithmetic::{self, Number, Outcome, Rules, Value as NumberValue},
     base_type,
+    path::payload,
     syntax::{BinaryOperator as Op, Expression, Layer, Node, TypeName, UnaryOperator},
 };
-use crate::{Chars, Content, Limits, Object, Value, ValueError, scalar};
+use crate::{
+    Object, ValueError,
+    reader::{Answer, Question, is_reference},
+    scalar,
+};
 
 #[cfg(test)]
 mod tests;
 
-/// So many pointers are followed on the way to a member.
-const MOST_POINTERS: usize = 8;
+/// So many smart pointers and references are around a number.
+const MOST_WRAPPERS: u32 = 8;
 
-/// Slices and repetitions have no more elements than this.
-const MOST_ELEMENTS: u64 = 1 << 32;
-
-type Evaluated = Result<Object, ExpressionError>;
+pub(super) type Evaluated = Result<Object, ExpressionError>;
 
 impl Expression {
     /// What it means among the names of `scope`.
@@ -30,7 +32,7 @@ impl Expression {
     /// # Errors
     /// When a name is not known, an operation is not possible, or a value cannot be had; with the part of the text.
     pub fn evaluate(&self, scope: &dyn Scope) -> Evaluated {
-        Evaluator { scope, rules: rules(scope.language()) }.object(self)
+        Evaluator::new(scope).object(self)
     }
 
     /// Whether it is true: not 0, and not null.
@@ -38,7 +40,7 @@ impl Expression {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), and when it is neither a number nor a pointer.
     pub fn is_true(&self, scope: &dyn Scope) -> Result<bool, ExpressionError> {
-        Evaluator { scope, rules: rules(scope.language()) }.truth(self)
+        Evaluator::new(scope).truth(self)
     }
 }
 
@@ -49,16 +51,27 @@ fn rules(language: Language) -> Rules {
 pub(super) struct Evaluator<'a> {
     pub(super) scope: &'a dyn Scope,
     pub(super) rules: Rules,
+    /// Names that were looked up: an operand is looked at in more than one way, and looking through all modules is slow.
+    known: RefCell<HashMap<Name, Result<Object, LookupError>>>,
 }
 
+/// A file or module, and a path in it.
+type Name = (Option<String>, String);
+
 /// What operators work on.
-enum Operand {
+pub(super) enum Operand {
     Number(Number),
     Pointer(Addr, TypeRef),
 }
 
+impl<'a> Evaluator<'a> {
+    fn new(scope: &'a dyn Scope) -> Self {
+        Self { scope, rules: rules(scope.language()), known: RefCell::default() }
+    }
+}
+
 impl Evaluator<'_> {
-    fn object(&self, expression: &Expression) -> Evaluated {
+    pub(super) fn object(&self, expression: &Expression) -> Evaluated {
         let at = &expression.at;
         match &expression.node {
             Node::Integer(value, suffix) => {
@@ -71,7 +84,7 @@ impl Evaluator<'_> {
             Node::Text(text) => Ok(self.text(text)),
             Node::Boolean(value) => Ok(self.made_truth(*value)),
             Node::Name { within, path } => {
-                self.scope.variable(within.as_deref(), path).map_err(|error| ExpressionError::new(at, error))
+                self.named(within.as_deref(), path).map_err(|error| ExpressionError::new(at, error))
             }
             Node::Register(name) => {
                 self.scope.register(name).map_err(|error| ExpressionError::new(at, error))
@@ -86,93 +99,24 @@ impl Evaluator<'_> {
                 self.object(if self.truth(condition)? { yes } else { no })
             }
             Node::Cast(ty, operand) => self.cast(ty, operand, at),
+            Node::Length(of) => {
+                let length = NumberValue::Unsigned(self.length(of, at)?.into());
+                Ok(self.made(Number::new(length, self.scope.arch().word_bytes)))
+            }
             Node::SizeOf(operand) => {
                 let object = self.object(operand)?;
+                let object = self.referent(object).map_err(failed(at))?;
                 self.size(&object.ty, at)
             }
             Node::SizeOfType(ty) => self.size(&self.type_of(ty)?, at),
         }
     }
 
-    /// The member of something, or of what it points to.
-    fn member(&self, of: &Expression, name: &str, at: &Range<usize>) -> Evaluated {
-        let mut object = self.object(of)?;
-        for _ in 0..MOST_POINTERS {
-            let error = match object.member(name, self.scope) {
-                Ok(member) => return Ok(member),
-                Err(error) => error,
-            };
-            match pointee(&object, self.scope) {
-                Ok(target) => object = target,
-                Err(ValueError::NotAPointer(_)) => return Err(ExpressionError::new(at, error)),
-                Err(error) => return Err(ExpressionError::new(at, error)),
-            }
-        }
-        Err(ExpressionError::operands(at, "too many pointers lead to it"))
-    }
-
-    fn index(&self, of: &Expression, index: &Expression, at: &Range<usize>) -> Evaluated {
-        let object = self.object(of)?;
-        if matches!(index.node, Node::Text(_)) {
-            return Err(ExpressionError::operands(&index.at, "elements are found by their numbers"));
-        }
-        let index = self.whole(index)?;
-        self.element(&object, index, at)
-    }
-
-    fn element(&self, object: &Object, index: i128, at: &Range<usize>) -> Evaluated {
-        let position = i64::try_from(index)
-            .map_err(|_| ExpressionError::operands(at, format!("there is no element {index}")))?;
-        object.element(position, self.scope).map_err(|error| ExpressionError::new(at, error))
-    }
-
-    fn slice(
-        &self,
-        of: &Expression,
-        from: Option<&Expression>,
-        to: Option<&Expression>,
-        at: &Range<usize>,
-    ) -> Evaluated {
-        let object = self.object(of)?;
-        let from = from.map_or(Ok(0), |from| self.whole(from))?;
-        let to = match to {
-            Some(to) => self.whole(to)?,
-            None => length(&object, self.scope).map_err(|error| ExpressionError::new(at, error))?.into(),
-        };
-        let count = u64::try_from(to.saturating_sub(from)).ok().filter(|count| *count <= MOST_ELEMENTS);
-        let Some(count) = count else {
-            return Err(ExpressionError::operands(at, format!("there are no elements from {from} to {to}")));
-        };
-        let first = self.element(&object, from, at)?;
-        if count > 0 {
-            // The last one must be there too.
-            self.element(&object, to - 1, at)?;
-        }
-        self.many(&first, count, at)
-    }
-
-    fn repeat(&self, of: &Expression, count: &Expression, at: &Range<usize>) -> Evaluated {
-        let first = self.object(of)?;
-        let number = self.whole(count)?;
-        let number = u64::try_from(number).ok().filter(|number| *number <= MOST_ELEMENTS);
-        let number = number.ok_or_else(|| ExpressionError::operands(&count.at, "there cannot be so many"))?;
-        self.many(&first, number, at)
-    }
-
-    /// So many as `first`, from it on.
-    fn many(&self, first: &Object, count: u64, at: &Range<usize>) -> Evaluated {
-        let ty = first.ty.array(count);
-        let address = first.address();
-        if let Some(address) = address {
-            return Ok(Object::at(address, ty));
-        }
-        Err(ExpressionError::new(at, ValueError::NoAddress))
-    }
-
     fn unary(&self, operator: UnaryOperator, operand: &Expression, at: &Range<usize>) -> Evaluated {
         match operator {
             UnaryOperator::AddressOf => {
                 let object = self.object(operand)?;
+                let object = self.referent(object).map_err(failed(at))?;
                 let address = object
                     .address()
                     .ok_or_else(|| ExpressionError::new(&operand.at, ValueError::NoAddress))?;
@@ -180,7 +124,7 @@ impl Evaluator<'_> {
             }
             UnaryOperator::Dereference => {
                 let object = self.object(operand)?;
-                pointee(&object, self.scope).map_err(|error| ExpressionError::new(at, error))
+                self.pointee(&object).map_err(failed(at))
             }
             UnaryOperator::Not => Ok(self.made_truth(!self.truth(operand)?)),
             UnaryOperator::Plus => Ok(self.made(self.number(operand)?)),
@@ -200,7 +144,7 @@ impl Evaluator<'_> {
             let truth = if decided { operator == Op::Or } else { self.truth(right)? };
             return Ok(self.made_truth(truth));
         }
-        if let Some(truth) = self.compared_texts(operator, left, right)? {
+        if let Some(truth) = self.compared(operator, left, right)? {
             return Ok(self.made_truth(truth));
         }
         let (left, right) = self.operands(left, right)?;
@@ -280,61 +224,84 @@ impl Evaluator<'_> {
         self.operand(&self.object(expression)?, &expression.at)
     }
 
-    /// Both operands. A name that nothing has can be that of a value of the other's enumeration.
+    /// Both operands. A name can be that of a value of the other's enumeration.
     fn operands(&self, left: &Expression, right: &Expression) -> Result<(Operand, Operand), ExpressionError> {
-        let error = match (self.operand_of(left), self.operand_of(right)) {
-            (Ok(one), Ok(other)) => return Ok((one, other)),
-            (Err(error), Err(_)) => return Err(error),
-            (Ok(one), Err(error)) => match self.enumerator(right, left) {
-                Some(other) => return Ok((one, other)),
-                None => error,
-            },
-            (Err(error), Ok(other)) => match self.enumerator(left, right) {
-                Some(one) => return Ok((one, other)),
-                None => error,
-            },
+        let value_of = |named: &Expression, other: &Expression| match self.enumerator(named, other) {
+            Some(value) => Ok(value),
+            None => self.operand_of(named),
         };
-        Err(error)
+        Ok((value_of(left, right)?, value_of(right, left)?))
     }
 
     /// The value that a name stands for in the enumeration that the `other` operand is of.
     fn enumerator(&self, named: &Expression, other: &Expression) -> Option<Operand> {
+        let Node::Name { within: None, .. } = named.node else { return None };
         enumerator(&self.object(other).ok()?.ty, named)
     }
 
     fn operand(&self, object: &Object, at: &Range<usize>) -> Result<Operand, ExpressionError> {
-        let failed = |error: ValueError| ExpressionError::new(at, error);
-        let (_, bare) = object.bare_type(self.scope).map_err(|error| failed(error.into()))?;
+        self.operand_in(object, MOST_WRAPPERS).map_err(failed(at))
+    }
+
+    /// An object as a number.
+    pub(super) fn number_in(&self, object: &Object) -> Result<Number, ValueError> {
+        Ok(number_of(self.operand_in(object, MOST_WRAPPERS)?))
+    }
+
+    /// What an object is to operators: itself, or what it holds.
+    fn operand_in(&self, object: &Object, wrappers: u32) -> Result<Operand, ValueError> {
+        let (_, bare) = object.bare_type(self.scope)?;
         match &bare.kind {
+            TypeKind::Composite(_) if wrappers > 0 => {
+                let held = self.scope.views().pointee(object, self.scope);
+                match held.or_else(|| payload(object, self.scope)) {
+                    Some(held) => self.operand_in(&held?, wrappers - 1),
+                    None => Err(ValueError::NotANumber(object.ty.name())),
+                }
+            }
+            // Rust's references are what they refer to, if that is a number.
+            TypeKind::Pointer(pointer)
+                if wrappers > 0
+                    && pointer.kind == PointerKind::Pointer
+                    && is_reference(&bare, pointer)
+                    && let Ok(target) = object.dereference(self.scope)
+                    && let Ok(operand) = self.operand_in(&target, wrappers - 1) =>
+            {
+                Ok(operand)
+            }
             TypeKind::Pointer(pointer) if pointer.kind == PointerKind::Pointer => {
-                let address = object.integer(self.scope).map_err(failed)?;
+                let address = object.integer(self.scope)?;
                 #[allow(clippy::cast_possible_truncation, reason = "it has the width of an address")]
                 Ok(Operand::Pointer(self.cut(address as u64), pointer.target.clone()))
             }
             TypeKind::Pointer(_) => {
-                let target = object.dereference(self.scope).map_err(failed)?;
-                self.operand(&target, at)
+                let target = object.dereference(self.scope)?;
+                self.operand_in(&target, wrappers.saturating_sub(1))
             }
             // An array stands for the address of its first element.
             TypeKind::Array(array) => {
-                let address = object.address().ok_or_else(|| failed(ValueError::NoAddress))?;
+                let address = object.address().ok_or(ValueError::NoAddress)?;
                 Ok(Operand::Pointer(address, array.element.clone()))
             }
             TypeKind::Function(_) => {
-                let address = object.address().ok_or_else(|| failed(ValueError::NoAddress))?;
+                let address = object.address().ok_or(ValueError::NoAddress)?;
                 Ok(Operand::Pointer(address, object.ty.clone()))
             }
             TypeKind::Base(Base { encoding: BaseEncoding::Float, .. }) => {
-                let value = object.float(self.scope).map_err(failed)?;
+                let value = object.float(self.scope)?;
                 let bytes = if bare.size == Some(4) { 4 } else { 8 };
                 Ok(Operand::Number(Number::new(NumberValue::Float(value), bytes)))
             }
             _ => {
-                let value = object.integer(self.scope).map_err(failed)?;
+                let value = object.integer(self.scope)?;
+                // `int` has all values of a bit-field that is smaller (C17, section 6.3.1.1).
+                if self.rules == Rules::C && object.bit_field(self.scope).is_some_and(|bits| bits < 32) {
+                    return Ok(Operand::Number(Number::new(NumberValue::Signed(value), 4)));
+                }
                 let bytes = bare
                     .size
                     .and_then(|size| u8::try_from(size).ok())
-                    .filter(|size| *size <= 16)
+                    .filter(|size| (1..=16).contains(size))
                     .unwrap_or(8);
                 let value = if scalar::is_signed(&bare) == Some(true) {
                     NumberValue::Signed(value)
@@ -346,14 +313,11 @@ impl Evaluator<'_> {
         }
     }
 
-    fn number(&self, expression: &Expression) -> Result<Number, ExpressionError> {
-        match self.operand_of(expression)? {
-            Operand::Number(number) => Ok(number),
-            Operand::Pointer(at, _) => Ok(Number::new(NumberValue::Unsigned(at.0.into()), 8)),
-        }
+    pub(super) fn number(&self, expression: &Expression) -> Result<Number, ExpressionError> {
+        self.operand_of(expression).map(number_of)
     }
 
-    fn whole(&self, expression: &Expression) -> Result<i128, ExpressionError> {
+    pub(super) fn whole(&self, expression: &Expression) -> Result<i128, ExpressionError> {
         let number = self.number(expression)?;
         if number.is_float() {
             return Err(ExpressionError::operands(&expression.at, "a whole number is needed here"));
@@ -361,47 +325,48 @@ impl Evaluator<'_> {
         Ok(number.bits().cast_signed())
     }
 
+    /// Whether it is not 0. What holds something or nothing is true when it holds something.
     fn truth(&self, expression: &Expression) -> Result<bool, ExpressionError> {
-        Ok(match self.operand_of(expression)? {
-            Operand::Number(number) => number.is_true(),
-            Operand::Pointer(at, _) => at.0 != 0,
-        })
+        let object = self.object(expression)?;
+        let object = self.referent(object).map_err(failed(&expression.at))?;
+        let held = self.scope.views().ask(&object, Question::Pointee, self.scope);
+        match (held, payload(&object, self.scope)) {
+            (Some(Ok(Answer::Part(_))), _) | (_, Some(Ok(_))) => return Ok(true),
+            (Some(Err(ValueError::Empty(_))), _) | (_, Some(Err(ValueError::Empty(_)))) => return Ok(false),
+            _ => {}
+        }
+        Ok(number_of(self.operand(&object, &expression.at)?).is_true())
     }
 
-    /// Whether texts are equal, where one operand is written as text.
-    fn compared_texts(
-        &self,
-        operator: Op,
-        left: &Expression,
-        right: &Expression,
-    ) -> Result<Option<bool>, ExpressionError> {
-        let (text, other) = match (&left.node, &right.node) {
-            (Node::Text(text), _) => (text, right),
-            (_, Node::Text(text)) => (text, left),
-            _ => return Ok(None),
-        };
-        let equal = match operator {
-            Op::Equal => true,
-            Op::NotEqual => false,
-            _ => return Err(ExpressionError::operands(&left.at, "texts are compared by `==` and `!=` only")),
-        };
-        let object = self.object(other)?;
-        let mut limits = Limits::default();
-        limits.text = limits.text.max(text.len() as u64 + 1);
-        let value = Value::read(&object, self.scope, &limits);
-        match text_of(&value.content) {
-            Some(chars) => Ok(Some(is_text(chars, text) == equal)),
-            None => Err(match value.content {
-                Content::Unavailable(why) => ExpressionError::new(&other.at, ValueError::from(why)),
-                _ => ExpressionError::operands(&other.at, format!("`{}` is no text", object.ty.name())),
-            }),
+    fn named(&self, within: Option<&str>, path: &str) -> Result<Object, LookupError> {
+        let name = (within.map(str::to_owned), path.to_owned());
+        if let Some(known) = self.known.borrow().get(&name) {
+            return known.clone();
         }
+        let of_type = within.is_none().then(|| self.of_type(path)).flatten();
+        let found = of_type.map_or_else(|| self.scope.variable(within, path), Ok);
+        self.known.borrow_mut().insert(name, found.clone());
+        found
+    }
+
+    /// A value of an enumeration, or what all objects of a class share, by the name of the type and its own.
+    fn of_type(&self, path: &str) -> Option<Object> {
+        let (scope, name) = path.rsplit_once("::")?;
+        let ty = self.scope.type_named(scope.trim_start_matches("::"))?;
+        let (_, bare) = ty.bare().ok()?;
+        if let Some(class) = bare.composite() {
+            return self.static_of(class, scope, name, 0);
+        }
+        let TypeKind::Enumeration(enumeration) = &bare.kind else { return None };
+        let found = enumeration.enumerators.iter().find(|one| &*one.name == name)?;
+        Object::from_integer(found.value, ty.clone(), self.scope).ok()
     }
 
     fn cast(&self, ty: &TypeName, operand: &Expression, at: &Range<usize>) -> Evaluated {
         let target = self.type_of(ty)?;
         let object = self.object(operand)?;
-        object.cast(target, self.scope).map_err(|error| ExpressionError::new(at, error))
+        let object = self.referent(object).map_err(failed(at))?;
+        object.cast(target, self.scope).map_err(failed(at))
     }
 
     fn size(&self, ty: &TypeRef, at: &Range<usize>) -> Evaluated {
@@ -430,8 +395,20 @@ impl Evaluator<'_> {
     }
 }
 
+/// A value that cannot be had, of a part of the text.
+fn failed(at: &Range<usize>) -> impl Fn(ValueError) -> ExpressionError + Copy + '_ {
+    move |error| ExpressionError::new(at, error)
+}
+
+fn number_of(operand: Operand) -> Number {
+    match operand {
+        Operand::Number(number) => number,
+        Operand::Pointer(at, _) => Number::new(NumberValue::Unsigned(at.0.into()), 8),
+    }
+}
+
 /// The value of an enumeration that a name is meant as.
-fn enumerator(ty: &TypeRef, named: &Expression) -> Option<Operand> {
+pub(super) fn enumerator(ty: &TypeRef, named: &Expression) -> Option<Operand> {
     let Node::Name { within: None, path } = &named.node else { return None };
     let (_, bare) = ty.bare().ok()?;
     let TypeKind::Enumeration(enumeration) = &bare.kind else { return None };
@@ -444,38 +421,4 @@ fn enumerator(ty: &TypeRef, named: &Expression) -> Option<Operand> {
         NumberValue::Unsigned(found.value.cast_unsigned())
     };
     Some(Operand::Number(Number::new(value, bytes)))
-}
-
-/// The text that a value is, or leads to.
-fn text_of(content: &Content) -> Option<&Chars> {
-    match content {
-        Content::Text { chars, .. } => Some(chars),
-        Content::Pointer(pointer) => text_of(&pointer.target.as_ref()?.content),
-        _ => None,
-    }
-}
-
-fn is_text(chars: &Chars, text: &str) -> bool {
-    match chars {
-        Chars::Bytes(bytes) => bytes == text.as_bytes(),
-        Chars::Utf16(units) => text.encode_utf16().eq(units.iter().copied()),
-        Chars::Utf32(points) => text.chars().map(u32::from).eq(points.iter().copied()),
-    }
-}
-
-/// What a pointer leads to, plain or one of a library.
-fn pointee(object: &Object, scope: &dyn Scope) -> Result<Object, ValueError> {
-    object.dereference(scope)
-}
-
-/// How many elements an array has.
-fn length(object: &Object, scope: &dyn Scope) -> Result<u64, ValueError> {
-    let (_, bare) = object.bare_type(scope)?;
-    match &bare.kind {
-        TypeKind::Array(array) => match array.dimensions.first().map(|first| &first.count) {
-            Some(Bound::Fixed(count)) => Ok(*count),
-            _ => Err(ValueError::NoElements(object.ty.name())),
-        },
-        _ => Err(ValueError::NoElements(object.ty.name())),
-    }
 }

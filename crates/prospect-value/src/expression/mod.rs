@@ -9,9 +9,11 @@
 
 mod arithmetic;
 mod base_type;
+mod compare;
 mod evaluate;
 mod made;
 mod parse;
+mod path;
 mod scope;
 mod syntax;
 #[cfg(test)]

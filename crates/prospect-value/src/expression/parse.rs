@@ -432,7 +432,12 @@ impl Parser<'_> {
 
     fn member(&mut self) -> Result<String, ExpressionError> {
         let name = match self.peek().map(|token| &token.kind) {
-            Some(Kind::Word(word)) => word.clone(),
+            // `Base::name`
+            Some(Kind::Word(_)) => {
+                let here = self.here();
+                let missing = || ExpressionError::syntax(here, "the name of a member is missing here");
+                return self.path().ok_or_else(missing);
+            }
             // A field of a tuple.
             Some(Kind::Integer(number, suffix)) if suffix.is_empty() => number.to_string(),
             _ => return Err(ExpressionError::syntax(self.here(), "the name of a member is missing here")),
@@ -470,6 +475,12 @@ impl Parser<'_> {
             Kind::Float(value) => Node::Float(value),
             Kind::Character(one) => Node::Character(one),
             Kind::Text(text) => Node::Text(text),
+            Kind::Register(name) if name == "len" && self.is_sign(1, "(") => {
+                self.next += 2;
+                let of = self.expression()?;
+                self.expect(")")?;
+                return Ok(Expression { node: Node::Length(Box::new(of)), at: at.start..self.behind() });
+            }
             Kind::Register(name) => Node::Register(name),
             Kind::Sign(_) => {
                 return self.peek().map_or_else(|| unreachable_end(self.end), |token| Err(unexpected(token)));

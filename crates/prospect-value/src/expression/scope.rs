@@ -2,7 +2,7 @@
 
 use prospect_symbols::{type_info::Language, variable::Unavailable};
 
-use crate::{Object, ValueContext};
+use crate::{Object, ValueContext, Views};
 
 /// What the names of an expression mean: the variables of a frame, or of a whole process.
 pub trait Scope: ValueContext {
@@ -21,6 +21,11 @@ pub trait Scope: ValueContext {
     /// The language that the frame's code is written in: numbers follow its rules.
     fn language(&self) -> Language {
         Language::C
+    }
+
+    /// The views that know the types of libraries: those of the standard ones, if nothing else is said.
+    fn views(&self) -> &Views {
+        Views::standard()
     }
 }
 

@@ -34,9 +34,9 @@ pub enum Node {
     },
     /// `$rsp`, without the `$`.
     Register(String),
-    /// `x.name`, `x->name`, `x.0`
+    /// `x.name`, `x->name`, `x.0`, `x.Base::name`
     Member(Box<Expression>, String),
-    /// `x[i]`
+    /// `x[i]`, `x["key"]`
     Index(Box<Expression>, Box<Expression>),
     /// `x[from..to]`; the one behind the last.
     Slice(Box<Expression>, Option<Box<Expression>>, Option<Box<Expression>>),
@@ -54,6 +54,8 @@ pub enum Node {
     SizeOf(Box<Expression>),
     /// `sizeof(T)`
     SizeOfType(TypeName),
+    /// `$len(x)`: how many elements it has.
+    Length(Box<Expression>),
 }
 
 impl Expression {
@@ -71,9 +73,11 @@ impl Expression {
                 names.push(path);
                 return;
             }
-            Node::Member(of, _) | Node::Unary(_, of) | Node::Cast(_, of) | Node::SizeOf(of) => {
-                [Some(of), None, None]
-            }
+            Node::Member(of, _)
+            | Node::Unary(_, of)
+            | Node::Cast(_, of)
+            | Node::SizeOf(of)
+            | Node::Length(of) => [Some(of), None, None],
             Node::Index(one, other) | Node::Repeat(one, other) | Node::Binary(_, one, other) => {
                 [Some(one), Some(other), None]
             }

@@ -40,6 +40,7 @@ fn show(expression: &Expression) -> String {
         Node::Cast(ty, of) => format!("(cast {}{} {})", ty.name, layers(&ty.layers), show(of)),
         Node::SizeOf(of) => format!("(sizeof {})", show(of)),
         Node::SizeOfType(ty) => format!("(sizeof-type {}{})", ty.name, layers(&ty.layers)),
+        Node::Length(of) => format!("(length {})", show(of)),
     }
 }
 

@@ -67,14 +67,21 @@ impl Object {
         Ok(())
     }
 
-    /// The member with a name: its own, one of a structure or union without a name in it, or one of a base class. Of a base
-    /// class by the class's name. Pointers are not followed.
+    /// The member with a name: its own, one of a structure or union without a name in it, one of a base class, or one of the
+    /// variant that a Rust enumeration is. A base class by the class's name, the field of a tuple by its number. Pointers are
+    /// not followed.
     ///
     /// # Errors
     /// When it has none.
     pub fn member(&self, name: &str, cx: &dyn ValueContext) -> Result<Self, ValueError> {
-        let found = self.find_member(name, cx, 0)?;
-        found.ok_or_else(|| ValueError::NoMember { name: name.to_owned(), of: self.ty.name() })
+        if let Some(found) = self.find_member(name, cx, 0)? {
+            return Ok(found);
+        }
+        let (name, of) = (name.to_owned(), self.ty.name());
+        Err(match self.variant_name(cx) {
+            Some(variant) => ValueError::NotOfVariant { name, variant: variant.to_string(), of },
+            None => ValueError::NoMember { name, of },
+        })
     }
 
     fn find_member(&self, name: &str, cx: &dyn ValueContext, depth: u32) -> Result<Option<Self>, ValueError> {
@@ -85,13 +92,14 @@ impl Object {
         for member in members {
             match &member.name {
                 Some(own) if !member.is_base => {
-                    if &**own == name {
+                    if is_called(own, name) {
                         return Ok(Some(self.member_object(member, cx)?));
                     }
                 }
                 _ => inner.push(member),
             }
         }
+        inner.extend(self.variant(composite, cx)?.into_iter().flatten());
         if depth >= DEEPEST {
             return Ok(None);
         }
@@ -110,25 +118,32 @@ impl Object {
     /// A member, by what is said of it in this object's type.
     pub(crate) fn member_object(&self, member: &Member, cx: &dyn ValueContext) -> Result<Self, Unavailable> {
         let ty = member.ty.clone();
+        let whole = || size_of(&self.ty, cx).unwrap_or(0).saturating_mul(8);
         let location = match &member.place {
             MemberPlace::Byte(offset) => {
                 if let Some(at) = self.address() {
                     return Ok(Self::at(at.wrapping_add(*offset), ty));
                 }
-                let bits = size_of(&ty, cx)?.checked_mul(8);
+                let count = size_of(&ty, cx)?.checked_mul(8);
                 let start = offset.checked_mul(8);
-                let (Some(bits), Some(start)) = (bits, start) else {
+                let (Some(count), Some(start)) = (count, start) else {
                     return Err(Unavailable::DoesNotFit { bytes: *offset, room: bits::MOST_BYTES });
                 };
-                self.location.part(start, Some(bits))
+                bits::part(&self.location, whole(), start, count, cx)
             }
-            MemberPlace::Bits { start, count } => bits::field(&self.location, *start, *count),
+            MemberPlace::Bits { start, count } => bits::field(&self.location, whole(), *start, *count, cx),
             MemberPlace::Computed(expression) => {
                 let at = self.address().ok_or(Unavailable::OptimisedOut)?;
                 return Ok(Self::at(member_place::evaluate(expression, at, cx)?, ty));
             }
         };
         Ok(Self { ty, location })
+    }
+
+    /// The name of the variant of a Rust enumeration that it is.
+    pub(crate) fn variant_name(&self, cx: &dyn ValueContext) -> Option<Arc<str>> {
+        let (_, bare) = self.bare_type(cx).ok()?;
+        self.variant(bare.composite()?, cx).ok()??.first()?.name.clone()
     }
 
     /// The variant of a Rust enumeration that it is: its members in the type. `None` where the tag means none.
@@ -148,6 +163,12 @@ impl Object {
         let found = named.or_else(|| part.variants.iter().find(|variant| variant.tags.is_empty()));
         Ok(found.map(|variant| variant.members.as_slice()))
     }
+}
+
+/// Whether a member has a name: Rust's debug information calls the first field of a tuple `__0`.
+fn is_called(member: &str, name: &str) -> bool {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    member == name || member.strip_prefix("__").is_some_and(|number| number == name && is_number(number))
 }
 
 /// The members of a type, those of the variant that the object is among them.

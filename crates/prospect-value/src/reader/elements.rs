@@ -24,6 +24,10 @@ impl Reader<'_> {
     /// When there cannot be so many, or the first one cannot be read.
     pub fn contiguous(&mut self, first: Addr, element: &TypeRef, count: u64) -> Result<Content, ValueError> {
         let stride = size_of(element, self.cx)?;
+        if self.is_asked() {
+            self.asked_contiguous(first, element, stride, count);
+            return Ok(Content::Raw);
+        }
         self.strided(first, element, stride, count)
     }
 
@@ -108,6 +112,10 @@ impl Reader<'_> {
         count: u64,
         mut at: impl FnMut(&mut Self, u64) -> Result<Object, ValueError>,
     ) -> Result<Content, ValueError> {
+        if self.is_asked() {
+            self.asked_indexed(count, &mut at);
+            return Ok(Content::Raw);
+        }
         let mut index = 0;
         self.elements(Some(count), |reader| {
             let object = if index < count { Some(at(reader, index)?) } else { None };
@@ -126,6 +134,10 @@ impl Reader<'_> {
         length: Option<u64>,
         mut next: impl FnMut(&mut Self) -> Result<Option<Object>, ValueError>,
     ) -> Result<Content, ValueError> {
+        if self.is_asked() {
+            self.asked_chain(length, &mut next);
+            return Ok(Content::Raw);
+        }
         let mut elements = Vec::new();
         let end = self.each(length, &mut next, |reader, object| {
             let (value, limit) = reader.one_of_many(object);
@@ -145,6 +157,10 @@ impl Reader<'_> {
         length: Option<u64>,
         mut next: impl FnMut(&mut Self) -> Result<Option<(Object, Object)>, ValueError>,
     ) -> Result<Content, ValueError> {
+        if self.is_asked() {
+            self.asked_entries(length, &mut next);
+            return Ok(Content::Raw);
+        }
         let mut entries = Vec::new();
         let mut values = Vec::new();
         let mut keys = |reader: &mut Self| {

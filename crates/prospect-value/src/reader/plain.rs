@@ -258,7 +258,7 @@ impl Reader<'_> {
 }
 
 /// Whether the language writes the target of such pointers in their place.
-fn is_reference(ty: &Type, pointer: &Pointer) -> bool {
+pub(crate) fn is_reference(ty: &Type, pointer: &Pointer) -> bool {
     match (&pointer.kind, ty.language) {
         (PointerKind::Reference | PointerKind::RvalueReference, _) => true,
         (_, Language::Rust) => {

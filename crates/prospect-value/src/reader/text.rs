@@ -77,6 +77,10 @@ impl Reader<'_> {
         if length > LONGEST {
             return Err(ValueError::Implausible("the text is longer than memory"));
         }
+        if self.is_asked() {
+            self.asked_text(at, length, unit_bytes);
+            return Ok(Content::Raw);
+        }
         let unit = CharType { bytes: unit_bytes };
         let wanted = length.min(self.limits.text).min(self.limits.bytes / u64::from(unit_bytes));
         let mut bytes = vec![0; wanted as usize * usize::from(unit_bytes)];

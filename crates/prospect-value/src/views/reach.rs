@@ -201,6 +201,9 @@ pub fn count_between(
 
 /// Named parts as the fields of a structure or tuple.
 pub fn fields(shape: Shape, parts: Vec<(String, Object)>, reader: &mut Reader<'_>) -> Content {
+    if parts.iter().fold(false, |_, (name, object)| reader.asked_member(name, object)) {
+        return Content::Raw;
+    }
     let value = |(name, object): (String, Object)| {
         let value = reader.value(&object);
         Field { name: name.into(), kind: FieldKind::Member, value }

@@ -1,74 +1,93 @@
 //! The form of GNU binutils' `addr2line`.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use prospect::symbols::{SourceFrame, demangle_with_types};
+use prospect::symbols::FrameRef;
 
 use super::{
     Args,
+    names::Names,
     query::Request,
-    source::{Answer, Source},
+    source::{Answer, Symbol},
 };
 
 pub(super) fn write(
     out: &mut Vec<u8>,
     args: &Args,
-    source: &Source,
+    names: &mut Names,
+    digits: usize,
     request: &Request,
-    answer: &Answer,
+    answer: &Answer<'_>,
 ) -> io::Result<()> {
     if args.addresses {
         let separator = if args.pretty_print { ": " } else { "\n" };
-        write!(out, "0x{:0width$x}{separator}", request.address, width = source.digits)?;
+        write!(out, "0x{:0digits$x}{separator}", request.address)?;
     }
-    let Some(innermost) = answer.frames.first() else {
+    let Some((innermost, outermost)) = answer.frames.first().zip(answer.frames.last()) else {
         if args.functions {
-            out.write_all(if args.pretty_print { b"?? " } else { b"??\n" })?;
+            out.extend_from_slice(if args.pretty_print { b"?? " } else { b"??\n" });
         }
-        return writeln!(out, "??:0");
+        out.extend_from_slice(b"??:0\n");
+        return Ok(());
     };
-    for (depth, frame) in answer.frames.iter().enumerate() {
-        if depth > 0 {
-            if !args.inlines {
-                break;
-            }
-            if args.pretty_print {
-                write!(out, " (inlined by) ")?;
-            }
+    // The last one is not shown where it is not asked for.
+    let shows_outermost = args.inlines || answer.frames.len() == 1;
+    let wants_name = args.functions && outermost.linkage_name.is_none();
+    let wants_symbol = shows_outermost && (wants_name || outermost.file.is_none());
+    let symbol = if wants_symbol { answer.symbol() } else { None };
+    let shown = if args.inlines { answer.frames } else { &answer.frames[..1] };
+    for (depth, frame) in shown.iter().enumerate() {
+        if depth > 0 && args.pretty_print {
+            out.extend_from_slice(b" (inlined by) ");
         }
+        let symbol = symbol.as_ref().filter(|_| !frame.inlined);
         if args.functions {
-            let separator = if args.pretty_print { " at " } else { "\n" };
-            write!(out, "{}{separator}", function(args, answer, frame))?;
+            function(out, args, names, frame, symbol);
+            out.extend_from_slice(if args.pretty_print { b" at " } else { b"\n" });
         }
-        place(out, args, frame, innermost)?;
+        place(out, args, frame, innermost, symbol)?;
     }
     Ok(())
 }
 
 /// The name as the object file has it. Debug information without linkage names (of C, of C++'s static functions) does not
 /// know it (`f.part.0`, `_ZL1fv`): the symbol does. A part that was split off (`f.cold`) is the function itself.
-fn function<'a>(args: &Args, answer: &'a Answer, frame: &'a SourceFrame) -> Cow<'a, str> {
-    let symbol = || {
-        let symbol = answer.symbol.as_ref().filter(|_| !frame.inlined)?;
-        symbol.name.split(".cold").next().filter(|name| !name.is_empty())
+fn function(
+    out: &mut Vec<u8>,
+    args: &Args,
+    names: &mut Names,
+    frame: &FrameRef<'_>,
+    symbol: Option<&Symbol<'_>>,
+) {
+    let symbol = || symbol?.name.split(".cold").next().filter(|name| !name.is_empty());
+    let raw = frame.linkage_name.or_else(symbol);
+    let name = match raw {
+        Some(raw) if args.demangles() => names.shown(raw),
+        _ => raw.or(frame.function).unwrap_or("??"),
     };
-    let raw = frame.linkage_name.as_deref().or_else(symbol);
-    match raw {
-        Some(raw) if args.demangles() => demangle_with_types(raw.as_bytes()).into(),
-        _ => raw.or(frame.function.as_deref()).unwrap_or("??").into(),
-    }
+    out.extend_from_slice(name.as_bytes());
 }
 
-fn place(out: &mut Vec<u8>, args: &Args, frame: &SourceFrame, innermost: &SourceFrame) -> io::Result<()> {
-    let file = frame.file.as_deref().map_or("??", |file| args.shown(file));
-    write!(out, "{file}:")?;
+fn place(
+    out: &mut Vec<u8>,
+    args: &Args,
+    frame: &FrameRef<'_>,
+    innermost: &FrameRef<'_>,
+    symbol: Option<&Symbol<'_>>,
+) -> io::Result<()> {
+    match frame.file {
+        Some(file) => out.extend_from_slice(args.shown(file).as_bytes()),
+        // The symbol table may know the file of code without lines.
+        None => match symbol.and_then(Symbol::source_file) {
+            Some(file) => out.extend_from_slice(args.shown(&file).as_bytes()),
+            None => out.extend_from_slice(b"??"),
+        },
+    }
     // The discriminator is that of the address, and binutils says it of each of its frames.
     match (frame.line, innermost.discriminator) {
-        (None, _) => writeln!(out, "?"),
-        (Some(line), Some(number)) => writeln!(out, "{line} (discriminator {number})"),
-        (Some(line), None) => writeln!(out, "{line}"),
+        (None, _) => out.extend_from_slice(b":?\n"),
+        (Some(line), Some(number)) => writeln!(out, ":{line} (discriminator {number})")?,
+        (Some(line), None) => writeln!(out, ":{line}")?,
     }
+    Ok(())
 }

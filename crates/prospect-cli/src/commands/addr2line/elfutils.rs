@@ -1,40 +1,40 @@
 //! The form of elfutils' `eu-addr2line`.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use prospect::symbols::{SourceFrame, demangle_with_types};
+use prospect::symbols::FrameRef;
 
 use super::{
     Args,
+    names::Names,
     query::Request,
-    source::{Answer, Source},
+    source::{Answer, Symbol},
 };
 
 pub(super) fn write(
     out: &mut Vec<u8>,
     args: &Args,
-    source: &Source,
+    names: &mut Names,
+    digits: usize,
     request: &Request,
-    answer: &Answer,
+    answer: &Answer<'_>,
 ) -> io::Result<()> {
     let end = if args.pretty_print { " " } else { "\n" };
     if args.addresses {
         let separator = if args.pretty_print { ": " } else { "\n" };
-        write!(out, "0x{:0width$x}{separator}", request.address, width = source.digits)?;
+        write!(out, "0x{:0digits$x}{separator}", request.address)?;
     }
     let with_symbols = args.symbols || args.symbols_sections;
-    let is_named = args.functions && functions(out, args, answer, end)?;
+    let is_named = args.functions && functions(out, args, names, answer, end)?;
     // It is a symbol that names what has no debug information, and what code was inlined into.
-    let is_shown = match (with_symbols, &answer.symbol) {
-        (true, _) => symbol(out, args, answer)?,
-        (false, known) if args.functions && !is_named => {
-            let name = known.as_ref().map_or("??".into(), |symbol| name(args, &symbol.name));
-            write!(out, "{name}").map(|()| true)?
-        }
-        _ => false,
+    let is_shown = if with_symbols {
+        symbol(out, args, names, answer)?
+    } else if args.functions && !is_named {
+        let known = answer.symbol();
+        write!(out, "{}", known.as_ref().map_or("??", |symbol| name(args, names, &symbol.name)))?;
+        true
+    } else {
+        false
     };
     if is_shown {
         write!(out, "{end}")?;
@@ -59,7 +59,7 @@ pub(super) fn write(
             }
             if args.functions {
                 let separator = if args.pretty_print { " at " } else { "\n" };
-                write!(out, "{}{separator}", function(args, frame))?;
+                write!(out, "{}{separator}", function(args, names, frame))?;
             }
             place(out, args, frame)?;
             writeln!(out)?;
@@ -69,10 +69,16 @@ pub(super) fn write(
 }
 
 /// The innermost function, and where it was inlined if it was. Whether that is all.
-fn functions(out: &mut Vec<u8>, args: &Args, answer: &Answer, end: &str) -> io::Result<bool> {
-    let is_known = |frame: &&SourceFrame| frame.function.is_some() && frame.file.is_some();
+fn functions(
+    out: &mut Vec<u8>,
+    args: &Args,
+    names: &mut Names,
+    answer: &Answer<'_>,
+    end: &str,
+) -> io::Result<bool> {
+    let is_known = |frame: &&FrameRef<'_>| frame.function.is_some() && frame.file.is_some();
     let Some(innermost) = answer.frames.first().filter(is_known) else { return Ok(false) };
-    write!(out, "{}", function(args, innermost))?;
+    write!(out, "{}", function(args, names, innermost))?;
     match answer.frames.get(1).filter(|_| innermost.inlined && !args.pretty_print) {
         Some(caller) => {
             write!(out, " inlined at ")?;
@@ -84,26 +90,26 @@ fn functions(out: &mut Vec<u8>, args: &Args, answer: &Answer, end: &str) -> io::
     }
 }
 
-fn function<'a>(args: &Args, frame: &'a SourceFrame) -> Cow<'a, str> {
-    match &frame.linkage_name {
-        Some(raw) => name(args, raw),
-        None => frame.function.as_deref().unwrap_or("??").into(),
+fn function<'a>(args: &Args, names: &'a mut Names, frame: &FrameRef<'a>) -> &'a str {
+    match frame.linkage_name {
+        Some(raw) => name(args, names, raw),
+        None => frame.function.unwrap_or("??"),
     }
 }
 
-fn name<'a>(args: &Args, raw: &'a str) -> Cow<'a, str> {
-    if args.demangles() { demangle_with_types(raw.as_bytes()).into() } else { raw.into() }
+fn name<'a>(args: &Args, names: &'a mut Names, raw: &'a str) -> &'a str {
+    if args.demangles() { names.shown(raw) } else { raw }
 }
 
 /// Whether there was anything to say.
-fn symbol(out: &mut Vec<u8>, args: &Args, answer: &Answer) -> io::Result<bool> {
-    match (&answer.symbol, answer.linked) {
+fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_>) -> io::Result<bool> {
+    match (answer.symbol(), answer.linked) {
         (Some(symbol), _) => {
-            write!(out, "{}", name(args, &symbol.name))?;
+            write!(out, "{}", name(args, names, &symbol.name))?;
             if symbol.offset != 0 {
                 write!(out, "+{:#x}", symbol.offset)?;
             }
-            if let Some(section) = symbol.section.as_ref().filter(|_| args.symbols_sections) {
+            if let Some(section) = Some(&symbol).filter(|_| args.symbols_sections).and_then(Symbol::section) {
                 write!(out, " ({section})")?;
             }
         }
@@ -115,13 +121,13 @@ fn symbol(out: &mut Vec<u8>, args: &Args, answer: &Answer) -> io::Result<bool> {
     Ok(true)
 }
 
-fn place(out: &mut Vec<u8>, args: &Args, frame: &SourceFrame) -> io::Result<()> {
-    let file = frame.file.as_deref().map_or("??", |file| args.shown(file));
+fn place(out: &mut Vec<u8>, args: &Args, frame: &FrameRef<'_>) -> io::Result<()> {
+    let file = frame.file.map_or("??", |file| args.shown(file));
     write!(out, "{file}:{}", frame.line.unwrap_or(0))?;
     frame.column.map_or(Ok(()), |column| write!(out, ":{column}"))
 }
 
-fn flags(out: &mut Vec<u8>, frame: &SourceFrame) -> io::Result<()> {
+fn flags(out: &mut Vec<u8>, frame: &FrameRef<'_>) -> io::Result<()> {
     let flags = frame.line_flags;
     for (is_set, name) in [
         (flags.is_statement, "is_stmt"),

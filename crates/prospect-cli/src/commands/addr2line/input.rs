@@ -10,11 +10,11 @@ use std::{
 use crate::exit::{Failure, Result};
 
 /// How much is read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 1 << 20;
 /// How many chunks are read ahead.
-const CHUNKS_AHEAD: usize = 16;
+const CHUNKS_AHEAD: usize = 4;
 /// The most questions of one batch: their answers are held in memory.
-const MOST_QUESTIONS: usize = 16 << 10;
+const MOST_QUESTIONS: usize = 64 << 10;
 /// Binutils takes a longer line for several.
 const LONGEST_LINE: usize = 99;
 /// Nothing that can be asked is longer.

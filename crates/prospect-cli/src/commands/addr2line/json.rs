@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use prospect::symbols::SourceFrame;
+use prospect::symbols::FrameRef;
 use serde::Serialize;
 
 use super::{query::Request, source::Answer};
@@ -37,17 +37,19 @@ struct Frame<'a> {
     inline: bool,
 }
 
-pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer) -> io::Result<()> {
+pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer<'_>) -> io::Result<()> {
+    let symbol = answer.symbol();
+    let section = symbol.as_ref().and_then(super::source::Symbol::section);
     let report = Report {
         version: VERSION,
         query: &request.text,
         address: format!("{:#x}", request.address),
-        module: answer.module.as_deref(),
+        module: answer.module,
         offset: answer.linked.map(|at| format!("{at:#x}")),
-        symbol: answer.symbol.as_ref().map(|symbol| Symbol {
+        symbol: symbol.as_ref().map(|symbol| Symbol {
             name: &symbol.name,
             offset: symbol.offset,
-            section: symbol.section.as_deref(),
+            section: section.as_deref(),
         }),
         frames: answer.frames.iter().map(frame).collect(),
     };
@@ -55,11 +57,11 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer) -> io
     writeln!(out)
 }
 
-fn frame(frame: &SourceFrame) -> Frame<'_> {
+fn frame<'a>(frame: &FrameRef<'a>) -> Frame<'a> {
     Frame {
-        function: frame.function.as_deref(),
-        linkage_name: frame.linkage_name.as_deref(),
-        file: frame.file.as_deref(),
+        function: frame.function,
+        linkage_name: frame.linkage_name,
+        file: frame.file,
         line: frame.line,
         column: frame.column,
         discriminator: frame.discriminator,

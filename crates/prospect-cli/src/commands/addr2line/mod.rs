@@ -4,13 +4,15 @@ mod binutils;
 mod elfutils;
 mod input;
 mod json;
+mod names;
 mod query;
 mod source;
 
 use std::{
     collections::HashMap,
     ffi::OsString,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
+    ops::Range,
     path::PathBuf,
 };
 
@@ -18,7 +20,8 @@ use clap::{ArgAction, Command};
 
 use crate::exit::{self, Failure, Outcome, Result};
 use query::Request;
-use source::{Answer, Source};
+use names::Names;
+use source::{Answer, Source, Visitor};
 
 /// Show the functions and source lines of addresses: a drop-in for the addr2line of binutils and of elfutils.
 #[derive(clap::Args)]
@@ -132,6 +135,9 @@ enum Style {
 /// How much of what was printed is remembered.
 const MOST_KNOWN_BYTES: usize = 32 << 20;
 
+/// How much is written at once.
+const OUTPUT: usize = 256 << 10;
+
 /// The subcommand's name.
 pub(crate) const COMMAND: &str = "addr2line";
 
@@ -163,6 +169,7 @@ pub(crate) fn run(args: Args) -> Result {
             looker.args.queries.iter().map(|text| text.as_encoded_bytes().to_vec()).collect();
         looker.answer(&texts)?;
     }
+    looker.source.store();
     if looker.understood { Ok(Outcome::Complete) } else { Err(Failure::silent()) }
 }
 
@@ -186,11 +193,6 @@ impl Args {
         self.demangle.as_ref().is_some_and(|style| style != "none")
     }
 
-    /// Whether symbols are looked up, besides what names the functions.
-    fn wants_symbols(&self) -> bool {
-        self.json || self.functions || self.symbols || self.symbols_sections
-    }
-
     /// A file's path as it is shown.
     fn shown<'a>(&self, file: &'a str) -> &'a str {
         if self.basenames { file.rsplit('/').next().unwrap_or(file) } else { file }
@@ -203,9 +205,9 @@ struct Looker {
     source: Source,
     out: io::Stdout,
     /// What was printed before: profiles ask about the same addresses again and again.
-    known: HashMap<Request, Box<[u8]>>,
-    /// The bytes of that.
-    known_bytes: usize,
+    known: HashMap<Request, Place>,
+    /// The texts that it is in.
+    pages: Vec<Vec<u8>>,
     /// Whether all that was asked made sense.
     understood: bool,
 }
@@ -213,45 +215,42 @@ struct Looker {
 impl Looker {
     fn new(args: Args) -> Result<Self> {
         let source = Source::open(&args)?;
-        Ok(Self { args, source, out: io::stdout(), known: HashMap::new(), known_bytes: 0, understood: true })
+        Ok(Self { args, source, out: io::stdout(), known: HashMap::new(), pages: Vec::new(), understood: true })
     }
 
     fn answer(&mut self, texts: &[Vec<u8>]) -> Result<()> {
         let requests: Vec<Request> = texts.iter().filter_map(|text| self.request(text)).collect();
         self.learn(&requests)?;
-        let answers = requests.iter().filter_map(|request| self.known.get(request));
-        let page: Vec<u8> = answers.flat_map(|answer| answer.iter().copied()).collect();
-        let mut out = self.out.lock();
-        out.write_all(&page)?;
+        let mut out = BufWriter::with_capacity(OUTPUT, self.out.lock());
+        for place in requests.iter().filter_map(|request| self.known.get(request)) {
+            let text = self.pages.get(place.page).and_then(|page| page.get(place.text.clone()));
+            out.write_all(text.unwrap_or_default())?;
+        }
         Ok(out.flush()?)
     }
 
     /// Finds out what is not known yet, all at once.
     fn learn(&mut self, requests: &[Request]) -> Result<()> {
-        if self.known_bytes > MOST_KNOWN_BYTES {
+        if self.pages.iter().map(Vec::len).sum::<usize>() > MOST_KNOWN_BYTES {
             self.known.clear();
-            self.known_bytes = 0;
+            self.pages.clear();
         }
         let mut unknown: Vec<&Request> =
             requests.iter().filter(|one| !self.known.contains_key(one)).collect();
         unknown.sort_unstable();
         unknown.dedup();
         let addresses: Vec<u64> = unknown.iter().map(|request| request.address).collect();
-        let answers = self.source.answer(&addresses, self.args.wants_symbols());
-        for (request, answer) in unknown.into_iter().zip(&answers) {
-            let mut text = Vec::new();
-            self.print(&mut text, request, answer)?;
-            self.known_bytes += text.len();
-            self.known.insert(request.clone(), text.into());
-        }
-        Ok(())
-    }
-
-    fn print(&self, page: &mut Vec<u8>, request: &Request, answer: &Answer) -> Result<()> {
-        match self.args.style {
-            _ if self.args.json => json::write(page, request, answer)?,
-            Style::Binutils => binutils::write(page, &self.args, &self.source, request, answer)?,
-            Style::Eu => elfutils::write(page, &self.args, &self.source, request, answer)?,
+        let (args, digits) = (&self.args, self.source.digits);
+        let writer = || Writer { args, digits, requests: &unknown, names: Names::default(), page: Page::default() };
+        let pages: Vec<Page> =
+            self.source.each(&addresses, args, writer).into_iter().map(|writer| writer.page).collect();
+        for page in pages {
+            page.result?;
+            let number = self.pages.len();
+            for (place, text) in page.places {
+                self.known.insert(unknown[place].clone(), Place { page: number, text });
+            }
+            self.pages.push(page.text);
         }
         Ok(())
     }
@@ -279,6 +278,52 @@ impl Looker {
                 }
                 None
             }
+        }
+    }
+}
+
+/// Where the text of an answer is.
+struct Place {
+    page: usize,
+    text: Range<usize>,
+}
+
+/// Answers as they are printed, one behind the other.
+struct Page {
+    text: Vec<u8>,
+    /// The places of their requests.
+    places: Vec<(usize, Range<usize>)>,
+    result: io::Result<()>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { text: Vec::new(), places: Vec::new(), result: Ok(()) }
+    }
+}
+
+/// Writes answers in the form that is asked for.
+struct Writer<'a> {
+    args: &'a Args,
+    digits: usize,
+    requests: &'a [&'a Request],
+    names: Names,
+    page: Page,
+}
+
+impl Visitor for Writer<'_> {
+    fn visit(&mut self, place: usize, answer: &Answer<'_>) {
+        let Self { args, digits, names, page, .. } = self;
+        let Some(request) = self.requests.get(place) else { return };
+        let start = page.text.len();
+        let written = match args.style {
+            _ if args.json => json::write(&mut page.text, request, answer),
+            Style::Binutils => binutils::write(&mut page.text, args, names, *digits, request, answer),
+            Style::Eu => elfutils::write(&mut page.text, args, names, *digits, request, answer),
+        };
+        page.places.push((place, start..page.text.len()));
+        if written.is_err() {
+            page.result = written;
         }
     }
 }

@@ -1,15 +1,23 @@
 //! What the addresses are of: a file, or a process.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, num::NonZero, path::Path, sync::Arc, thread};
 
 use prospect::{
     Mode, OpenOptions, Session,
     process::{Addr, LinkAddr, Module},
-    symbols::{Binaries, ModuleBinary, SearchOptions, SourceFrame, Symbolizer, cache_directory},
+    symbols::{Binaries, FrameRef, Function, ModuleBinary, SearchOptions, Symbolizer, cache_directory},
 };
 
 use super::Args;
 use crate::exit::{Failure, Result};
+
+/// Fewer addresses are not worth another thread.
+const LEAST_FOR_A_THREAD: usize = 8192;
+
+/// Who is told of addresses.
+pub(super) trait Visitor: Send {
+    fn visit(&mut self, place: usize, answer: &Answer<'_>);
+}
 
 /// What the addresses are of.
 pub(super) struct Source {
@@ -21,36 +29,61 @@ pub(super) struct Source {
 }
 
 enum Kind {
-    File(Arc<ModuleBinary>),
+    File { file: Arc<ModuleBinary>, binaries: Box<Binaries> },
     Process(Box<Session>),
 }
 
 /// What is known of an address.
-#[derive(Default, Debug)]
-pub(super) struct Answer {
+pub(super) struct Answer<'a> {
     /// The functions there, the innermost inlined one first.
-    pub(super) frames: Vec<SourceFrame>,
+    pub(super) frames: &'a [FrameRef<'a>],
     /// The address as it was linked; `None` where no module is.
     pub(super) linked: Option<u64>,
-    /// The symbol that the address lies in, where symbols are wanted.
-    pub(super) symbol: Option<Symbol>,
     /// The path of the module, of a process.
-    pub(super) module: Option<String>,
+    pub(super) module: Option<&'a str>,
+    /// Whose symbols are asked.
+    file: Option<&'a ModuleBinary>,
 }
 
 /// A symbol, and how far behind it the address is.
-#[derive(Debug)]
-pub(super) struct Symbol {
-    pub(super) name: String,
+pub(super) struct Symbol<'a> {
+    pub(super) name: Cow<'a, str>,
     pub(super) offset: u64,
-    pub(super) section: Option<String>,
+    start: LinkAddr,
+    file: &'a ModuleBinary,
+    function: Function<'a>,
+}
+
+impl<'a> Answer<'a> {
+    /// The symbol that the address lies in. It is looked for when it is asked for.
+    pub(super) fn symbol(&self) -> Option<Symbol<'a>> {
+        let (at, file) = (self.linked?, self.file?);
+        let function = file.function(LinkAddr(at))?;
+        let start = function.range.start;
+        let name = String::from_utf8_lossy(function.linkage_name);
+        Some(Symbol { name, offset: at.wrapping_sub(start.0), start, file, function })
+    }
+}
+
+impl<'a> Symbol<'a> {
+    /// The section that it lies in.
+    pub(super) fn section(&self) -> Option<Cow<'a, str>> {
+        let mut sections = self.file.binary.as_ref()?.loaded_sections();
+        let (name, _) = sections.find(|(_, range)| range.contains(&self.start))?;
+        Some(String::from_utf8_lossy(name))
+    }
+
+    /// The source file that the symbol table has for it, if it is a local one.
+    pub(super) fn source_file(&self) -> Option<Cow<'a, str>> {
+        self.file.symbol_file(&self.function).map(String::from_utf8_lossy)
+    }
 }
 
 impl Source {
     pub(super) fn open(args: &Args) -> Result<Self> {
         let kind = match process(args) {
             Some(pid) => Kind::Process(Box::new(options(args).open(pid)?)),
-            None => Kind::File(open_file(args)?),
+            None => open_file(args)?,
         };
         let mut source = Self { kind, digits: 16, base: 0 };
         if source.arch().is_some_and(|arch| arch.info().word_bytes == 4) {
@@ -66,7 +99,7 @@ impl Source {
 
     fn arch(&self) -> Option<prospect::process::Arch> {
         match &self.kind {
-            Kind::File(file) => file.binary.as_ref()?.arch(),
+            Kind::File { file, .. } => file.binary.as_ref()?.arch(),
             Kind::Process(session) => Some(session.process().info().arch),
         }
     }
@@ -76,34 +109,43 @@ impl Source {
         self.base
     }
 
-    /// All that is known of these addresses, in their order.
-    pub(super) fn answer(&self, addresses: &[u64], with_symbols: bool) -> Vec<Answer> {
+    /// Has all that is known of each address told to one of several `visitors`, each of which `visitor` makes and gets addresses
+    /// that lie together, on all processors: an address's place in `addresses`, and the answer. Linkage names are what is
+    /// shown, in a form of their own, but for JSON.
+    pub(super) fn each<V: Visitor>(&self, addresses: &[u64], args: &Args, visitor: impl Fn() -> V + Sync) -> Vec<V> {
         match &self.kind {
-            Kind::File(file) => {
+            Kind::File { file, .. } => {
                 let linked: Vec<LinkAddr> = addresses.iter().map(|at| LinkAddr(*at)).collect();
-                let mut answers: Vec<Answer> = file
-                    .resolve(&linked)
-                    .into_iter()
-                    .zip(addresses)
-                    .map(|(found, at)| Answer {
-                        frames: found.frames,
-                        linked: Some(*at),
-                        ..Answer::default()
-                    })
-                    .collect();
-                if with_symbols {
-                    add_symbols(file, answers.iter_mut());
+                let processors = thread::available_parallelism().map_or(1, NonZero::get);
+                let part = linked.len().div_ceil(processors).max(LEAST_FOR_A_THREAD);
+                if linked.len() <= part {
+                    return vec![of_file(file, &linked, 0, args, visitor())];
                 }
-                answers
+                thread::scope(|scope| {
+                    let parts = linked.chunks(part).enumerate().map(|(number, addresses)| {
+                        let visitor = &visitor;
+                        scope.spawn(move || of_file(file, addresses, number * part, args, visitor()))
+                    });
+                    let parts: Vec<_> = parts.collect();
+                    parts.into_iter().filter_map(|part| part.join().ok()).collect()
+                })
             }
-            Kind::Process(session) => of_process(session, addresses, with_symbols),
+            Kind::Process(session) => vec![of_process(session, addresses, visitor())],
+        }
+    }
+
+    /// Keeps for the next run what was read.
+    pub(super) fn store(&self) {
+        match &self.kind {
+            Kind::File { binaries, .. } => binaries.store(),
+            Kind::Process(session) => session.binaries().store(),
         }
     }
 
     /// The address of a symbol.
     pub(super) fn symbol(&self, name: &[u8]) -> Option<u64> {
         match &self.kind {
-            Kind::File(file) => Some(file.address_of(name)?.0),
+            Kind::File { file, .. } => Some(file.address_of(name)?.0),
             Kind::Process(session) => {
                 let mut modules = session.process().modules().iter();
                 modules
@@ -119,7 +161,7 @@ impl Source {
             sections.find(|(other, _)| *other == name.as_bytes()).map(|(_, range)| range.start)
         };
         match &self.kind {
-            Kind::File(file) => Some(start(file)?.0),
+            Kind::File { file, .. } => Some(start(file)?.0),
             Kind::Process(session) => {
                 let program = session.process().modules().iter().find(|module| module.is_executable)?;
                 Some(start(&binary(session, program))?.to_addr(program.bias).0)
@@ -134,7 +176,7 @@ fn process(args: &Args) -> Option<u32> {
     args.pid.or_else(named)
 }
 
-fn open_file(args: &Args) -> Result<Arc<ModuleBinary>> {
+fn open_file(args: &Args) -> Result<Kind> {
     let path: &Path = &args.exe;
     if !path.exists() {
         return Err(Failure::failed(format_args!("'{}': No such file", path.display())));
@@ -142,8 +184,11 @@ fn open_file(args: &Args) -> Result<Arc<ModuleBinary>> {
     let mut search =
         SearchOptions { cache: cache_directory().filter(|_| !args.no_cache), ..SearchOptions::default() };
     search.debug_directories.splice(0..0, args.debug_dir.iter().cloned());
-    let opened = Binaries::new(search).open(path);
-    opened.map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))
+    let binaries = Box::new(Binaries::new(search));
+    match binaries.open(path) {
+        Ok(file) => Ok(Kind::File { file, binaries }),
+        Err(error) => Err(Failure::failed(format_args!("{}: {error}", path.display()))),
+    }
 }
 
 /// Names need no stop.
@@ -159,44 +204,41 @@ fn binary(session: &Session, module: &Module) -> Arc<ModuleBinary> {
     session.binaries().get(module, session.process().info(), session.process().memory())
 }
 
-fn of_process(session: &Session, addresses: &[u64], with_symbols: bool) -> Vec<Answer> {
-    let at: Vec<Addr> = addresses.iter().map(|at| Addr(*at)).collect();
-    let symbolizer = Symbolizer::new(session.process(), session.binaries()).readers(session.symbols());
-    let mut answers: Vec<Answer> = symbolizer
-        .resolve(&at)
-        .into_iter()
-        .map(|found| Answer { frames: found.frames, ..Answer::default() })
-        .collect();
-    let modules = session.process().modules();
-    let mut by_module: Vec<(&Module, Vec<&mut Answer>)> = Vec::new();
-    for (answer, at) in answers.iter_mut().zip(at) {
-        let Some(module) = modules.at(at) else { continue };
-        answer.linked = Some(at.to_link(module.bias).0);
-        answer.module = Some(module.path_lossy().into());
-        match by_module.iter_mut().find(|(other, _)| other.range.start == module.range.start) {
-            Some((_, inside)) => inside.push(answer),
-            None => by_module.push((module, vec![answer])),
-        }
+fn of_file<V: Visitor>(
+    file: &Arc<ModuleBinary>,
+    addresses: &[LinkAddr],
+    first: usize,
+    args: &Args,
+    mut visitor: V,
+) -> V {
+    let visit = |place: usize, frames: &[FrameRef<'_>]| {
+        let linked = addresses.get(place).map(|at| at.0);
+        visitor.visit(first + place, &Answer { frames, linked, module: None, file: Some(&**file) });
+    };
+    if args.json {
+        file.resolve_each(addresses, visit);
+    } else {
+        file.visit_linkage_names(addresses, visit);
     }
-    for (module, answers) in by_module.into_iter().filter(|_| with_symbols) {
-        add_symbols(&binary(session, module), answers.into_iter());
-    }
-    answers
+    visitor
 }
 
-fn add_symbols<'a>(file: &ModuleBinary, answers: impl Iterator<Item = &'a mut Answer>) {
-    let mut answers: Vec<&mut Answer> = answers.collect();
-    let addresses: Vec<LinkAddr> =
-        answers.iter().map(|answer| LinkAddr(answer.linked.unwrap_or_default())).collect();
-    let sections: Vec<_> = file.binary.iter().flat_map(|binary| binary.loaded_sections()).collect();
-    for ((answer, at), function) in answers.iter_mut().zip(&addresses).zip(file.functions(&addresses)) {
-        let Some(function) = function else { continue };
-        let section = sections.iter().find(|(_, range)| range.contains(&function.range.start));
-        let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-        answer.symbol = Some(Symbol {
-            name: lossy(function.linkage_name),
-            offset: at.0.wrapping_sub(function.range.start.0),
-            section: section.map(|(name, _)| lossy(name)),
-        });
+fn of_process<V: Visitor>(session: &Session, addresses: &[u64], mut visitor: V) -> V {
+    let asked: Vec<Addr> = addresses.iter().map(|at| Addr(*at)).collect();
+    let symbolizer = Symbolizer::new(session.process(), session.binaries()).readers(session.symbols());
+    let modules = session.process().modules();
+    // Addresses that lie together are of the same module.
+    let mut last: Option<(&Module, Arc<ModuleBinary>)> = None;
+    for (place, (found, at)) in symbolizer.resolve(&asked).iter().zip(asked).enumerate() {
+        let frames: Vec<FrameRef<'_>> = found.frames.iter().map(FrameRef::from).collect();
+        let Some(module) = modules.at(at) else {
+            visitor.visit(place, &Answer { frames: &frames, linked: None, module: None, file: None });
+            continue;
+        };
+        let known = last.take().filter(|(other, _)| other.range.start == module.range.start);
+        let (_, file) = last.insert(known.unwrap_or_else(|| (module, binary(session, module))));
+        let (linked, path) = (Some(at.to_link(module.bias).0), module.path_lossy());
+        visitor.visit(place, &Answer { frames: &frames, linked, module: Some(&path), file: Some(&**file) });
     }
+    visitor
 }

@@ -64,7 +64,23 @@ impl DebugInfo {
         self.in_units_of(at, fuel, |unit, _, fuel| Some(read(unit, fuel)))
     }
 
+    /// Notes in which units addresses lie: who asks for their names mostly asks for their variables next. Of very many
+    /// addresses, nothing is noted.
+    pub(super) fn note_units(&self, found: impl ExactSizeIterator<Item = (LinkAddr, Option<usize>)>) {
+        if found.len() > MOST_REMEMBERED {
+            return;
+        }
+        let mut noted = super::file::lock(&self.units_at);
+        if noted.len() + found.len() > MOST_REMEMBERED {
+            noted.clear();
+        }
+        noted.extend(found);
+    }
+
     fn find_functions(&self, at: LinkAddr, fuel: &mut Fuel<'_>) -> Option<FoundFunctions> {
+        if super::file::lock(&self.units_at).get(&at) == Some(&None) {
+            return None;
+        }
         self.in_units_of(at, fuel, |unit, start, fuel| {
             let scopes = functions::find(&unit.unit, &[at.0], fuel).pop().unwrap_or_default();
             (!scopes.is_empty()).then_some(FoundFunctions { unit: start, scopes })
@@ -84,6 +100,13 @@ impl DebugInfo {
                 self.with_unit(start, fuel, |unit, _, fuel| read(unit, start, fuel)).flatten()
             })
         };
+        let noted = super::file::lock(&self.units_at).get(&at).copied().flatten();
+        if let Some(found) = try_all(noted.map(|start| (0, start)).into_iter().collect(), fuel) {
+            return Some(found);
+        }
+        if let Some(listed) = self.index.index().and_then(|index| index.candidates(&[at.0])) {
+            return try_all(listed, fuel);
+        }
         let listed = unit_index::from_aranges(&sections, &[at.0], fuel);
         if let Some(found) = try_all(listed, fuel) {
             return Some(found);

@@ -94,6 +94,8 @@ pub(crate) struct DebugInfo {
     pub(crate) types: Remembered,
     /// Where the functions at addresses are that were asked about.
     functions_at: Mutex<HashMap<LinkAddr, Option<FoundFunctions>>>,
+    /// The units in which addresses were found that were named; `None` for those that are in none.
+    units_at: Mutex<HashMap<LinkAddr, Option<usize>>>,
     pub(crate) definitions: Definitions,
     scopes: KeptScopes,
     usual_language: OnceLock<Option<gimli::DwLang>>,
@@ -105,11 +107,12 @@ pub(crate) struct DebugInfo {
 /// One function at one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DwarfFrame {
-    /// The name in the source; with the names of the namespaces and types around it where there is no
-    /// linkage name.
+    /// The name in the source, with the names of the namespaces and types around it; `None` where there is a linkage name.
     pub(crate) function: Option<Arc<str>>,
     /// The name in the object file, mangled.
     pub(crate) linkage_name: Option<Arc<str>>,
+    /// The linkage name demangled, where an index has that.
+    pub(crate) shown: Option<Arc<str>>,
     /// The source file, with its directory.
     pub(crate) file: Option<Arc<str>>,
     /// From 1.
@@ -145,6 +148,7 @@ impl DebugInfo {
             memory_index: OnceLock::new(),
             types: Remembered::default(),
             functions_at: Mutex::default(),
+            units_at: Mutex::default(),
             definitions: Definitions::default(),
             scopes: KeptScopes::default(),
             usual_language: OnceLock::new(),
@@ -255,6 +259,11 @@ impl<'a> Search<'a> {
     }
 
     fn answers(self, addresses: &[LinkAddr]) -> Vec<Vec<DwarfFrame>> {
+        self.debug.note_units(self.pcs.iter().enumerate().map(|(pc, &address)| {
+            let found = (!self.frames[pc].is_empty()).then_some(self.tried[pc]);
+            let unit = found.and_then(|tried| self.units[pc].get(tried.checked_sub(1)?).copied());
+            (LinkAddr(address), unit)
+        }));
         let frames = |address: &LinkAddr| {
             self.pcs.binary_search(&address.0).map_or_else(|_| Vec::new(), |pc| self.frames[pc].clone())
         };

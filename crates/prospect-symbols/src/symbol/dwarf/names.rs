@@ -14,7 +14,7 @@ const LONGEST_CHAIN: usize = 16;
 /// What a function is called.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FunctionName {
-    /// The name in the source; with the names around it where there is no linkage name.
+    /// The name in the source, with the names around it; not looked for where there is a linkage name.
     pub(super) name: Option<Text>,
     pub(super) linkage_name: Option<Text>,
 }
@@ -138,13 +138,14 @@ impl<'a> Units<'a> {
                 match attribute {
                     dw::DW_AT_name => own_name = self.name(&place, value),
                     dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name => {
-                        linkage_name = linkage_name.or_else(|| self.name(&place, value));
+                        let found = || self.name(&place, value).filter(|(text, _)| !text.is_empty());
+                        linkage_name = linkage_name.or_else(found);
                     }
                     dw::DW_AT_abstract_origin | dw::DW_AT_specification => reference = value,
                     _ => {}
                 }
             }
-            if name.is_none() || linkage_name.is_none() {
+            if linkage_name.is_none() {
                 next = match reference {
                     Value::UnitEntry(at) => {
                         let (unit, supplementary) = (place.unit.clone(), place.supplementary);
@@ -161,6 +162,7 @@ impl<'a> Units<'a> {
             }
         }
         let owned = |(text, at): (&[u8], Option<usize>)| Text { text: lossy(text), at };
+        let name = name.filter(|_| linkage_name.is_none());
         (FunctionName { name: name.map(owned), linkage_name: linkage_name.map(owned) }, named_at)
     }
 

@@ -114,6 +114,7 @@ impl<'u, 'a, 'l> Frames<'u, 'a, 'l> {
             frames.push(DwarfFrame {
                 function,
                 linkage_name,
+                shown: None,
                 file,
                 line,
                 column,

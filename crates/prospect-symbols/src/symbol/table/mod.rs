@@ -3,6 +3,7 @@
 //! Few addresses are looked up by reading the table once, in the order that it has: that costs less
 //! than sorting it. Only when lookups repeat is an index made.
 
+mod files;
 mod index;
 pub(crate) mod raw;
 mod scan;
@@ -17,6 +18,7 @@ use std::sync::{
 use prospect_process::LinkAddr;
 
 use crate::binary::ElfHeaders;
+use files::LocalFiles;
 use index::SymbolIndex;
 use raw::RawSymbols;
 
@@ -64,6 +66,7 @@ pub(crate) struct FunctionSymbol<'a> {
 pub(crate) struct SymbolTable {
     scans: AtomicU32,
     index: OnceLock<SymbolIndex>,
+    files: OnceLock<LocalFiles>,
 }
 
 impl SymbolTable {
@@ -86,6 +89,21 @@ impl SymbolTable {
             let index = self.index.get_or_init(|| SymbolIndex::new(symbols));
             addresses.iter().map(|at| index.find(symbols, headers, *at)).collect()
         })
+    }
+}
+
+impl SymbolTable {
+    /// The source file of the local function of this name that begins at `start`.
+    pub(crate) fn local_file<'a>(
+        &self,
+        headers: &'a ElfHeaders,
+        kind: TableKind,
+        start: LinkAddr,
+        name: &[u8],
+    ) -> Option<&'a [u8]> {
+        let (symbols, strings) = kind.section_names();
+        let symbols = RawSymbols::of(headers, symbols, strings)?;
+        self.files.get_or_init(|| LocalFiles::new(symbols)).find(symbols, start.0, name)
     }
 }
 

@@ -215,6 +215,8 @@ fn paths_lead_through_members_pointers_and_elements() {
         ("*text", 'h' as i128, "char"),
         ("numbers[2..5][1]", 13, "int"),
         ("numbers[4..][1]", 15, "int"),
+        ("$len(numbers)", 6, "unsigned long"),
+        ("$len(numbers[1..4]) + 1", 4, "unsigned long"),
         ("(*p@2)[1].value", 9, "int"),
         ("$rip + 4", 0x40_1238, "unsigned long"),
     ] {
@@ -251,6 +253,10 @@ fn operators_give_what_a_compiler_would() {
         ("((struct node *)void)->value", -7, "int"),
         ("*(short *)(0x1000 + 104)", -2, "short"),
         ("u as u8", 5, "u8"),
+        ("-p->low", -5, "int"),
+        ("p->low - p->high", -16, "int"),
+        ("p->color == color::GREEN", 1, "bool"),
+        ("'a' == 97", 1, "bool"),
         ("7 / 2 * 2 % 4", 2, "int"),
     ] {
         assert_eq!(number(text), (value, ty.to_owned()), "{text}");
@@ -308,6 +314,11 @@ fn what_cannot_be_is_said() {
         ("~2.5", "`~` needs a whole number"),
         ("numbers[1.5]", "a whole number is needed"),
         (r#"u == "x""#, "is no text"),
+        (r#"numbers["a"]"#, "elements are found by their numbers, not by \"a\""),
+        ("$len(u)", "`unsigned int` has no elements"),
+        ("$len(text)", "has no elements"),
+        ("u[0]", "`unsigned int` has no elements"),
+        ("p->node::value", "has no member `node::value`"),
         (r#"text < "x""#, "`==` and `!=` only"),
         ("*p@-1", "there cannot be so many"),
         ("list + list", "pointers have no `+`"),

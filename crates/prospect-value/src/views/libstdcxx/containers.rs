@@ -1,13 +1,16 @@
 //! Containers.
 
 use prospect_process::Addr;
-use prospect_symbols::type_info::{Base, BaseEncoding, Type, TypeKind, TypeRef};
+use prospect_symbols::{
+    type_info::{Base, BaseEncoding, Type, TypeKind, TypeRef},
+    variable::{Location, Piece, PieceSource},
+};
 
 use crate::{
     Content, Element, Limit, Object, Reader, ValueContext, ValueError,
     object::size_of,
     views::reach::{
-        InOrder, address, aligned, alignment, as_set, count_between, number, parameter, path, seek,
+        InOrder, address, aligned, alignment, any_of, as_set, count_between, number, parameter, path, seek,
         target_type, word,
     },
 };
@@ -53,6 +56,9 @@ pub(in crate::views) fn packed_bits(
 ) -> Result<Content, ValueError> {
     let cx = reader.cx();
     let word_bytes = u64::from(cx.arch().word_bytes);
+    if reader.is_asked() {
+        return reader.indexed(count, |reader, index| Ok(bit_at(first, index, reader.cx())));
+    }
     let mut elements: Vec<Element> = Vec::new();
     let (mut cut, mut index, mut bits) = (None, 0, 0);
     let mut name = None;
@@ -88,6 +94,17 @@ pub(in crate::views) fn packed_bits(
         }
     }
     Ok(Content::Elements { elements, length: Some(count), is_set: false, cut })
+}
+
+/// One of the bits of words, as a truth value.
+fn bit_at(first: Addr, index: u64, cx: &dyn ValueContext) -> Object {
+    let word_bits = u64::from(cx.arch().word_bytes) * 8;
+    let in_word = index % word_bits;
+    // Bits of a place are counted from the first byte on, which on some machines is the highest one.
+    let skip = if cx.arch().big_endian { word_bits - 1 - in_word } else { in_word };
+    let source = PieceSource::Memory(first.wrapping_add((index - in_word) / 8));
+    let location = Location { pieces: vec![Piece { bits: Some(1), skip, source }] };
+    Object { ty: bool_type(), location }
 }
 
 fn bool_type() -> TypeRef {
@@ -293,7 +310,9 @@ pub(super) fn initializer_list(
     reader: &mut Reader<'_>,
 ) -> Result<Content, ValueError> {
     let cx = reader.cx();
-    let pointer = object.member("_M_array", cx)?;
+    // The compiler knows this type, so that of libc++ has the same name, without a namespace of its own.
+    let pointer = any_of(object, &["_M_array", "__begin_"], cx)?;
+    let length = any_of(object, &["_M_len", "__size_"], cx)?.integer(cx)? as u64;
     let element = target_type(&pointer, cx)?;
-    reader.contiguous(Addr(pointer.integer(cx)? as u64), &element, number(object, &["_M_len"], cx)?)
+    reader.contiguous(Addr(pointer.integer(cx)? as u64), &element, length)
 }

@@ -1,12 +1,14 @@
 //! Boxes, counted pointers, cells and locks.
 
 use prospect_process::Addr;
-use prospect_symbols::type_info::{Type, TypeKind};
+use prospect_symbols::type_info::{Type, TypeKind, TypeRef};
 
 use super::containers;
 use crate::{
-    Content, Fact, Object, Reader, ValueError, value,
-    views::reach::{core, number, scalar, seek},
+    Content, Fact, Object, Reader, ValueContext, ValueError,
+    object::size_of,
+    value,
+    views::reach::{core, number, scalar, seek, word},
 };
 
 /// A box with two words: of a slice, text or a trait object. That with one is a plain pointer.
@@ -32,31 +34,58 @@ pub(super) fn fat_box(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Re
     Ok(Content::Pointer(content))
 }
 
-/// The table's symbol says the type: `<T as Trait>::{vtable}`.
+/// A pointer to a value and one to the table of its type for the trait.
 pub(super) fn trait_object(
     object: &Object,
     _: &Type,
     reader: &mut Reader<'_>,
 ) -> Result<Content, ValueError> {
     let cx = reader.cx();
-    let table = object.member("vtable", cx)?.integer(cx)?;
+    let table = Addr(object.member("vtable", cx)?.integer(cx)? as u64);
     let data = seek(object, "pointer", cx).or_else(|_| seek(object, "data_ptr", cx))?;
     let at = Addr(scalar(&data, cx)? as u64);
-    let symbol = cx.symbol(Addr(table as u64));
-    let concrete = symbol.as_deref().and_then(|symbol| {
-        let inner = symbol.strip_prefix('<')?;
-        let (name, _) = inner.split_once(" as ")?;
-        symbol.contains("vtable").then_some(name)
-    });
     let mut content = value::Pointer::default();
     content.address = Some(at);
-    if let Some(ty) = concrete.and_then(|name| cx.type_named(name)) {
+    if let Some(ty) = concrete_type(table, cx) {
         content.target = Some(Box::new(reader.followed(&Object::at(at, ty))));
         content.is_transparent = true;
     } else {
-        content.symbol = symbol.map(Into::into);
+        content.symbol = cx.symbol(table).map(Into::into);
     }
     Ok(Content::Pointer(content))
+}
+
+/// The type that a table of a trait is for. The table has no symbol of its own in most programs, but its functions say it: what
+/// drops a value is first, then come the size and the alignment, then the methods. The size must be that of the type, since
+/// compilers merge functions that do the same.
+fn concrete_type(table: Addr, cx: &dyn ValueContext) -> Option<TypeRef> {
+    let word_bytes = u64::from(cx.arch().word_bytes);
+    let part = |index: u64| word(table.wrapping_add(index * word_bytes), cx).ok();
+    let size = part(1)?;
+    let functions = [0, 3, 4, 5, 6].into_iter().filter_map(|index| cx.symbol(Addr(part(index)?)));
+    let mut types = cx.symbol(table).into_iter().chain(functions);
+    types.find_map(|symbol| {
+        let found = cx.type_named(implementor(&symbol)?)?;
+        (size_of(&found, cx) == Ok(size)).then_some(found)
+    })
+}
+
+/// The type in `<T as Trait>::method` and `core::ptr::drop_in_place::<T>`.
+fn implementor(symbol: &str) -> Option<&str> {
+    if let Some((_, dropped)) = symbol.split_once("ptr::drop_in_place") {
+        return dropped.trim_start_matches("::").strip_prefix('<')?.strip_suffix('>');
+    }
+    let inner = symbol.strip_prefix('<')?;
+    let mut depth = 0_usize;
+    let (end, _) = inner.char_indices().find(|(at, one)| {
+        match one {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && inner[*at..].starts_with(" as ")
+    })?;
+    Some(&inner[..end])
 }
 
 /// `Rc`, `Arc` and their weak ones: the counts stand before the value. All strong ones together count as one that is weak.
@@ -143,4 +172,23 @@ fn lock(object: &Object, mut facts: Vec<Fact>, reader: &mut Reader<'_>) -> Resul
     }
     let value = reader.value(&object.member("data", cx)?);
     Ok(Content::Holder { facts, value: Some(Box::new(value)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::implementor;
+
+    #[test]
+    fn names_of_functions_say_whose_they_are() {
+        for (symbol, ty) in [
+            ("<a::Point as a::Speak>::speak", Some("a::Point")),
+            ("<a::Of<<b::T as b::U>::V> as a::Speak>::speak", Some("a::Of<<b::T as b::U>::V>")),
+            ("core::ptr::drop_in_place<alloc::string::String>", Some("alloc::string::String")),
+            ("core::ptr::drop_in_place::<a::Of<u8>>", Some("a::Of<u8>")),
+            ("a::function", None),
+            ("<a::Point>::own", None),
+        ] {
+            assert_eq!(implementor(symbol), ty, "{symbol}");
+        }
+    }
 }

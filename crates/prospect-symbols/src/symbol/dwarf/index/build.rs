@@ -12,6 +12,7 @@ use super::{
         fuel::Fuel,
         functions,
         functions::Scopes,
+        line_machine::Row,
         lines::LineProgram,
         names::{FunctionNames, Units},
         resolve_unit::{call_place, has_bare_name},
@@ -69,9 +70,8 @@ fn whole_part(debug: &DebugInfo, unit: &Rc<Unit<'_>>, fuel: &mut Fuel<'_>) -> Op
         Maker { unit, lines, names, in_place, writer: PartWriter::default(), memo: Memo::default() };
     let mut intervals: Vec<(u64, State)> = Vec::new();
     for ((&at, row), scopes) in boundaries.iter().zip(rows).zip(&scopes) {
-        let place = row.map_or_else(Call::default, |row| maker.place(Some(row.file), row.line, row.column));
-        let Call { file, line, column } = place;
-        let state = State { file, line, column, scope: maker.scope(scopes)? };
+        let state = row.map_or_else(State::default, |row| maker.state(row));
+        let state = State { scope: maker.scope(scopes)?, ..state };
         if intervals.last().map_or(State::default(), |&(_, last)| last) != state {
             intervals.push((at, state));
         }
@@ -137,7 +137,14 @@ impl Maker<'_, '_> {
     fn place(&mut self, file: Option<u64>, line: u32, column: u32) -> Call {
         let file = file.map_or(0, |number| self.file(number));
         // Columns of no line say nothing.
-        Call { file, line, column: if line > 0 { column } else { 0 } }
+        Call { file, line, column: if line > 0 { column } else { 0 }, discriminator: 0 }
+    }
+
+    /// What a row says.
+    fn state(&mut self, row: Row) -> State {
+        let Row { discriminator, flags, .. } = row;
+        let Call { file, line, column, .. } = self.place(Some(row.file), row.line, row.column);
+        State { file, line, column, scope: 0, discriminator, flags }
     }
 
     /// The node of the innermost of the scopes; 0 without any.
@@ -159,7 +166,8 @@ impl Maker<'_, '_> {
         let function = self.function(at, around == 0);
         let caller = (around > 0).then(|| {
             let place = call_place(self.unit, at);
-            (around, self.place(place.file, place.line, place.column))
+            let discriminator = place.discriminator;
+            (around, Call { discriminator, ..self.place(place.file, place.line, place.column) })
         });
         let node = self.writer.node(function, caller)?;
         self.memo.nodes.insert((around, at), node);
@@ -173,9 +181,8 @@ impl Maker<'_, '_> {
         }
         let name = self.names.get(at).cloned().unwrap_or_default();
         let is_bare = has_bare_name(self.unit, &name);
-        let linkage_name = name.linkage_name.filter(|name| !name.text.is_empty());
-        let is_linkage_name = linkage_name.is_some();
-        let function = linkage_name.or(name.name).and_then(|name| {
+        let is_linkage_name = name.linkage_name.is_some();
+        let function = name.linkage_name.or(name.name).and_then(|name| {
             let at = name.at.filter(|_| self.in_place);
             let shown = (was_called && is_linkage_name && name.text.len() >= LONG_NAME)
                 .then(|| demangle(name.text.as_bytes()));

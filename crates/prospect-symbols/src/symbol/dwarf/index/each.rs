@@ -7,10 +7,13 @@ use super::{
     build,
     layout::{Key, LayoutWriter},
     map::{IS_LIST, Map},
-    opened::{Index, Texts},
+    opened::{Index, Name, Texts},
     part::{Part, PartFrame, State},
 };
-use crate::{binary::FileBytes, symbol::FrameRef};
+use crate::{
+    binary::FileBytes,
+    symbol::{FrameRef, names::Names},
+};
 
 /// A unit's part is made in memory when so many addresses were looked for in it.
 const WORTH_A_PART: usize = 64;
@@ -28,6 +31,7 @@ impl DebugInfo {
     pub(crate) fn each(
         &self,
         sorted: &[Asked],
+        names: Names,
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
         left: &mut Vec<Asked>,
     ) {
@@ -36,7 +40,7 @@ impl DebugInfo {
             left.extend_from_slice(sorted);
             return;
         };
-        let tank = Tank::for_size(self.main.sections().size());
+        let batch = Batch { index, tank: Tank::for_size(self.main.sections().size()), names };
         let mut rest = sorted;
         while let Some(&(pc, _)) = rest.first() {
             let value = index.value(pc).flatten();
@@ -45,7 +49,7 @@ impl DebugInfo {
             let (run, behind) = rest.split_at(count);
             rest = behind;
             let unit = value.filter(|value| value & IS_LIST == 0).and_then(|value| value.checked_sub(1));
-            if unit.is_none_or(|unit| !self.each_of_unit(index, unit as usize, run, &tank, visit, left)) {
+            if unit.is_none_or(|unit| !self.each_of_unit(&batch, unit as usize, run, visit, left)) {
                 left.extend_from_slice(run);
             }
         }
@@ -57,13 +61,13 @@ impl DebugInfo {
     /// `false` where the unit has no part.
     fn each_of_unit(
         &self,
-        index: &Index,
+        batch: &Batch<'_>,
         unit: usize,
         run: &[Asked],
-        tank: &Tank,
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
         left: &mut Vec<Asked>,
     ) -> bool {
+        let &Batch { index, ref tank, names } = batch;
         if index.may_be_made(unit) {
             let asked =
                 index.asked.get(unit).map_or(0, |asked| asked.fetch_add(run.len(), Ordering::Relaxed));
@@ -81,8 +85,8 @@ impl DebugInfo {
         while let Some((asked, state)) = next.next() {
             places.clear();
             let is_known =
-                state.is_some_and(|state| self.places(index, &part, state, &mut texts, &mut places));
-            let frames: Vec<FrameRef<'_>> = places.iter().map(|place| place.frame(&texts)).collect();
+                state.is_some_and(|state| self.places(batch, &part, state, &mut texts, &mut places));
+            let frames: Vec<FrameRef<'_>> = places.iter().map(|place| place.frame(&texts, names)).collect();
             let mut answer = |asked: &Asked| {
                 if is_known { visit(asked.1, &frames) } else { left.push(*asked) }
             };
@@ -97,7 +101,7 @@ impl DebugInfo {
     /// Whether no symbol table need be asked for more.
     fn places(
         &self,
-        index: &Index,
+        batch: &Batch<'_>,
         part: &Part<'_>,
         state: State,
         texts: &mut Texts,
@@ -108,13 +112,25 @@ impl DebugInfo {
         let whole = part.frames(state, |frame| {
             let name = frame.function.and_then(|function| texts.name(part, function, strings));
             let path = texts.path(part, frame.file);
-            let shown = name.and_then(|name| texts.names.get_mut(name));
+            let named = name.and_then(|name| texts.names.get_mut(name));
             // Of the last one, whose name may be in a symbol table.
-            is_known = shown.is_some_and(|name| name.show(&index.shown).is_some() && !name.is_bare);
+            is_known = named.is_some_and(|name| {
+                if batch.names == Names::Demangled {
+                    name.show(&batch.index.shown);
+                }
+                name.text.is_some() && !name.is_bare
+            });
             places.push(FramePlace { name, path, frame });
         });
         is_known && whole.is_some()
     }
+}
+
+/// What is the same for all addresses.
+struct Batch<'i> {
+    index: &'i Index,
+    tank: Tank,
+    names: Names,
 }
 
 /// A frame whose texts are ready.
@@ -125,13 +141,20 @@ struct FramePlace {
 }
 
 impl FramePlace {
-    fn frame<'a>(&self, texts: &'a Texts) -> FrameRef<'a> {
+    fn frame<'a>(&self, texts: &'a Texts, names: Names) -> FrameRef<'a> {
         let known = |number: u32| Some(number).filter(|&number| number > 0);
+        let name = self.name.and_then(|name| texts.names.get(name));
         FrameRef {
-            function: self.name.and_then(|name| texts.names.get(name)?.shown.as_deref()),
+            function: name.and_then(|name| match names {
+                Names::Demangled => name.shown.as_deref(),
+                Names::Linkage => name.text.as_deref(),
+            }),
+            linkage_name: name.and_then(Name::linkage_name),
             file: self.path.and_then(|path| texts.paths.get(path)?.as_deref()),
             line: known(self.frame.line),
             column: known(self.frame.column),
+            discriminator: known(self.frame.discriminator),
+            line_flags: self.frame.flags,
             inlined: self.frame.inlined,
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::part::{
-    BLOCK, COLUMN, FILE, FUNCTION, GROUP, HAS_SHOWN, HEADER, IS_BARE, IS_LINKAGE_NAME, IS_OWN_TEXT,
-    LENGTH_SHIFT, LINE, SCOPE, State,
+    BASIC_BLOCK, BLOCK, COLUMN, DISCRIMINATOR, EPILOGUE_BEGIN, FILE, FUNCTION, GROUP, HAS_SHOWN, HEADER,
+    IS_BARE, IS_LINKAGE_NAME, IS_OWN_TEXT, LENGTH_SHIFT, LINE, LONGEST_SHORT, MORE, PROLOGUE_END, SCOPE,
+    STATEMENT, State,
 };
 
 /// What a part is made of, as it is found.
@@ -34,6 +35,7 @@ pub(super) struct Call {
     pub(super) file: u32,
     pub(super) line: u32,
     pub(super) column: u32,
+    pub(super) discriminator: u32,
 }
 
 impl PartWriter {
@@ -91,8 +93,11 @@ impl PartWriter {
             None => leb(&mut self.nodes, 0),
             Some((caller, call)) => {
                 leb(&mut self.nodes, number.checked_sub(caller)?.into());
-                for number in [call.file, call.line, call.column] {
-                    leb(&mut self.nodes, number.into());
+                leb(&mut self.nodes, call.file.into());
+                leb(&mut self.nodes, call.line.into());
+                leb(&mut self.nodes, u64::from(call.column) << 1 | u64::from(call.discriminator != 0));
+                if call.discriminator != 0 {
+                    leb(&mut self.nodes, call.discriminator.into());
                 }
             }
         }
@@ -139,20 +144,32 @@ impl PartWriter {
 }
 
 fn interval(bytes: &mut Vec<u8>, length: u64, from: State, to: State) {
-    let short = if length < 16 { length as u8 } else { 0 };
-    let bit = |differs: bool, bit: u8| if differs { bit } else { 0 };
+    let short = if length <= LONGEST_SHORT { length as u8 } else { 0 };
+    let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+    let more = bit(from.file != to.file, FILE)
+        | bit(to.discriminator != 0, DISCRIMINATOR)
+        | bit(to.flags.is_basic_block, BASIC_BLOCK)
+        | bit(to.flags.is_prologue_end, PROLOGUE_END)
+        | bit(to.flags.is_epilogue_begin, EPILOGUE_BEGIN);
     bytes.push(
         short << LENGTH_SHIFT
-            | bit(from.file != to.file, FILE)
             | bit(from.line != to.line, LINE)
             | bit(from.column != to.column, COLUMN)
-            | bit(from.scope != to.scope, SCOPE),
+            | bit(from.scope != to.scope, SCOPE)
+            | bit(from.flags.is_statement != to.flags.is_statement, STATEMENT)
+            | bit(more != 0, MORE),
     );
     if short == 0 {
         leb(bytes, length);
     }
+    if more != 0 {
+        bytes.push(more);
+    }
     if from.file != to.file {
         leb(bytes, to.file.into());
+    }
+    if to.discriminator != 0 {
+        leb(bytes, to.discriminator.into());
     }
     if from.line != to.line {
         signed_leb(bytes, i64::from(to.line) - i64::from(from.line));

@@ -1,4 +1,4 @@
-//! The format of an index, version 1.
+//! The format of an index, version 2.
 //!
 //! ```text
 //!   0  "PRSPINDX"  version u32  length of the build-id u32, the build-id padded with zeros to 32 bytes
@@ -32,7 +32,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"PRSPINDX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DIRECTORY_AT: usize = 112;
 const CHECKSUM_AT: usize = 252;
 pub(super) const HEADER: usize = 256;

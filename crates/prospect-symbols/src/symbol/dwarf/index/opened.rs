@@ -66,10 +66,10 @@ pub(super) struct Texts {
 /// A function's name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Name {
-    text: Option<Arc<str>>,
+    pub(super) text: Option<Arc<str>>,
     is_linkage_name: bool,
     pub(super) is_bare: bool,
-    /// As people write it, once that was asked for.
+    /// As people write it, if that is kept or once that was asked for.
     pub(super) shown: Option<Arc<str>>,
 }
 
@@ -279,7 +279,7 @@ impl Index {
 impl Texts {
     fn frame(&mut self, part: &Part<'_>, frame: PartFrame, strings: SectionPart<'_>) -> DwarfFrame {
         let known = |number: u32| Some(number).filter(|&number| number > 0);
-        let PartFrame { function, file, line, column, inlined } = frame;
+        let PartFrame { function, file, line, column, discriminator, flags, inlined } = frame;
         let name = function.and_then(|function| self.name(part, function, strings));
         let name = name.and_then(|place| self.names.get(place)).cloned().unwrap_or_default();
         let (linkage_name, function) =
@@ -290,9 +290,11 @@ impl Texts {
             file: self.path(part, file).and_then(|place| self.paths.get(place)?.clone()),
             line: known(line),
             column: known(column),
+            discriminator: known(discriminator),
+            flags,
             inlined,
             has_bare_name: name.is_bare,
-            ..DwarfFrame::default()
+            shown: name.shown,
         }
     }
 
@@ -304,10 +306,10 @@ impl Texts {
         let place = self.name_places.get_mut(function as usize)?;
         if *place == 0 {
             let name = part.name(function, strings).map_or_else(Name::default, |name| Name {
-                text: Some(lossy(name.shown.unwrap_or(name.text))),
-                is_linkage_name: name.is_linkage_name && name.shown.is_none(),
+                text: Some(lossy(name.text)),
+                is_linkage_name: name.is_linkage_name,
                 is_bare: name.is_bare,
-                shown: None,
+                shown: name.shown.map(lossy),
             });
             self.names.push(name);
             *place = u32::try_from(self.names.len()).ok()?;
@@ -337,13 +339,16 @@ impl OpenPart {
 }
 
 impl Name {
-    /// The name as people write it.
-    pub(super) fn show(&mut self, shown: &Shown) -> Option<&Arc<str>> {
-        if self.shown.is_none() {
-            let text = self.text.as_ref()?;
+    /// The name in the object file.
+    pub(super) fn linkage_name(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| self.is_linkage_name)
+    }
+
+    /// Makes the name as people write it.
+    pub(super) fn show(&mut self, shown: &Shown) {
+        if let (None, Some(text)) = (&self.shown, &self.text) {
             self.shown = Some(if self.is_linkage_name { shown.get(text) } else { text.clone() });
         }
-        self.shown.as_ref()
     }
 }
 

@@ -4,8 +4,10 @@
 //!  0  address that all others are counted from u64, end of the code u32, blocks u32
 //! 16  where these begin: intervals, nodes, functions, texts, groups of paths, paths u32 × 6
 //! 40  the blocks: address u32, place in the intervals u32
-//!  …  intervals: code over which nothing changes, BLOCK in a block, each with what differs from the one before
-//!  …  nodes: a function or an inlined call: its name, the node that it is inlined into, where it was called
+//!  …  intervals: code over which nothing changes, BLOCK in a block, each with what differs from the one before; what a
+//!     line table says of one row alone (a discriminator, most flags) is said of each
+//!  …  nodes: a function or an inlined call: its name, the node that it is inlined into, where it was called: file, line,
+//!     column × 2 and 1 if a discriminator follows
 //!  …  functions: what kind of name u8, where it is u32
 //!  …  texts: those names that are not in .debug_str, and names as people write them where making them takes long: such a
 //!     one stands behind the name itself or its place in .debug_str
@@ -17,6 +19,7 @@
 use gimli::RunTimeEndian;
 
 use super::super::{reader::Reader, sections::Part as SectionPart};
+use crate::symbol::LineFlags;
 
 /// So many intervals are read one after another to find one.
 pub(super) const BLOCK: usize = 32;
@@ -26,11 +29,22 @@ pub(super) const HEADER: usize = 40;
 pub(super) const FUNCTION: usize = 5;
 
 /// What differs in an interval; its length stands above these bits, if it is not too long.
+pub(super) const LINE: u8 = 1;
+pub(super) const COLUMN: u8 = 2;
+pub(super) const SCOPE: u8 = 4;
+/// Whether it is a statement.
+pub(super) const STATEMENT: u8 = 8;
+/// A second byte follows.
+pub(super) const MORE: u8 = 16;
+pub(super) const LENGTH_SHIFT: u32 = 5;
+pub(super) const LONGEST_SHORT: u64 = 7;
+
+/// The second byte: whether the file differs, and what is said of this interval alone.
 pub(super) const FILE: u8 = 1;
-pub(super) const LINE: u8 = 2;
-pub(super) const COLUMN: u8 = 4;
-pub(super) const SCOPE: u8 = 8;
-pub(super) const LENGTH_SHIFT: u32 = 4;
+pub(super) const DISCRIMINATOR: u8 = 2;
+pub(super) const BASIC_BLOCK: u8 = 4;
+pub(super) const PROLOGUE_END: u8 = 8;
+pub(super) const EPILOGUE_BEGIN: u8 = 16;
 
 /// Kinds of names.
 pub(super) const IS_LINKAGE_NAME: u8 = 1;
@@ -48,6 +62,8 @@ pub(super) struct State {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) scope: u32,
+    pub(super) discriminator: u32,
+    pub(super) flags: LineFlags,
 }
 
 /// One function at one address, in numbers of the part.
@@ -58,13 +74,15 @@ pub(super) struct PartFrame {
     pub(super) file: u32,
     pub(super) line: u32,
     pub(super) column: u32,
+    pub(super) discriminator: u32,
+    pub(super) flags: LineFlags,
     pub(super) inlined: bool,
 }
 
 /// A function's name.
 pub(super) struct PartName<'a> {
-    /// Empty where it is in `.debug_str` and `shown` says how people write it.
     pub(super) text: &'a [u8],
+    /// As people write it, if that is kept.
     pub(super) shown: Option<&'a [u8]>,
     pub(super) is_linkage_name: bool,
     pub(super) is_bare: bool,
@@ -122,11 +140,11 @@ impl<'a> Part<'a> {
 
     /// Calls `each` with the functions at an address, the innermost first.
     pub(super) fn frames(&self, state: State, mut each: impl FnMut(PartFrame)) -> Option<()> {
-        let State { mut file, mut line, mut column, mut scope } = state;
+        let State { mut file, mut line, mut column, mut scope, mut discriminator, mut flags } = state;
         if scope == 0 {
             // A function that nobody described.
             if file != 0 || line != 0 {
-                each(PartFrame { function: None, file, line, column, inlined: false });
+                each(PartFrame { function: None, file, line, column, discriminator, flags, inlined: false });
             }
             return Some(());
         }
@@ -134,11 +152,15 @@ impl<'a> Part<'a> {
             let mut node = reader(self.nodes, scope as usize - 1);
             let function = number(&mut node)?.checked_sub(1);
             let up = number(&mut node)?;
-            each(PartFrame { function, file, line, column, inlined: up != 0 });
+            each(PartFrame { function, file, line, column, discriminator, flags, inlined: up != 0 });
             if up == 0 {
                 return Some(());
             }
-            (file, line, column) = (number(&mut node)?, number(&mut node)?, number(&mut node)?);
+            (file, line) = (number(&mut node)?, number(&mut node)?);
+            let column_and_more = node.leb()?;
+            column = u32::try_from(column_and_more >> 1).ok()?;
+            discriminator = if column_and_more & 1 != 0 { number(&mut node)? } else { 0 };
+            flags = LineFlags::default();
             scope = scope.checked_sub(up).filter(|&scope| scope > 0)?;
         }
         None
@@ -157,11 +179,7 @@ impl<'a> Part<'a> {
         let has_shown = kind & HAS_SHOWN != 0;
         let text = match (kind & IS_OWN_TEXT != 0, has_shown) {
             (true, _) => own(&mut texts)?,
-            // Whoever wants it as it is shown need not read it.
-            (false, true) => {
-                number(&mut texts)?;
-                &[]
-            }
+            (false, true) => strings.text(number(&mut texts)? as usize)?,
             (false, false) => strings.text(place)?,
         };
         let shown = if has_shown { Some(own(&mut texts)?) } else { None };
@@ -249,9 +267,17 @@ impl Cursor<'_> {
             length => length,
         };
         let state = &mut self.state;
-        if head & FILE != 0 {
+        let more = if head & MORE != 0 { reader.u8()? } else { 0 };
+        if more & FILE != 0 {
             state.file = number(reader)?;
         }
+        state.discriminator = if more & DISCRIMINATOR != 0 { number(reader)? } else { 0 };
+        state.flags = LineFlags {
+            is_statement: state.flags.is_statement ^ (head & STATEMENT != 0),
+            is_basic_block: more & BASIC_BLOCK != 0,
+            is_prologue_end: more & PROLOGUE_END != 0,
+            is_epilogue_begin: more & EPILOGUE_BEGIN != 0,
+        };
         if head & LINE != 0 {
             state.line = changed(state.line, reader)?;
         }

@@ -139,7 +139,7 @@ impl DebugInfo {
         let folder = place.cache.indexes();
         let name = place.key.file_name();
         let mut report = IndexReport { path: folder.file(&name), size: 0, units: wanted.len(), left_out: 0 };
-        folder.write(&name, |file| {
+        folder.write_slowly(&name, |file| {
             let output = BufWriter::with_capacity(256 << 10, file);
             let mut writer = LayoutWriter::new(output, &map.units, place.cache.largest())?;
             for (number, (_, state)) in before.map_or(&[][..], Index::units).iter().enumerate() {

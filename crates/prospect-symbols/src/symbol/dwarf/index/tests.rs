@@ -136,6 +136,16 @@ fn check(program: &Program) {
     assert_eq!(fs::metadata(&report.path).unwrap().len(), report.size);
     let module = program.open();
     assert_same(program, &resolve(&module, &addresses), &addresses);
+    // Raw names are the same too, and are those of the others.
+    let raw = module.resolve_linkage_names(&addresses[..addresses.len().min(4096)]);
+    let without = program.without_index();
+    assert_eq!(raw, without.resolve_linkage_names(&addresses[..raw.len()]));
+    for (raw, shown) in raw.iter().zip(resolve(&module, &addresses)) {
+        for (raw, shown) in raw.frames.iter().zip(&shown.frames) {
+            assert_eq!(raw.linkage_name, shown.linkage_name);
+            assert_eq!(raw.function, raw.linkage_name.clone().or_else(|| shown.function.clone()));
+        }
+    }
     let debug = module.debug_info().unwrap();
     assert!(debug.index.take_touched().is_empty(), "units were read although they are in the index");
     for module in [module, program.without_index()] {

@@ -1,0 +1,48 @@
+//! The source files of local functions, which symbol tables tell: each local symbol follows that of its file (ELF gABI,
+//! "Symbol Table", `STT_FILE`).
+
+use super::raw::{RawSymbols, STB_LOCAL};
+
+/// `st_info`'s type of a symbol that is the name of a source file.
+const STT_FILE: u8 = 4;
+
+/// The local functions that follow a file, sorted by where they begin.
+#[derive(Debug)]
+pub(super) struct LocalFiles(Vec<LocalFunction>);
+
+/// A function and its file, by their numbers.
+#[derive(Debug)]
+struct LocalFunction {
+    start: u64,
+    number: u32,
+    file: u32,
+}
+
+impl LocalFiles {
+    pub(super) fn new(symbols: RawSymbols<'_>) -> Self {
+        let mut found = Vec::new();
+        let mut file = None;
+        // Local symbols come first.
+        for number in 0..u32::try_from(symbols.len()).unwrap_or(u32::MAX) {
+            let Some(entry) = symbols.entry(number) else { break };
+            if entry.info & 0xf == STT_FILE {
+                file = Some(number);
+            } else if let (Some(file), STB_LOCAL) = (file, entry.info >> 4)
+                && let Some(function) = symbols.get(number)
+            {
+                found.push(LocalFunction { start: function.start, number, file });
+            }
+        }
+        found.sort_by_key(|function| function.start);
+        Self(found)
+    }
+
+    pub(super) fn find<'a>(&self, symbols: RawSymbols<'a>, start: u64, name: &[u8]) -> Option<&'a [u8]> {
+        let first = self.0.partition_point(|function| function.start < start);
+        let mut same = self.0[first..].iter().take_while(|function| function.start == start);
+        let is_it = |function: &&LocalFunction| {
+            symbols.get(function.number).is_some_and(|symbol| symbols.function_name(&symbol) == name)
+        };
+        symbols.name_of(same.find(is_it)?.file)
+    }
+}

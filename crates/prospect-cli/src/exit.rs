@@ -65,6 +65,12 @@ impl Failure {
         Self { kind, message: message.to_string(), help: Vec::new(), told: false }
     }
 
+    /// The same, with something to do about it.
+    pub(crate) fn with_help(mut self, line: String) -> Self {
+        self.help.push(line);
+        self
+    }
+
     /// The same, said now and not once more later.
     pub(crate) fn told(mut self) -> Self {
         self.tell();
@@ -122,6 +128,9 @@ impl From<LiveError> for Failure {
             failure.help = obstacles.iter().filter_map(remedy).collect();
             failure.help.dedup();
         }
+        if let LiveError::Proc(ProcError::Denied { .. }) = &error {
+            failure.help.push(format!("sudo {}", command_line()));
+        }
         failure
     }
 }
@@ -162,8 +171,17 @@ pub(crate) fn worse(before: Result, after: Result) -> Result {
 
 /// What the user ran, as the start of the advice to run it in another way.
 fn command_line() -> String {
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let arguments = std::env::args_os().skip(1).map(|argument| quoted(&argument.to_string_lossy()));
     std::iter::once("prospect".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=,+%@".contains(&byte);
+    if !argument.is_empty() && argument.bytes().all(is_plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
 /// Says something to the person, on stderr.
@@ -179,4 +197,16 @@ fn write_line(line: fmt::Arguments<'_>) {
     use io::Write as _;
     // Nobody is left to tell that stderr is closed.
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_pasted_into_a_shell() {
+        let texts = ["--frame=2", "/bin/a", "$rip", "p->next", "it's", ""];
+        let quoted = texts.map(quoted);
+        assert_eq!(quoted, ["--frame=2", "/bin/a", "'$rip'", "'p->next'", r"'it'\''s'", "''"]);
+    }
 }

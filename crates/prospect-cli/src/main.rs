@@ -6,6 +6,7 @@ mod exit;
 mod report;
 mod symbol_args;
 mod target;
+mod value_args;
 mod watch;
 
 use std::process::ExitCode;

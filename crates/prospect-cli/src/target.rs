@@ -20,19 +20,26 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct TargetArgs {
     /// What to look at: the number of a process.
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", conflicts_with_all = ["demo", "command"])]
     targets: Vec<String>,
 
+    #[command(flatten)]
+    others: OtherTargetArgs,
+}
+
+/// Those of them that are no numbers.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct OtherTargetArgs {
     /// Every process of this name.
     #[arg(long, value_name = "NAME")]
     name: Vec<OsString>,
 
     /// Look at a small program that comes with this command, to see what it does.
-    #[arg(long, conflicts_with_all = ["targets", "name", "command"])]
+    #[arg(long, conflicts_with_all = ["name", "command"])]
     demo: bool,
 
     /// Start this command, look at it after `--after` seconds, and end it. What it writes goes to stderr.
-    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["targets", "name"])]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "name")]
     command: Vec<OsString>,
 
     /// How long a started command runs before it is looked at.
@@ -50,6 +57,29 @@ pub(crate) struct Targets {
 impl TargetArgs {
     /// Finds or starts what is to be looked at.
     pub(crate) fn find(&self) -> Result<Targets> {
+        self.others.find(&self.targets)
+    }
+
+    /// The same, where arguments that are not numbers are files.
+    pub(crate) fn find_with_files(&self) -> Result<(Targets, Vec<PathBuf>)> {
+        let is_number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (numbers, files): (Vec<String>, Vec<String>) = self.targets.iter().cloned().partition(is_number);
+        let files = files.into_iter().map(PathBuf::from).collect::<Vec<_>>();
+        if numbers.is_empty() && !self.others.are_given() && !files.is_empty() {
+            return Ok((Targets { processes: Vec::new(), child: None }, files));
+        }
+        Ok((self.others.find(&numbers)?, files))
+    }
+}
+
+impl OtherTargetArgs {
+    /// Whether there are any.
+    pub(crate) fn are_given(&self) -> bool {
+        self.demo || !self.name.is_empty() || !self.command.is_empty()
+    }
+
+    /// Finds or starts what is to be looked at, and these processes.
+    pub(crate) fn find(&self, numbers: &[String]) -> Result<Targets> {
         if self.demo {
             return Ok(Targets::launched(demo::start()?.into()));
         }
@@ -57,7 +87,7 @@ impl TargetArgs {
             return self.launch(program, arguments);
         }
         let mut processes = Vec::new();
-        for target in &self.targets {
+        for target in numbers {
             processes.push(pid(target)?);
         }
         for name in &self.name {
@@ -76,18 +106,6 @@ impl TargetArgs {
             ));
         }
         Ok(Targets { processes, child: None })
-    }
-
-    /// The same, where arguments that are not numbers are files.
-    pub(crate) fn find_with_files(&self) -> Result<(Targets, Vec<PathBuf>)> {
-        let is_number = |text: &&String| text.bytes().all(|byte| byte.is_ascii_digit());
-        let (numbers, files): (Vec<&String>, Vec<&String>) = self.targets.iter().partition(is_number);
-        if numbers.is_empty() && self.name.is_empty() && !files.is_empty() {
-            let files = files.into_iter().map(PathBuf::from).collect();
-            return Ok((Targets { processes: Vec::new(), child: None }, files));
-        }
-        let processes = Self { targets: numbers.into_iter().cloned().collect(), ..self.clone() };
-        Ok((processes.find()?, files.into_iter().map(PathBuf::from).collect()))
     }
 
     fn launch(&self, program: &OsString, arguments: &[OsString]) -> Result<Targets> {
@@ -118,7 +136,8 @@ impl Targets {
     }
 }
 
-fn pid(target: &str) -> Result<ProcessId> {
+/// Reads the number of a process.
+pub(crate) fn pid(target: &str) -> Result<ProcessId> {
     match target.parse::<u32>() {
         Ok(pid) if pid > 0 => Ok(ProcessId(pid)),
         _ if target.bytes().all(|byte| byte.is_ascii_digit()) => {

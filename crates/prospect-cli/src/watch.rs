@@ -56,6 +56,13 @@ impl<P: Send + 'static> Watch<P> {
         }
     }
 
+    /// Adds to what was said so far.
+    pub(crate) fn add(&self, add: impl FnOnce(&mut P)) {
+        if let State::Working(Some(progress)) = &mut *self.shared.state() {
+            add(progress);
+        }
+    }
+
     /// Ends the watch and gives back what was noted. Does not return when it is too late: then all that is left
     /// to do is done by the other thread.
     pub(crate) fn finish(self) -> Option<P> {
@@ -116,7 +123,8 @@ mod tests {
     fn work_that_is_finished_is_left_alone() {
         let shared = shared(State::Working(None));
         let watch = Watch { shared: shared.clone() };
-        watch.note(3);
+        watch.note(2);
+        watch.add(|progress| *progress += 1);
         let waiting = thread::spawn(move || shared.wait(Instant::now() + Duration::from_secs(600)));
         assert_eq!(watch.finish(), Some(3));
         assert_eq!(waiting.join().unwrap(), None);

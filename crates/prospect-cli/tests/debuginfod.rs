@@ -232,6 +232,25 @@ fn what_could_not_be_fetched_is_missing() {
 }
 
 #[test]
+fn a_file_that_cannot_be_used_is_missing() {
+    let case = Case::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nno ELF file");
+        }
+    });
+    let outcome = case.symbols(&["--fetch"], Some(&url));
+    assert_eq!(outcome.code(), Some(5), "{outcome:?}");
+    let report = report(&outcome);
+    assert!(report["missing"][0].as_str().unwrap().contains("could not be fetched"), "{report:#}");
+}
+
+#[test]
 fn a_server_with_a_certificate_is_believed_when_the_system_knows_who_signed_it() {
     require!(tool("openssl"));
     let case = Case::new();

@@ -131,3 +131,22 @@ fn exports_are_listed_in_their_order() {
     assert_eq!(memcpy["kind"], "ifunc");
     assert_eq!(prospect().run(&["find", &pid, "--exports", "libnone"]).code(), Some(3));
 }
+
+#[test]
+fn options_are_those_of_the_other_commands() {
+    let program = env!("CARGO_BIN_EXE_prospect");
+    let wrong = prospect().run(&["find", program, "main", "--debug-dir", "/no/such/directory"]);
+    assert_eq!(wrong.code(), Some(3), "{wrong:?}");
+    let late = prospect().run(&["find", program, "/./", "--no-cache", "--timeout", "0"]);
+    assert_eq!(late.code(), Some(1), "{late:?}");
+    assert!(late.stderr.contains("--timeout"), "{late:?}");
+}
+
+#[test]
+fn a_target_that_is_no_number_is_told_so_in_the_same_words() {
+    for command in [&["stack", "abc"][..], &["print", "abc", "x"]] {
+        let outcome = prospect().run(command);
+        assert_eq!(outcome.code(), Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains("--name abc"), "{outcome:?}");
+    }
+}

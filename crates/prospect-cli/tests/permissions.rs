@@ -47,6 +47,11 @@ fn a_process_of_someone_else() {
             assert!(matches!(outcome.code(), Some(0 | 4 | 5)), "{outcome:?}");
         }
     }
+    for arguments in [&["find", &running.arg(), "main"][..], &["symbols", &running.arg()]] {
+        let outcome = as_nobody(arguments);
+        assert_eq!(outcome.code(), Some(4), "{outcome:?}");
+        assert!(outcome.stderr.contains("sudo"), "the command that mends it: {}", outcome.stderr);
+    }
     running.assert_unharmed();
 }
 

@@ -103,6 +103,9 @@ const NO_FP: &str = "-fomit-frame-pointer";
 /// Every fixture program.
 pub const CATALOGUE: &[Recipe] = &[
     // One program, built in every way that an unwinder or a symboliser must know.
+    gcc("calls", "calls.c", &["-O0", "-g", "-pthread"]),
+    gcc("calls-optimised", "calls.c", &["-O2", "-g", "-pthread"]),
+    gcc("calls-stripped", "calls.c", &["-O2", "-s", "-pthread"]),
     gcc("deep", "deep.c", &["-O2", "-g", NO_FP]),
     gcc("deep-32", "deep.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("deep-32-static", "deep.c", &["-O2", "-g", NO_FP, "-m32", "-static"]),

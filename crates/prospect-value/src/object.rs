@@ -230,6 +230,9 @@ pub(crate) fn size_of(ty: &TypeRef, cx: &dyn ValueContext) -> Result<u64, Unavai
     if let Some(size) = ty.size() {
         return Ok(size);
     }
+    if ty.is_void() {
+        return Err(Unavailable::Type(TypeError::Unknown));
+    }
     let (_, bare) = definition(ty, cx)?;
     match &bare.kind {
         TypeKind::Pointer(_) => Ok(cx.arch().word_bytes.into()),

@@ -3,8 +3,8 @@
 use prospect_process::{Addr, Arch, ArchInfo, CapturedMemory, Memory};
 use prospect_symbols::{
     type_info::{
-        Access, Base, BaseEncoding, Composite, CompositeKind, Language, Member, MemberPlace, Type, TypeKind,
-        TypeRef,
+        Access, Base, BaseEncoding, Composite, CompositeKind, Language, Member, MemberPlace, Type, TypeError,
+        TypeKind, TypeRef,
     },
     variable::{Location, Piece, PieceSource, Unavailable},
 };
@@ -220,6 +220,11 @@ fn pointers_lead_and_arrays_are_indexed() {
     assert_eq!(array.cast(int().pointer(8), &program).unwrap().integer(&program), Ok(0x1008));
     let void = Object::at(Addr(0x1000), TypeRef::void().pointer(8));
     assert!(matches!(void.dereference(&program), Err(ValueError::PointsToVoid(_))));
+    // Only its symbol tells of it.
+    let unknown = Object::at(Addr(0x1008), TypeRef::void());
+    assert_eq!(unknown.bytes(&program), Err(Unavailable::Type(TypeError::Unknown)));
+    let known = unknown.cast(int(), &program).unwrap();
+    assert_eq!(known.integer(&program), array.element(0, &program).unwrap().integer(&program));
 }
 
 #[test]

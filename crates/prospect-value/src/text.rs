@@ -23,25 +23,32 @@ const REPEATS: u64 = 10;
 pub struct Text<'a> {
     value: &'a Value,
     width: Option<usize>,
+    hex: bool,
 }
 
 impl<'a> Text<'a> {
     /// In one line.
     #[must_use]
     pub fn one_line(value: &'a Value) -> Self {
-        Self { value, width: None }
+        Self { value, width: None, hex: false }
     }
 
     /// In as many lines as it needs, so that what is shorter than `width` characters stands in one.
     #[must_use]
     pub fn lines(value: &'a Value, width: usize) -> Self {
-        Self { value, width: Some(width) }
+        Self { value, width: Some(width), hex: false }
+    }
+
+    /// Whether whole numbers are written in hexadecimal, negative ones as their bits.
+    #[must_use]
+    pub fn hex(self, hex: bool) -> Self {
+        Self { hex, ..self }
     }
 }
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Writer { out: f, width: self.width, indent: 0 }.value(self.value)
+        Writer { out: f, width: self.width, hex: self.hex, indent: 0 }.value(self.value)
     }
 }
 
@@ -55,6 +62,7 @@ struct Writer<'a> {
     out: &'a mut dyn Write,
     /// Where lines should end; `None` for only one line.
     width: Option<usize>,
+    hex: bool,
     indent: usize,
 }
 
@@ -65,6 +73,12 @@ impl Writer<'_> {
         }
         let is_rust = value.language == Language::Rust;
         match &value.content {
+            Content::Integer(number) if self.hex => {
+                let bits = 8 * value.bytes.len() as u32;
+                let mask = 1_u128.checked_shl(bits).map_or(u128::MAX, |above| above - 1);
+                write!(self.out, "{:#x}", number.cast_unsigned() & mask)
+            }
+            Content::Unsigned(number) if self.hex => write!(self.out, "{number:#x}"),
             Content::Integer(number) => write!(self.out, "{number}"),
             Content::Unsigned(number) => write!(self.out, "{number}"),
             Content::Float(float) => self.float(*float, is_rust),
@@ -278,7 +292,7 @@ impl Writer<'_> {
     ) -> fmt::Result {
         let breaks = self.width.is_some_and(|width| {
             let mut room = Room(width.saturating_sub(2 * self.indent));
-            let mut line = Writer { out: &mut room, width: None, indent: 0 };
+            let mut line = Writer { out: &mut room, width: None, hex: self.hex, indent: 0 };
             items.iter().any(|item| write(&mut line, item).is_err() || line.out.write_str(", ").is_err())
         });
         self.out.write_str(open)?;

@@ -1,11 +1,10 @@
 //! What names mean in a frame.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::OnceCell;
 
 use prospect_process::{Addr, ArchInfo, Memory, Module};
 use prospect_symbols::{
-    Pattern, Symbol, SymbolKind,
+    Pattern, Symbol, SymbolKind, demangle,
     type_info::{Base, BaseEncoding, FunctionType, Language, Type, TypeKind, TypeRef},
     variable::{FrameContext as _, Unavailable, Variable},
 };
@@ -30,19 +29,23 @@ pub struct FrameScope<'a> {
     view: FrameView<'a>,
     call: usize,
     calls: OnceCell<Vec<CallVariables>>,
-    types: RefCell<HashMap<String, Option<TypeRef>>>,
 }
 
 impl<'a> FrameScope<'a> {
     /// The scope of one of the calls of a frame: 0 is the innermost, and the only one where nothing was inlined.
     pub(crate) fn new(session: &'a Session, view: FrameView<'a>, call: usize) -> Self {
-        Self { session, view, call, calls: OnceCell::new(), types: RefCell::default() }
+        Self { session, view, call, calls: OnceCell::new() }
     }
 
     /// The frame.
     #[must_use]
     pub fn view(&self) -> &FrameView<'a> {
         &self.view
+    }
+
+    /// Which of the calls of the frame it is of.
+    pub(crate) fn call(&self) -> usize {
+        self.call
     }
 
     /// The variables of the calls of the frame; see [`Session::variables`].
@@ -57,7 +60,12 @@ impl<'a> FrameScope<'a> {
             let binary = self.view.module_binary()?;
             (!binary.globals_near(name, self.view.at()).is_empty()).then_some(())
         };
-        self.local(name).is_some() || self.member_of_this(name).is_some() || in_unit().is_some()
+        let is_in_scope = |found: &Result<Object, LookupError>| {
+            !matches!(found, Err(LookupError::Unavailable { why: Unavailable::NotInScope, .. }))
+        };
+        self.local(name).is_some_and(|found| is_in_scope(&found))
+            || self.member_of_this(name).is_some()
+            || in_unit().is_some()
     }
 
     /// A variable that is found nowhere but here, and where its value is.
@@ -174,19 +182,23 @@ impl ValueContext for FrameScope<'_> {
         let process = self.session.process();
         let module = process.modules().at(at)?;
         let binary = self.session.binaries().get(module, process.info(), process.memory());
-        Some(binary.symbol_at(at.to_link(module.bias))?.demangled())
+        let at = at.to_link(module.bias);
+        // Only what is no function makes it worth to look at all symbols.
+        let function = binary.function(at).filter(|function| function.range.contains(&at));
+        match function {
+            Some(function) => Some(demangle(function.linkage_name)),
+            None => Some(binary.symbol_at(at)?.demangled()),
+        }
     }
 
     fn type_named(&self, qualified: &str) -> Option<TypeRef> {
-        if let Some(known) = self.types.borrow().get(qualified) {
-            return known.clone();
-        }
-        let own = self.view.module_binary().and_then(|binary| binary.type_named(qualified));
-        let others =
-            || self.session.modules_in_load_order().find_map(|(_, binary)| binary.type_named(qualified));
-        let found = own.or_else(others);
-        self.types.borrow_mut().insert(qualified.to_owned(), found.clone());
-        found
+        let own = self.view.module().map(|module| module.range.start);
+        self.session.types.get(own, qualified, || {
+            let own = self.view.module_binary().and_then(|binary| binary.type_named(qualified));
+            let others =
+                || self.session.modules_in_load_order().find_map(|(_, binary)| binary.type_named(qualified));
+            own.or_else(others)
+        })
     }
 }
 

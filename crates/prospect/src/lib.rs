@@ -33,6 +33,7 @@ mod session;
 mod signal_frame;
 mod stacks;
 mod thread_local;
+mod type_memo;
 mod values;
 mod variables;
 mod vector;

@@ -11,6 +11,7 @@ use crate::{
     goroutines::{GoRuntime, RawGoroutines},
     memo::Memo,
     session::View,
+    type_memo::TypeMemo,
     walk::WalkOptions,
 };
 
@@ -292,7 +293,18 @@ impl OpenOptions {
         };
         let (binaries, memo, symbols) = (binaries.clone(), memo.clone(), self.symbols.clone());
         let (mode, walk) = (self.mode, self.walk);
-        Ok(Session { view, mode, pause, binaries, symbols, walk, memo, goroutines, launched: None })
+        Ok(Session {
+            view,
+            mode,
+            pause,
+            binaries,
+            symbols,
+            walk,
+            memo,
+            types: TypeMemo::default(),
+            goroutines,
+            launched: None,
+        })
     }
 }
 

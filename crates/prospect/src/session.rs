@@ -13,6 +13,7 @@ use crate::{
     goroutines::{self, GoRuntime, RawGoroutines},
     memo::Memo,
     stacks::{ModulePosition, Names, ThreadStack},
+    type_memo::TypeMemo,
     walk::{self, WalkOptions},
 };
 
@@ -26,6 +27,7 @@ pub struct Session {
     pub(crate) symbols: SymbolReaders,
     pub(crate) walk: WalkOptions,
     pub(crate) memo: Arc<Memo>,
+    pub(crate) types: TypeMemo,
     /// The goroutines at the moment that this is of, where they were copied then.
     pub(crate) goroutines: Option<Result<(GoRuntime, RawGoroutines), GoroutinesError>>,
     /// Behind the view: what is held is let go before it is ended.

@@ -1,9 +1,9 @@
 //! The values of the variables of whole stacks.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use prospect_symbols::variable::VariableKind;
-use prospect_value::{Limits, Object, Value};
+use prospect_value::{Limits, Object, Value, Views};
 
 use crate::{FrameScope, Session, ThreadStack};
 
@@ -11,6 +11,8 @@ use crate::{FrameScope, Session, ThreadStack};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallValues {
+    /// Whether debug information describes the call. Of one that it does not, nothing is known.
+    pub is_described: bool,
     /// Its parameters, in their order.
     pub arguments: Vec<NamedValue>,
     /// Its other variables that are in scope, in the order of the debug information.
@@ -27,6 +29,8 @@ pub struct NamedValue {
     pub kind: VariableKind,
     /// How many blocks of the function are around it.
     pub depth: u32,
+    /// Whether code at this place means another variable by its name: that of an inner block.
+    pub is_hidden: bool,
     /// Its value.
     pub value: Value,
 }
@@ -52,35 +56,63 @@ impl Session {
     /// those of the moment of the stop, and what pointers lead to elsewhere is read now.
     #[must_use]
     pub fn values(&self, stack: &ThreadStack, limits: &Limits) -> Vec<CallValues> {
+        let frames = 0..stack.names.len();
+        frames.flat_map(|index| self.frame_values(stack, index, limits, Views::standard())).collect()
+    }
+
+    /// The same of the calls of one frame, with other views: as many as [`ThreadStack::calls`] has of it.
+    #[must_use]
+    pub fn frame_values(
+        &self,
+        stack: &ThreadStack,
+        index: usize,
+        limits: &Limits,
+        views: &Views,
+    ) -> Vec<CallValues> {
         let mut values = Vec::new();
-        for (index, name) in stack.names.iter().enumerate() {
-            let calls = name.resolved.frames.len().max(1);
-            let first = values.len();
-            if let Some(view) = self.frame_view(stack.thread.id, stack.frames(), index) {
-                let scope = FrameScope::new(self, view, 0);
-                values.extend((0..calls.min(scope.calls().len())).map(|call| scope.values(call, limits)));
-            }
-            values.resize_with(first + calls, CallValues::default);
+        let Some(name) = stack.names.get(index) else { return values };
+        let calls = name.resolved.frames.len().max(1);
+        if let Some(view) = self.frame_view(stack.thread.id, stack.frames(), index) {
+            let scope = FrameScope::new(self, view, 0);
+            let described = scope.calls().len().min(calls);
+            values.extend((0..described).map(|call| scope.values_of(call, limits, views)));
         }
+        values.resize_with(calls, CallValues::default);
         values
     }
 }
 
 impl FrameScope<'_> {
-    /// What the variables of a call of the frame hold.
-    fn values(&self, call: usize, limits: &Limits) -> CallValues {
-        let mut values = CallValues::default();
-        let variables = self.calls().get(call).map_or(&[][..], |call| &call.variables);
-        for (variable, located) in variables.iter().filter(|(variable, _)| variable.in_scope) {
+    /// What the variables of the call hold that are in scope.
+    #[must_use]
+    pub fn values(&self, limits: &Limits, views: &Views) -> CallValues {
+        self.values_of(self.call(), limits, views)
+    }
+
+    fn values_of(&self, call: usize, limits: &Limits, views: &Views) -> CallValues {
+        let Some(call) = self.calls().get(call) else { return CallValues::default() };
+        let mut values = CallValues { is_described: true, ..CallValues::default() };
+        let visible = || call.variables.iter().filter(|(variable, _)| variable.in_scope);
+        let mut deepest: HashMap<&str, u32> = HashMap::new();
+        for (variable, _) in visible() {
+            let depth = deepest.entry(&variable.name).or_default();
+            *depth = variable.depth.max(*depth);
+        }
+        for (variable, located) in visible() {
             let value = match located {
                 Ok(located) => {
                     let object = Object { ty: located.ty.clone(), location: located.location.clone() };
-                    Value::read(&object, self, limits)
+                    Value::read_with(&object, self, limits, views)
                 }
                 Err(why) => Value::unavailable(&variable.ty, why.clone()),
             };
-            let named =
-                NamedValue { name: variable.name.clone(), kind: variable.kind, depth: variable.depth, value };
+            let named = NamedValue {
+                name: variable.name.clone(),
+                kind: variable.kind,
+                depth: variable.depth,
+                is_hidden: deepest.get(&*variable.name).is_some_and(|depth| *depth > variable.depth),
+                value,
+            };
             if variable.kind == VariableKind::Parameter {
                 values.arguments.push(named);
             } else {

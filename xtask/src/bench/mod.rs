@@ -107,6 +107,13 @@ const ROWS: &[Row] = &[
         is_slow: true,
     },
     Row {
+        name: "a.T3 --locals",
+        about: "C++ with more than 100 MB of DWARF: arguments and variables too",
+        target: Target::BigCxx,
+        job: Job::Locals,
+        is_slow: true,
+    },
+    Row {
         name: "g.T2",
         about: "stop 200 threads and let them go",
         target: Target::Fixture("bench-threads", &["200", "30"]),

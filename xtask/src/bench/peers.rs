@@ -29,11 +29,17 @@ impl Peer {
 pub(super) enum Job {
     /// All stacks with names, lines and inlined calls.
     Stacks,
+    /// The same, with the arguments and variables of each call.
+    Locals,
     /// Stop all threads and let them go.
     Attach,
 }
 
-/// The tools for a job that are there. The bare C program is first, we are second.
+/// It has no command for the variables of all frames.
+const LLDB_LOCALS: &str =
+    "script for t in lldb.process: [print(v) for f in t for v in [f.name, *f.get_all_variables()]]";
+
+/// The tools for a job that are there.
 pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
     let prospect = prospect.to_string_lossy();
     let limit = fixture("bench-limit").map_err(|missing| anyhow::anyhow!("{missing}"))?.path();
@@ -46,13 +52,20 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
             peers.push(Peer::new("prospect --no-cache", &[&prospect, "stack", "--no-cache", "PID"]));
             peers.push(Peer::new("prospect --no-names", &[&prospect, "stack", "--no-names", "PID"]));
         }
+        Job::Locals => {
+            peers.push(Peer::new("prospect", &[&prospect, "stack", "--locals", "--timeout", "60", "PID"]));
+            peers.push(Peer::new("prospect, no values", &[&prospect, "stack", "PID"]));
+            if tool("lldb").is_ok() {
+                peers.push(Peer::new("lldb", &["lldb", "--batch", "-p", "PID", "-o", LLDB_LOCALS]));
+            }
+        }
         Job::Attach => {
             peers.push(Peer::new("limit", &[&limit, "PID", "0"]));
             let attach = workspace::build_attach_example()?;
             peers.push(Peer::new("prospect", &[&attach.to_string_lossy(), "PID"]));
         }
     }
-    if let Some(driver) = built("remoteprocess") {
+    if let Some(driver) = built("remoteprocess").filter(|_| job != Job::Locals) {
         let mode = if job == Job::Attach { "lock" } else { "stacks" };
         peers.push(Peer::new("remoteprocess", &[&driver.to_string_lossy(), "PID", mode]));
     }
@@ -60,7 +73,11 @@ pub(super) fn peers(job: Job, prospect: &Path) -> Result<Vec<Peer>> {
         peers.push(Peer::new("eu-stack -s -i", &["eu-stack", "-n", "0", "-s", "-i", "-p", "PID"]));
     }
     if tool("gdb").is_ok() {
-        let what = if job == Job::Stacks { "thread apply all bt" } else { "detach" };
+        let what = match job {
+            Job::Stacks => "thread apply all bt",
+            Job::Locals => "thread apply all bt full",
+            Job::Attach => "detach",
+        };
         peers.push(Peer::new("gdb", &["gdb", "-nx", "-batch", "-p", "PID", "-ex", what]));
     }
     Ok(peers)

@@ -3,20 +3,24 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use prospect::{
     Match, Mode, OpenOptions, Session,
     process::{LinkAddr, Module},
     symbols::{
-        Binaries, Found, FoundKind, ModuleBinary, Pattern, Query, ResolvedAddress, SearchOptions, Symbol,
-        SymbolKind, SymbolOrder, cache_directory,
+        Binaries, Found, FoundKind, ModuleBinary, Pattern, Query, ResolvedAddress, Symbol, SymbolKind,
+        SymbolOrder,
     },
 };
 
 use crate::{
     exit::{Failure, Outcome, Result},
     report::{self, FindReport, FoundRow},
+    symbol_args::{Fetch, SymbolArgs},
+    target::seconds,
+    watch::Watch,
 };
 
 /// Find functions, variables, types and source lines by name: where they are, with all copies and inlined calls.
@@ -43,17 +47,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
 
-    /// Take this file for the executable.
-    #[arg(long, value_name = "FILE")]
-    exe: Option<PathBuf>,
+    #[command(flatten)]
+    symbols: SymbolArgs,
 
-    /// Look for the process's files below this directory.
-    #[arg(long, value_name = "DIR")]
-    sysroot: Option<PathBuf>,
-
-    /// Look for separate debug files here first; may be given several times.
-    #[arg(long, value_name = "DIR")]
-    debug_dir: Vec<PathBuf>,
+    /// How long all of it may take.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    timeout: Duration,
 
     /// Print JSON: one object (docs/json.md).
     #[arg(long)]
@@ -62,6 +61,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let queries = args.queries()?;
+    let timeout = args.timeout.as_secs_f64();
+    let late = move |_| Err(Failure::failed(format_args!("not finished after {timeout} s (--timeout)")));
+    let watch = Watch::<()>::start(Instant::now() + args.timeout, late).map_err(Failure::failed)?;
     let place = Place::open(args)?;
     let mut report = FindReport { target: args.target.clone(), ..FindReport::default() };
     let mut missing = Vec::new();
@@ -84,6 +86,7 @@ pub(crate) fn run(args: &Args) -> Result {
     if let Place::Process(session) = &place {
         report.warnings = session.warnings();
     }
+    watch.finish();
     if !report.rows.is_empty() {
         if args.json { report::find_json(&report) } else { report::find_text(&report) }?;
     }
@@ -117,29 +120,12 @@ enum Place {
 
 impl Place {
     fn open(args: &Args) -> Result<Self> {
+        let search = args.symbols.search(Fetch::Within(args.timeout / 2))?;
         // A file that has a number for a name can be given with its directory.
         if let Ok(pid) = args.target.parse::<u32>() {
-            let mut options = OpenOptions::new().mode(Mode::NoStop);
-            if let Some(path) = &args.exe {
-                options = options.executable(path);
-            }
-            if let Some(path) = &args.sysroot {
-                options = options.sysroot(path);
-            }
-            for path in args.debug_dir.iter().rev() {
-                options = options.debug_directory(path);
-            }
-            if let Some(directory) = cache_directory() {
-                options = options.cache(directory);
-            }
+            let options = OpenOptions::new().mode(Mode::NoStop).search(search);
             return Ok(Self::Process(Box::new(options.open(pid)?)));
         }
-        let mut search = SearchOptions {
-            sysroot: args.sysroot.clone(),
-            cache: cache_directory(),
-            ..SearchOptions::default()
-        };
-        search.debug_directories.splice(0..0, args.debug_dir.iter().cloned());
         let path = PathBuf::from(&args.target);
         match Binaries::new(search).open(&path) {
             Ok(binary) => Ok(Self::File(path, binary)),

@@ -1,48 +1,58 @@
-//! `prospect print`: the values of expressions in a frame of a process.
+//! `prospect print`: the values of expressions in frames of a process.
+
+mod place;
 
 use std::time::{Duration, Instant};
 
 use prospect::{
     FrameScope, Mode, OpenOptions, Session, ThreadStack,
-    process::{ProcessId, ThreadId},
+    process::{ProcessId, Thread, ThreadId},
     value::{
-        Content, Limits, Object, Value, ValueContext as _,
+        Content, Object, Value, ValueContext as _, ValueError,
         expression::{ErrorKind, Expression, ExpressionError, LookupError},
     },
 };
 
 use crate::{
     exit::{self, Failure, Outcome, Result},
-    report::{self, PrintReport, Printed, PrintedFrame},
+    report::{self, PrintLayout, PrintReport, Printed, PrintedFrame},
     symbol_args::{Fetch, SymbolArgs},
-    target::seconds,
+    target::{OtherTargetArgs, seconds},
+    value_args::ValueArgs,
     watch::Watch,
 };
+use place::FramePlace;
 
 /// Print the values of expressions: `p->next[3].name`, `items[2..5]`, `*argv@argc`, `len * 2 > cap`, `$rsp`.
 ///
-/// The process is stopped for a moment, its stacks are copied, and it runs on. What the stacks do not hold is read
-/// behind that; `--hold` keeps the process stopped until everything is read.
+/// Without expressions: all arguments and variables of the frame. The process is stopped for a moment, its stacks are copied, and
+/// it runs on. What the stacks do not hold is read behind that; `--hold` keeps the process stopped until everything is read.
 #[derive(clap::Args)]
+#[command(
+    override_usage = "prospect print [OPTIONS] <TARGET> [EXPR]...\n       prospect print [OPTIONS] --name <NAME> [EXPR]...\n       prospect print [OPTIONS] --demo [EXPR]...\n       prospect print [OPTIONS] [EXPR]... -- <COMMAND>..."
+)]
 pub(crate) struct Args {
-    /// What to look at: the number of a process.
-    #[arg(value_name = "TARGET")]
-    target: u32,
+    /// What to look at: the number of a process, where nothing else says it; then what to print. Paths and operators are those of C
+    /// (`->`, casts, `sizeof`), C++ (`ns::x`, `this`) and Rust (`x.0`, `x as u8`, `a[2..5]`); registers are `$rip`; a variable of
+    /// one file or module is `'file.c'::x`, `'libssl.so.3'!x`.
+    #[arg(value_name = "TARGET] [EXPR")]
+    words: Vec<String>,
 
-    /// What to print. Paths and operators are those of C (`->`, casts, `sizeof`), C++ (`ns::x`, `this`) and Rust
-    /// (`x.0`, `x as u8`, `a[2..5]`); registers are `$rip`; a variable of one file or module is `'file.c'::x`,
-    /// `'libssl.so.3'!x`.
-    #[arg(value_name = "EXPR", required = true)]
-    expressions: Vec<String>,
+    #[command(flatten)]
+    others: OtherTargetArgs,
 
-    /// In this thread; without it, the process's first one.
+    /// In this thread; may be given several times. Without it, in the process's first one.
     #[arg(long, value_name = "TID")]
-    thread: Option<u32>,
+    thread: Vec<u32>,
 
-    /// In this frame, by the number that `prospect stack` shows; without it, the innermost one that knows all the
-    /// names.
-    #[arg(long, value_name = "N")]
-    frame: Option<usize>,
+    /// In every thread that has such a frame.
+    #[arg(long, conflicts_with = "thread")]
+    all_threads: bool,
+
+    /// In this frame, by the number that `prospect stack` shows, or in the innermost one of this function. Without it, in the
+    /// innermost one that knows all the names.
+    #[arg(long, value_name = "N|FUNCTION")]
+    frame: Option<FramePlace>,
 
     /// Keep the process stopped until all values are read.
     #[arg(long)]
@@ -52,170 +62,240 @@ pub(crate) struct Args {
     #[arg(long = "type")]
     types: bool,
 
-    /// Show at most so many levels of structures and elements.
-    #[arg(long, value_name = "LEVELS", default_value_t = 10)]
-    depth: u32,
-
-    /// Follow pointers so many times.
-    #[arg(long, value_name = "TIMES", default_value_t = 0)]
-    follow: u32,
-
-    /// Show at most so many elements, and characters of texts.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    elements: u64,
+    #[command(flatten)]
+    values: ValueArgs,
 
     #[command(flatten)]
     symbols: SymbolArgs,
 
-    /// How long all of it may take.
+    /// How long all of it may take, for each process.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
 
-    /// Print JSON: one object (docs/json.md).
+    /// Print JSON: one object for each thread (docs/json.md).
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    let timeout = args.timeout;
-    let late = move |_| {
-        let timeout = timeout.as_secs_f64();
-        Err(Failure::failed(format_args!("not finished after {timeout} s (--timeout)")))
+    let (numbers, expressions) = match args.words.split_first() {
+        Some((_, rest)) if !args.others.are_given() => (&args.words[..1], rest),
+        _ => (&[][..], &args.words[..]),
     };
-    let watch = Watch::<()>::start(Instant::now() + timeout, late).map_err(Failure::failed)?;
-    let session = args.open()?;
-    let stack = args.stack(&session)?;
-    let report = args.evaluate(&session, &stack);
-    let warnings = session.warnings();
-    let binaries = session.binaries().clone();
-    drop(session);
-    watch.finish();
-    let mut report = report?;
-    report.warnings = warnings;
-    if args.json { report::print_json(&report) } else { report::print_text(&report, args.types) }?;
-    binaries.store();
-    args.outcome(&report)
+    for text in expressions {
+        // Before anything is stopped. What is a type makes no difference here.
+        parse(text, &|_| false)?;
+    }
+    let targets = args.others.find(numbers)?;
+    let mut result = Ok(Outcome::Complete);
+    for process in &targets.processes {
+        result = exit::worse(result, Print { args, expressions, process: *process }.run());
+    }
+    targets.end();
+    result
 }
 
-impl Args {
-    fn open(&self) -> Result<Session> {
-        let options = OpenOptions::new()
-            .mode(if self.hold { Mode::Hold } else { Mode::Freeze })
-            .timeout(self.timeout / 2)
-            .register_sets(true)
-            .search(self.symbols.search(Fetch::Within(self.timeout / 2))?);
-        Ok(options.open(self.target)?)
+/// What is done for one process.
+struct Print<'a> {
+    args: &'a Args,
+    expressions: &'a [String],
+    process: ProcessId,
+}
+
+impl Print<'_> {
+    fn run(&self) -> Result {
+        let Args { timeout, types, json, .. } = *self.args;
+        let layout = PrintLayout { types, hex: self.args.values.hex };
+        let process = self.process;
+        let late = move |_| {
+            let timeout = timeout.as_secs_f64();
+            Err(Failure::failed(format_args!(
+                "process {process}: not finished after {timeout} s (--timeout)"
+            )))
+        };
+        let watch = Watch::<()>::start(Instant::now() + timeout, late).map_err(Failure::failed)?;
+        let session = self.open()?;
+        let reports = self.reports(&session);
+        let warnings = session.warnings();
+        let binaries = session.binaries().clone();
+        drop(session);
+        watch.finish();
+        let mut result = Ok(Outcome::Complete);
+        for (index, (mut report, outcome)) in reports?.into_iter().enumerate() {
+            if index == 0 || json {
+                report.warnings.clone_from(&warnings);
+            }
+            if json { report::print_json(&report) } else { report::print_text(&report, layout) }?;
+            result = exit::worse(result, outcome);
+        }
+        binaries.store();
+        result
     }
 
-    /// The stack of the thread that is meant.
-    fn stack(&self, session: &Session) -> Result<ThreadStack> {
-        let process = ProcessId(self.target);
-        let threads = session.process().threads();
-        let wanted = match self.thread {
-            Some(thread) => ThreadId(thread),
-            None => threads
-                .iter()
-                .map(|thread| thread.id)
-                .find(|thread| thread.0 == self.target)
-                .or(threads.first().map(|thread| thread.id))
-                .ok_or_else(|| Failure::not_found(format_args!("process {process} has no thread")))?,
+    fn open(&self) -> Result<Session> {
+        let args = self.args;
+        let options = OpenOptions::new()
+            .mode(if args.hold { Mode::Hold } else { Mode::Freeze })
+            .timeout(args.timeout / 2)
+            .register_sets(true)
+            .search(args.symbols.search(Fetch::Within(args.timeout / 2))?);
+        Ok(options.open(self.process)?)
+    }
+
+    /// What there is to print of each thread that is meant, and how it went.
+    fn reports(&self, session: &Session) -> Result<Vec<(PrintReport, Result)>> {
+        let threads: Vec<ThreadId> = session.process().threads().iter().map(|thread| thread.id).collect();
+        let process = self.process;
+        let none = || Failure::not_found(format_args!("process {process} has no thread"));
+        let first = threads.iter().find(|thread| thread.0 == process.0).or(threads.first());
+        let wanted: Vec<ThreadId> = match &self.args.thread[..] {
+            _ if self.args.all_threads => threads,
+            [] => vec![*first.ok_or_else(none)?],
+            wanted => wanted.iter().copied().map(ThreadId).collect(),
         };
-        let stack = session.stacks(|thread| thread.id == wanted).pop();
-        let stack = stack
-            .ok_or_else(|| Failure::not_found(format_args!("process {process} has no thread {wanted}")))?;
-        match &stack.thread.not_stopped {
-            Some(why) if stack.frames().is_empty() => {
-                Err(Failure::failed(format_args!("thread {wanted} has no stack: {why}")))
+        let stacks = session.stacks(|thread: &Thread| wanted.contains(&thread.id));
+        let (mut reports, mut why_none) = (Vec::new(), None);
+        for thread in wanted {
+            let stack = stacks.iter().find(|stack| stack.thread.id == thread);
+            let stack = stack
+                .ok_or_else(|| Failure::not_found(format_args!("process {process} has no thread {thread}")));
+            match stack.and_then(|stack| self.report(session, stack)) {
+                Ok(Some(report)) => {
+                    let outcome = self.outcome(session, &report, &stacks);
+                    reports.push((report, outcome));
+                }
+                Ok(None) => {}
+                Err(failure) if self.args.all_threads => why_none = why_none.or(Some(failure)),
+                Err(failure) => return Err(failure),
             }
-            _ if stack.frames().is_empty() => {
-                Err(Failure::failed(format_args!("thread {wanted} has no stack")))
-            }
-            _ => Ok(stack),
+        }
+        match why_none {
+            Some(failure) if reports.is_empty() => Err(failure),
+            _ if reports.is_empty() => Err(self.with_help(
+                Failure::not_found(format_args!(
+                    "no thread of process {process} has a frame that knows these names"
+                )),
+                session,
+                &stacks,
+            )),
+            _ => Ok(reports),
         }
     }
 
-    /// All expressions in the frame that is asked for, or in the innermost one that knows the most of their names.
-    fn evaluate(&self, session: &Session, stack: &ThreadStack) -> Result<PrintReport> {
-        let count = stack.calls().count();
-        let number = match self.frame {
-            Some(number) => number,
-            None => self.frame_that_knows(session, stack, count)?,
+    /// All that is asked for in one thread; `None` where that one is passed over.
+    fn report(&self, session: &Session, stack: &ThreadStack) -> Result<Option<PrintReport>> {
+        let thread = stack.thread.id;
+        if stack.frames().is_empty() {
+            let why = stack.thread.not_stopped.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(Failure::failed(format_args!("thread {thread} has no stack{why}")));
+        }
+        let names = self.names()?;
+        let found = match &self.args.frame {
+            Some(place) => (names.len(), place.find(stack)?),
+            None if self.expressions.is_empty() => match place::described(session, stack) {
+                Some(number) => (0, number),
+                None => {
+                    let why = format!("no code on the stack of thread {thread} has debug information");
+                    let stacks = std::slice::from_ref(stack);
+                    return Err(self.with_help(Failure::not_found(why), session, stacks));
+                }
+            },
+            None => place::that_knows(session, stack, &names),
         };
+        let (known, number) = found;
+        if self.args.all_threads && known < names.len() {
+            return Ok(None);
+        }
         let Some(scope) = session.scope(stack, number) else {
-            let thread = stack.thread.id;
+            let count = stack.calls().count();
             return Err(Failure::not_found(format_args!(
-                "thread {thread} has {count} frames, and none of number {number}"
+                "thread {thread} has {count} frames, #0 to #{}, and none of number {number}",
+                count.saturating_sub(1)
             )));
         };
-        Ok(PrintReport {
-            process: ProcessId(self.target),
+        let (limits, views) = (self.args.values.limits(), self.args.values.views());
+        let variables = self.expressions.is_empty().then(|| scope.values(&limits, views));
+        if variables.as_ref().is_some_and(|all| !all.is_described) {
+            let why = format!("no debug information describes frame #{number} of thread {thread}");
+            return Err(self.with_help(Failure::not_found(why), session, std::slice::from_ref(stack)));
+        }
+        Ok(Some(PrintReport {
+            process: self.process,
             frame: PrintedFrame::of(stack, number),
-            values: self.values(&scope)?,
+            values: self.evaluate(&scope)?,
+            variables,
             warnings: Vec::new(),
-        })
+        }))
     }
 
-    fn frame_that_knows(&self, session: &Session, stack: &ThreadStack, count: usize) -> Result<usize> {
-        // What is a type makes no difference to the names that matter.
-        let expressions = self.expressions.iter().map(|text| parse(text, &|_| false));
-        let expressions = expressions.collect::<Result<Vec<Expression>>>()?;
-        let mut names: Vec<&str> = expressions.iter().flat_map(Expression::names).collect();
+    /// The names of variables in the expressions.
+    fn names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for text in self.expressions {
+            names.extend(parse(text, &|_| false)?.names().into_iter().map(str::to_owned));
+        }
         names.sort_unstable();
         names.dedup();
-        let mut best = (0, 0);
-        for number in 0..count {
-            let Some(scope) = session.scope(stack, number) else { continue };
-            let known = names.iter().filter(|name| scope.knows(name)).count();
-            if known > best.0 {
-                best = (known, number);
-            }
-            if known == names.len() {
-                break;
-            }
-        }
-        Ok(best.1)
+        Ok(names)
     }
 
     /// # Errors
     /// When one of them is no expression.
-    fn values(&self, scope: &FrameScope<'_>) -> Result<Vec<Printed>> {
-        let mut limits = Limits::default();
-        limits.depth = self.depth;
-        limits.pointers = self.follow;
-        limits.elements = self.elements;
-        limits.text = self.elements;
+    fn evaluate(&self, scope: &FrameScope<'_>) -> Result<Vec<Printed>> {
+        let (limits, views) = (self.args.values.limits(), self.args.values.views());
         let is_type = |name: &str| scope.type_named(name).is_some();
         let value = |text: &String| {
             let value = parse(text, &is_type)?.evaluate(scope);
-            let value = value.map(|object: Object| Value::read(&object, scope, &limits));
+            let value = value.map(|object: Object| Value::read_with(&object, scope, &limits, views));
             Ok(Printed { expression: text.clone(), value })
         };
         self.expressions.iter().map(value).collect()
     }
 
-    fn outcome(&self, report: &PrintReport) -> Result {
+    fn outcome(&self, session: &Session, report: &PrintReport, stacks: &[ThreadStack]) -> Result {
         let mut result = Ok(Outcome::Complete);
         for one in &report.values {
-            let this = match &one.value {
-                Ok(Value { content: Content::Unavailable(_), .. }) => Ok(Outcome::Partial),
-                Ok(_) => Ok(Outcome::Complete),
-                // In JSON it stands in its place.
-                Err(error) => {
-                    let message = pointed_out(&one.expression, error);
-                    let failure = match &error.kind {
-                        ErrorKind::Lookup(
-                            LookupError::NoVariable { .. }
-                            | LookupError::NoRegister { .. }
-                            | LookupError::NoType(_),
-                        ) => Failure::not_found(message),
-                        _ => Failure::failed(message),
-                    };
-                    Err(failure)
-                }
-            };
+            let this =
+                match &one.value {
+                    Ok(Value { content: Content::Unavailable(_), .. }) => Ok(Outcome::Partial),
+                    Ok(_) => Ok(Outcome::Complete),
+                    // In JSON it stands in its place.
+                    Err(error) => {
+                        let message = pointed_out(&one.expression, error);
+                        Err(match &error.kind {
+                            ErrorKind::Lookup(LookupError::NoVariable { .. } | LookupError::NoType(_)) => {
+                                self.with_help(Failure::not_found(message), session, stacks)
+                            }
+                            ErrorKind::Lookup(LookupError::NoRegister { .. }) => Failure::not_found(message),
+                            // A symbol alone has no type.
+                            ErrorKind::Value(
+                                ValueError::NoMember { of, .. } | ValueError::NoElements(of),
+                            ) if of == "void" => self.with_help(Failure::failed(message), session, stacks),
+                            ErrorKind::Value(ValueError::PointsToVoid(_)) => {
+                                self.with_help(Failure::failed(message), session, stacks)
+                            }
+                            _ => Failure::failed(message),
+                        })
+                    }
+                };
             result = exit::worse(result, this);
         }
         result
+    }
+
+    /// The failure, with what to do where it comes of missing debug information.
+    fn with_help(&self, failure: Failure, session: &Session, stacks: &[ThreadStack]) -> Failure {
+        let missing = place::modules_without_debug_information(session, stacks);
+        if missing.is_empty() {
+            return failure;
+        }
+        let (process, missing) = (self.process, missing.join(", "));
+        failure
+            .with_help(format!(
+                "there is no debug information for {missing}: install its debug package, build it with -g, \
+                 or ask a server for it (--debuginfod)"
+            ))
+            .with_help(format!("prospect symbols {process}   # what was looked for, and where"))
     }
 }
 

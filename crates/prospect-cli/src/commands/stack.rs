@@ -2,6 +2,7 @@
 
 mod look;
 mod rounds;
+mod values;
 
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use prospect::{Mode, OpenOptions, symbols::SearchOptions};
 
 use crate::{
     exit::Result,
+    report::Variables,
     symbol_args::{Fetch, SymbolArgs},
     target::{TargetArgs, interval, seconds},
+    value_args::ValueArgs,
 };
 use look::Look;
 use rounds::Rounds;
@@ -77,6 +80,23 @@ pub(crate) struct Args {
     #[command(flatten)]
     symbols: SymbolArgs,
 
+    /// Show the arguments of each call. Stacks are those of the moment of the stop; what pointers lead to elsewhere is
+    /// read behind that, as the process runs on: `--hold` keeps it stopped until all is read.
+    #[arg(long, conflicts_with_all = ["merge", "goroutines", "no_names"])]
+    args: bool,
+
+    /// Show the variables of each call, and its arguments; see `--args`.
+    #[arg(long, conflicts_with_all = ["merge", "goroutines", "no_names"])]
+    locals: bool,
+
+    /// With `--args` and `--locals`: show values in as many lines as they need. Without it each has one, and what is longer than
+    /// the line (COLUMNS, or 120) is cut.
+    #[arg(long)]
+    full: bool,
+
+    #[command(flatten)]
+    values: ValueArgs,
+
     /// Print JSON: one object per process (and look), each on a line (docs/json.md).
     #[arg(long)]
     json: bool,
@@ -94,6 +114,16 @@ pub(crate) fn run(args: Args) -> Result {
 }
 
 impl Args {
+    /// Which variables are to be shown.
+    fn variables(&self) -> Option<Variables> {
+        (self.args || self.locals).then_some(Variables {
+            arguments: true,
+            locals: self.locals,
+            full: self.full,
+            hex: self.values.hex,
+        })
+    }
+
     fn options(&self, search: &SearchOptions) -> OpenOptions {
         let mode = match (self.hold, self.no_stop) {
             (true, _) => Mode::Hold,
@@ -107,6 +137,7 @@ impl Args {
             .frame_limit(self.limit)
             .explain(self.explain)
             .goroutines(self.goroutines)
+            .register_sets(self.variables().is_some())
             .search(SearchOptions { names: !self.no_names, ..search.clone() })
     }
 }

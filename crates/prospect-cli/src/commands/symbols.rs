@@ -126,8 +126,10 @@ fn print(args: &Args, mut report: SymbolsReport) -> Result {
         if module.contents.files.is_empty() {
             report.missing.push(format!("{path}: nothing usable on disk or in memory"));
         }
-        // What no server has is not missing, but what could not be fetched is.
-        let failed = |outcome: &SearchOutcome| matches!(outcome, SearchOutcome::Unreadable(_));
+        // What no server has is not missing, but what could not be fetched is, and what cannot be used.
+        let failed = |outcome: &SearchOutcome| {
+            !outcome.is_found() && !matches!(outcome, SearchOutcome::Missing | SearchOutcome::NotAsked(_))
+        };
         let tried = |what: Sought| args.fetch && what == Sought::Server;
         let has_failed = module.searched.iter().any(|step| tried(step.what) && failed(&step.outcome));
         if has_failed && !module.searched.iter().any(|step| tried(step.what) && step.outcome.is_found()) {

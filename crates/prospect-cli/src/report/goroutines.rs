@@ -58,7 +58,7 @@ fn goroutine(page: &mut Page, one: &Goroutine, layout: Layout) {
         page.styled(PLACE, "  of the runtime");
     }
     page.end_line();
-    text::frames(page, one.calls(), None, layout);
+    text::frames(page, one.calls(), &[], None, layout);
     if let Some((function, file, line)) = one.creator() {
         page.styled(PLAIN, format_args!("  created by {}", Printable(function)));
         if let (Some(file), Some(line)) = (file, line) {
@@ -165,7 +165,7 @@ impl<'a> What<'a> {
                 file: creator.and_then(|(_, file, _)| file),
                 line: creator.and_then(|(.., line)| line),
             }),
-            frames: one.calls().map(|call| Frame::new(call, layout)).collect(),
+            frames: one.calls().map(|call| Frame::new(call, None, layout)).collect(),
             end: end.as_str(),
             end_reason: (!end.is_complete()).then(|| end.to_string()),
         }

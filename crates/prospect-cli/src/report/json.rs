@@ -8,14 +8,15 @@ use std::{
 };
 
 use prospect::{
-    Call, ThreadStack,
+    Call, CallValues, NamedValue, ThreadStack,
     live::Ending,
     process::{Addr, ProcessId, RegisterId, Registers},
     stack::{self, Explanation, FrameRegisters, Location},
 };
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::{Layout, StackReport, goroutines::Goroutines, merge, milliseconds};
+use super::{Layout, StackReport, goroutines::Goroutines, merge, milliseconds, variables::variable_json};
 
 /// The version of all JSON that this command prints.
 pub(crate) const VERSION: u32 = 1;
@@ -118,6 +119,11 @@ pub(super) struct Frame<'a> {
     locations: Option<BTreeMap<&'static str, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     declined: Option<Vec<Declined>>,
+    /// Null where they are not known, and absent where they were not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locals: Option<Json>,
 }
 
 /// A stepper that found no caller, and why.
@@ -222,7 +228,7 @@ impl<'a> Thread<'a> {
             name: thread.thread.name.as_deref(),
             state: thread.thread.state.as_str(),
             unchanged_looks: report.unchanged.get(&thread.thread.id).copied(),
-            stack: Stack::new(thread, layout),
+            stack: Stack::new(thread, &report.values_of(thread), layout),
         }
     }
 }
@@ -232,20 +238,25 @@ impl<'a> Group<'a> {
         Self {
             tids: threads.iter().map(|thread| thread.thread.id.0).collect(),
             names: threads.iter().map(|thread| thread.thread.name.as_deref()).collect(),
-            stack: Stack::new(threads[0], Layout { registers: false, ..layout }),
+            stack: Stack::new(threads[0], &[], Layout { registers: false, ..layout }),
         }
     }
 }
 
 impl<'a> Stack<'a> {
-    fn new(thread: &'a ThreadStack, layout: Layout) -> Self {
+    fn new(thread: &'a ThreadStack, values: &[Option<&CallValues>], layout: Layout) -> Self {
+        let values = values.iter().copied().chain(std::iter::repeat(None));
         let end = thread.end();
         Self {
             not_stopped: thread.thread.not_stopped.as_ref().map(ToString::to_string),
             wait_channel: thread.thread.wait_channel.as_deref(),
             syscall: thread.thread.syscall.as_deref(),
             registers: thread.registers.as_ref().filter(|_| layout.registers).map(registers),
-            frames: thread.calls().map(|call| Frame::new(call, layout)).collect(),
+            frames: thread
+                .calls()
+                .zip(values)
+                .map(|(call, values)| Frame::new(call, values, layout))
+                .collect(),
             end: end.map_or("not-walked", |end| end.as_str()),
             end_reason: end.filter(|end| !end.is_complete()).map(ToString::to_string),
             end_stepper: thread.explained_end().map(|explanation| explanation.stepper),
@@ -255,7 +266,13 @@ impl<'a> Stack<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(call: Call<'a>, layout: Layout) -> Self {
+    pub(super) fn new(call: Call<'a>, values: Option<&CallValues>, layout: Layout) -> Self {
+        let known = values.filter(|values| values.is_described);
+        let list = |all: fn(&CallValues) -> &Vec<NamedValue>| match known {
+            Some(values) => all(values).iter().map(variable_json).collect(),
+            None => Json::Null,
+        };
+        let variables = layout.variables;
         Self {
             pc: Hex(call.frame.code.addr().0),
             function: call.function,
@@ -271,6 +288,8 @@ impl<'a> Frame<'a> {
             registers: layout.registers.then(|| registers(&call.frame.registers.expand())),
             locations: layout.registers.then(|| locations(&call.frame.registers)),
             declined: call.explanation.filter(|_| !call.inlined).map(declined),
+            arguments: variables.filter(|wanted| wanted.arguments).map(|_| list(|values| &values.arguments)),
+            locals: variables.filter(|wanted| wanted.locals).map(|_| list(|values| &values.locals)),
         }
     }
 }

@@ -13,6 +13,7 @@ mod style;
 mod symbols;
 mod text;
 mod value;
+mod variables;
 
 use std::{
     collections::HashMap,
@@ -20,7 +21,7 @@ use std::{
 };
 
 use prospect::{
-    Goroutines, Mode, ThreadStack,
+    CallValues, FrameName, Goroutines, Mode, ThreadStack,
     process::{ProcessInfo, ThreadId},
 };
 
@@ -29,9 +30,10 @@ pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
 pub(crate) use json::{VERSION, ended_json, stack_json};
-pub(crate) use print::{PrintReport, Printed, PrintedFrame, print_json, print_text};
+pub(crate) use print::{PrintLayout, PrintReport, Printed, PrintedFrame, print_json, print_text};
 pub(crate) use symbols::{ModuleSymbols, Subject, SymbolsReport, symbols_json, symbols_text};
 pub(crate) use text::{event_text, look_text, stack_text};
+pub(crate) use variables::Variables;
 
 /// The stacks of a process, ready to be printed: owned values, read from a process that runs on.
 #[derive(Debug)]
@@ -45,7 +47,11 @@ pub(crate) struct StackReport {
     pub(crate) goroutines: Option<Goroutines>,
     /// What a reader should know before believing the names.
     pub(crate) warnings: Vec<String>,
-    /// Whether time ran out before the names were there.
+    /// The values of the variables of the calls of each frame, by the thread and the frame's number, as many as were read.
+    pub(crate) values: HashMap<(ThreadId, usize), Vec<CallValues>>,
+    /// Whether the names are there.
+    pub(crate) named: bool,
+    /// Whether time ran out before all was there.
     pub(crate) late: bool,
     /// Which look this is, of those that are made again and again.
     pub(crate) look: Option<LookReport>,
@@ -70,9 +76,21 @@ pub(crate) struct Layout {
     pub(crate) registers: bool,
     pub(crate) merge: bool,
     pub(crate) explain: bool,
+    pub(crate) variables: Option<Variables>,
 }
 
 impl StackReport {
+    /// The values of the variables of each call, in the order of [`ThreadStack::calls`]; `None` where they were not read.
+    fn values_of(&self, stack: &ThreadStack) -> Vec<Option<&CallValues>> {
+        let frames = stack.names.iter().enumerate();
+        let of_frame = |(index, name): (usize, &FrameName)| {
+            let values = self.values.get(&(stack.thread.id, index));
+            let calls = name.resolved.frames.len().max(1);
+            (0..calls).map(move |call| values.and_then(|values| values.get(call)))
+        };
+        frames.flat_map(of_frame).collect()
+    }
+
     /// Whether every thread has a whole stack.
     pub(crate) fn is_complete(&self) -> bool {
         let is_whole =

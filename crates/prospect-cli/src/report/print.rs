@@ -1,7 +1,7 @@
 //! What `prospect print` prints.
 
 use prospect::{
-    ThreadStack,
+    CallValues, NamedValue, ThreadStack,
     process::{ProcessId, ThreadId},
     value::{Value, expression::ExpressionError, text::Text},
 };
@@ -12,16 +12,16 @@ use super::style::{FUNCTION, HEADING, PLACE, Page, Printable, WARNING};
 use super::{
     json::{self, VERSION},
     value::value_json,
+    variables::{HIDDEN, name, page_width, style, variable_json},
 };
-
-/// Values that are shorter stand in one line.
-const WIDTH: usize = 100;
 
 /// The values of expressions in one frame.
 pub(crate) struct PrintReport {
     pub(crate) process: ProcessId,
     pub(crate) frame: PrintedFrame,
     pub(crate) values: Vec<Printed>,
+    /// All variables of the frame, where no expression was given.
+    pub(crate) variables: Option<CallValues>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -53,8 +53,17 @@ impl PrintedFrame {
     }
 }
 
+/// How values are written for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PrintLayout {
+    /// With their types.
+    pub(crate) types: bool,
+    /// Whole numbers in hexadecimal.
+    pub(crate) hex: bool,
+}
+
 /// Prints the values for people; errors are told elsewhere.
-pub(crate) fn print_text(report: &PrintReport, types: bool) -> std::io::Result<()> {
+pub(crate) fn print_text(report: &PrintReport, layout: PrintLayout) -> std::io::Result<()> {
     let mut page = Page::new();
     for warning in &report.warnings {
         page.styled(WARNING, format_args!("warning: {}", Printable(warning)));
@@ -72,14 +81,36 @@ pub(crate) fn print_text(report: &PrintReport, types: bool) -> std::io::Result<(
     page.end_line();
     for one in &report.values {
         let Ok(value) = &one.value else { continue };
-        page.push(format_args!("{} = ", Printable(&one.expression)));
-        if types {
-            page.styled(PLACE, format_args!("({}) ", Printable(&value.type_name)));
+        line(&mut page, &one.expression, value, layout);
+        page.end_line();
+    }
+    for one in report.variables.iter().flat_map(|all| all.arguments.iter().chain(&all.locals)) {
+        line(&mut page, name(one), &one.value, layout);
+        if one.is_hidden {
+            page.styled(PLACE, HIDDEN);
         }
-        page.push(Text::lines(value, WIDTH));
+        page.end_line();
+    }
+    if report.variables.as_ref().is_some_and(|all| all.arguments.is_empty() && all.locals.is_empty()) {
+        page.styled(PLACE, "no arguments, no variables");
         page.end_line();
     }
     page.print()
+}
+
+/// A name and its value, in as many lines as it needs.
+fn line(page: &mut Page, name: &str, value: &Value, layout: PrintLayout) {
+    page.push(format_args!("{} = ", Printable(name)));
+    if layout.types {
+        page.styled(PLACE, format_args!("({}) ", Printable(&value.type_name)));
+    }
+    let text = Text::lines(value, page_width()).hex(layout.hex).to_string();
+    for (index, line) in text.lines().enumerate() {
+        if index > 0 {
+            page.end_line();
+        }
+        page.styled(style(value), Printable(line));
+    }
 }
 
 #[derive(Serialize)]
@@ -89,7 +120,12 @@ struct Report<'a> {
     tid: u32,
     frame: Frame<'a>,
     warnings: &'a [String],
-    values: Vec<Evaluated<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<Evaluated<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Vec<serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locals: Option<Vec<serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +161,9 @@ pub(crate) fn print_json(report: &PrintReport) -> std::io::Result<()> {
         let (value, error, error_at) = evaluated(one);
         Evaluated { expression: &one.expression, value, error, error_at }
     });
+    let list = |all: fn(&CallValues) -> &Vec<NamedValue>| {
+        report.variables.as_ref().map(|variables| all(variables).iter().map(variable_json).collect())
+    };
     json::print(&Report {
         version: VERSION,
         pid: report.process.0,
@@ -136,6 +175,8 @@ pub(crate) fn print_json(report: &PrintReport) -> std::io::Result<()> {
             line: frame.line,
         },
         warnings: &report.warnings,
-        values: values.collect(),
+        values: report.variables.is_none().then(|| values.collect()),
+        arguments: list(|all| &all.arguments),
+        locals: list(|all| &all.locals),
     })
 }

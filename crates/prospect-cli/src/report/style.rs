@@ -112,6 +112,11 @@ impl Table {
     /// Adds a line about the last row, which stands a little to the right.
     pub(crate) fn note(&mut self, style: Style, words: impl fmt::Display) {
         self.cell(style, words);
+        self.end_note();
+    }
+
+    /// Makes a note of the cells since the last row: its words, in their styles, one behind the other.
+    pub(crate) fn end_note(&mut self) {
         self.rows.push(Row { end: self.cells.len(), is_note: true });
     }
 
@@ -146,7 +151,7 @@ impl Table {
                 if !words.is_empty() {
                     page.styled(cell.style, words);
                 }
-                if index < last {
+                if index < last && !is_note {
                     page.spaces(widths[index].saturating_sub(cell.width) + 2);
                 }
             }

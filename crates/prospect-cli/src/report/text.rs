@@ -3,7 +3,7 @@
 use std::fmt;
 
 use prospect::{
-    Call, Mode, ThreadStack,
+    Call, CallValues, Mode, ThreadStack,
     live::{Event, wall_clock},
     process::Registers,
     stack::{Explanation, StackEnd, Trust},
@@ -65,7 +65,7 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
                 page.push(Label(thread));
             }
             page.end_line();
-            stack(&mut page, group[0], layout);
+            stack(&mut page, group[0], &[], layout);
         }
     } else {
         for thread in &report.threads {
@@ -80,7 +80,7 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
             if let Some(registers) = thread.registers.as_ref().filter(|_| layout.registers) {
                 register_table(&mut page, registers);
             }
-            stack(&mut page, thread, layout);
+            stack(&mut page, thread, &report.values_of(thread), layout);
         }
     }
     page.print()
@@ -127,7 +127,7 @@ impl fmt::Display for Label<'_> {
     }
 }
 
-fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
+fn stack(page: &mut Page, thread: &ThreadStack, values: &[Option<&CallValues>], layout: Layout) {
     if let Some(reason) = &thread.thread.not_stopped {
         page.styled(WARNING, format_args!("  {reason}"));
         page.end_line();
@@ -139,7 +139,7 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
             }
         }
     }
-    frames(page, thread.calls(), thread.explained_end(), layout);
+    frames(page, thread.calls(), values, thread.explained_end(), layout);
     walk_end(page, thread.end(), layout);
 }
 
@@ -147,6 +147,7 @@ fn stack(page: &mut Page, thread: &ThreadStack, layout: Layout) {
 pub(super) fn frames<'a>(
     page: &mut Page,
     calls: impl Iterator<Item = Call<'a>>,
+    values: &[Option<&CallValues>],
     explained_end: Option<&Explanation>,
     layout: Layout,
 ) {
@@ -163,6 +164,9 @@ pub(super) fn frames<'a>(
         table.end_row();
         if let Some(explanation) = call.explanation.filter(|_| layout.explain && !call.inlined) {
             table.note(PLACE, Printable(&explanation.to_string()));
+        }
+        if let Some(variables) = layout.variables {
+            variables.notes(&mut table, values.get(number).copied().flatten());
         }
     }
     if let Some(explanation) = explained_end.filter(|_| layout.explain) {

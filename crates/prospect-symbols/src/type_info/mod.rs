@@ -46,6 +46,9 @@ pub enum TypeError {
     /// It is only declared here; the definition is elsewhere.
     #[error("the type is declared, but not defined, in the debug information that is at hand")]
     Incomplete,
+    /// Nothing says what the type is: of a variable that only its symbol tells of.
+    #[error("nothing says of which type it is: there is no debug information about it")]
+    Unknown,
 }
 
 /// An entry of debug information (DWARF 5, section 2.1).

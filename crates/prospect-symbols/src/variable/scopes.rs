@@ -81,9 +81,10 @@ impl Search<'_> {
                 found.sort_by_key(|one| one.origin.unwrap_or(one.entry));
             }
         }
-        let (parameters, mut others): (Vec<_>, Vec<_>) =
+        let (mut all, mut others): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|one| one.kind == VariableKind::Parameter);
-        let mut all = parameters;
+        // Of a function that was changed, the compiler writes those that it dropped behind the others.
+        all.sort_by_key(|one| one.origin.unwrap_or(one.entry));
         all.append(&mut others);
         all
     }

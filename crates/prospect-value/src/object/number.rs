@@ -103,11 +103,14 @@ impl Object {
     }
 
     /// It as C converts it to another type: numbers keep their value as far as it fits, arrays become pointers to their first
-    /// element, and what has as many bytes is taken as it is.
+    /// element, and what has as many bytes is taken as it is; so is what is of a type that nobody knows (`void`).
     ///
     /// # Errors
     /// When there is no such conversion.
     pub fn cast(&self, ty: TypeRef, cx: &dyn ValueContext) -> Result<Self, ValueError> {
+        if self.ty.is_void() {
+            return Ok(self.with_type(ty));
+        }
         let (_, from) = self.bare_type(cx)?;
         let (_, to) = super::definition(&ty, cx)?;
         let is_number = |ty: &Type| scalar::is_signed(ty).is_some() || float_encoding(ty).is_some();

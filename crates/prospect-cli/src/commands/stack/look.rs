@@ -8,13 +8,13 @@ use std::{
 };
 
 use prospect::{
-    Goroutine, Names, Session, ThreadStack,
+    Goroutine, Session, ThreadStack,
     process::{ProcessId, ThreadId},
     stack::Frame,
     symbols::{Binaries, SearchOptions},
 };
 
-use super::{Args, Rounds};
+use super::{Args, Rounds, values};
 use crate::{
     exit::{Failure, Outcome, Result, worse},
     report::{self, Layout, StackReport},
@@ -37,9 +37,8 @@ pub(super) struct Look {
     busy: Mutex<HashSet<ProcessId>>,
 }
 
-/// What comes after the walk.
-struct Named {
-    names: Names,
+/// What is known when all was read.
+struct End {
     warnings: Vec<String>,
     pause: Option<Duration>,
     binaries: Arc<Binaries>,
@@ -131,20 +130,18 @@ impl Look {
             look.all(others)
         };
         let watch = Watch::start(Instant::now() + self.args.timeout, late).map_err(Failure::failed)?;
-        let named = self.look(process, &watch);
+        let end = self.look(process, &watch);
         lock(&self.busy).remove(&process);
         let walked = watch.finish();
         let has_ended = || self.rounds.as_ref().is_some_and(|rounds| rounds.has_ended(process));
-        let named = match named {
+        let end = match end {
             // It ended meanwhile, which is told as an event.
             Err(_) if has_ended() => return Ok(Outcome::Complete),
-            named => named?,
+            end => end?,
         };
-        let (Named { names, warnings, pause, binaries }, Some(mut report)) = (named, walked) else {
+        let (End { warnings, pause, binaries }, Some(mut report)) = (end, walked) else {
             return Ok(Outcome::Partial);
         };
-        report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
-        report.goroutines.iter_mut().flat_map(|one| &mut one.all).for_each(|one| one.take_names(&names));
         report.warnings = warnings;
         report.pause = report.pause.or(pause);
         let result = self.print(process, &mut report);
@@ -167,8 +164,8 @@ impl Look {
         }
     }
 
-    /// Notes the stacks as soon as they are walked, and returns their names.
-    fn look(&self, process: ProcessId, watch: &Watch<StackReport>) -> Result<Named> {
+    /// Notes the stacks as soon as they are walked, and then what there is to say of them.
+    fn look(&self, process: ProcessId, watch: &Watch<StackReport>) -> Result<End> {
         let session = self.open(process)?;
         let wanted: Vec<ThreadId> = self.args.thread.iter().copied().map(ThreadId).collect();
         for thread in &wanted {
@@ -176,7 +173,7 @@ impl Look {
                 return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
             }
         }
-        let threads = session.unnamed_stacks(|thread| {
+        let mut threads = session.unnamed_stacks(|thread| {
             !self.args.goroutines && (wanted.is_empty() || wanted.contains(&thread.id))
         });
         let goroutines = match self.args.goroutines {
@@ -186,22 +183,34 @@ impl Look {
         let of_threads = threads.iter().flat_map(ThreadStack::frames).map(Frame::for_lookup);
         let of_goroutines = goroutines.iter().flat_map(|one| &one.all).flat_map(Goroutine::addresses);
         let addresses = of_threads.chain(of_goroutines).collect();
+        // Another thread prints what is noted, and this one goes on with what it has.
+        let noted =
+            if self.args.variables().is_some() { threads.clone() } else { std::mem::take(&mut threads) };
         watch.note(StackReport {
             target: session.process().info().clone(),
             mode: session.mode(),
             pause: session.pause(),
-            threads,
+            threads: noted,
             goroutines,
             warnings: session.warnings(),
+            values: HashMap::new(),
+            named: false,
             late: false,
             look: None,
             unchanged: HashMap::new(),
         });
         let names = session.names_of(addresses);
+        threads.iter_mut().for_each(|stack| stack.take_names(&names));
+        watch.add(|report| {
+            report.threads.iter_mut().for_each(|stack| stack.take_names(&names));
+            report.goroutines.iter_mut().flat_map(|one| &mut one.all).for_each(|one| one.take_names(&names));
+            report.named = true;
+        });
+        values::read(&session, &threads, &self.args.values, watch);
         let warnings = session.warnings();
         let binaries = session.binaries().clone();
         // Only now is a process that was held let go, and the time known that it was.
-        Ok(Named { names, warnings, pause: session.close(), binaries })
+        Ok(End { warnings, pause: session.close(), binaries })
     }
 
     fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
@@ -211,7 +220,8 @@ impl Look {
             return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
         };
         report.late = true;
-        report.warnings.push(format!("names are missing: {late}"));
+        let what = if report.named { "values" } else { "names" };
+        report.warnings.push(format!("{what} are missing: {late}"));
         self.print(process, &mut report)
     }
 
@@ -220,7 +230,8 @@ impl Look {
             rounds.note(process, report);
         }
         let Args { addresses, registers, merge, explain, json, .. } = self.args;
-        let layout = Layout { addresses, registers, merge, explain };
+        let variables = self.args.variables();
+        let layout = Layout { addresses, registers, merge, explain, variables };
         if json { report::stack_json(report, layout) } else { report::stack_text(report, layout) }?;
         Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
     }

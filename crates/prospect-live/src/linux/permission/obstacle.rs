@@ -96,6 +96,8 @@ impl Obstacle {
     /// `command` is what the user ran, such as `prospect stack 123`.
     #[must_use]
     pub fn remedy(&self, command: &str) -> Option<String> {
+        // Not every command can do without a stop.
+        let without_stop = format!("without stopping: prospect stack {} --no-stop", self.process);
         let root = if self.root_is_limited { ADD_CAPABILITY.to_owned() } else { format!("sudo {command}") };
         Some(match &self.barrier {
             Barrier::NoSuchProcess { may_be_hidden: true }
@@ -116,12 +118,10 @@ impl Obstacle {
             Barrier::Yama { .. } => RESTART_WITHOUT_YAMA.to_owned(),
             Barrier::OtherTracer { tracer, name } => {
                 let name = name.as_deref().unwrap_or("it");
-                format!("let {name} (process {tracer}) detach or end; without stopping: {command} --no-stop")
+                format!("let {name} (process {tracer}) detach or end; {without_stop}")
             }
             Barrier::UnseenTracer => {
-                format!(
-                    "end that tracer from outside of this container; without stopping: {command} --no-stop"
-                )
+                format!("end that tracer from outside of this container; {without_stop}")
             }
             Barrier::Seccomp => WITHOUT_SECCOMP.to_owned(),
             Barrier::SecurityModule { rule } if rule.starts_with("deny_ptrace") => {

@@ -184,6 +184,8 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("variables-dwo4", VARIABLES, &["-O2", "-gdwarf-4", "-gsplit-dwarf"]).beside(LIBRARY),
     gcc("variables-dwz", VARIABLES, &["-O2", "-g"]).beside(LIBRARY).then(Step::AltLink),
     gcc("variables-static", VARIABLES, &["-O2", "-g", "-static"]).beside(LIBRARY),
+    gcc("variables-libpthread", VARIABLES, &["-O2", "-g", "-Wl,--no-as-needed", "-l:libpthread.so.0"])
+        .beside(LIBRARY),
     gcc("variables-32", VARIABLES, &["-O2", "-g", "-m32", "-msse2", "-mfpmath=sse"]),
     gcc("variables-32-o0", VARIABLES, &["-O0", "-g", "-m32", "-msse2", "-mfpmath=sse"]),
     gcc("variables-clang", VARIABLES, &["-O2", "-g"]).by(Compiler::Clang).beside(LIBRARY),

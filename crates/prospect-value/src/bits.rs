@@ -135,7 +135,7 @@ fn copy(piece: &Piece, bits: u64, all: &mut [u8], to: u64, cx: &dyn ValueContext
             room: room / 8,
         });
     }
-    if skip % 8 == 0 && bits % 8 == 0 && to.is_multiple_of(8) {
+    if skip.is_multiple_of(8) && bits.is_multiple_of(8) && to.is_multiple_of(8) {
         let (from, to, length) = ((skip / 8) as usize, (to / 8) as usize, (bits / 8) as usize);
         all[to..to + length].copy_from_slice(&source[from..from + length]);
         return Ok(());

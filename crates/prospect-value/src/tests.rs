@@ -238,8 +238,7 @@ fn huge_arrays_and_unreadable_memory_end_soon() {
     };
     assert_eq!((length, elements[0].times), (1 << 40, 16));
     assert!(matches!(read(int().array(1 << 62)).content, Content::Raw | Content::Unavailable(_)));
-    let mut limits = Limits::default();
-    limits.bytes = 1 << 14;
+    let limits = Limits { bytes: 1 << 14, ..Limits::default() };
     let endless = Program { arch: Arch::X86_64, memory: CapturedMemory::default().over(Box::new(Zeros)) };
     let object = Object::at(Addr(0x1000), int().array(1 << 50));
     let value = Value::read(&object, &endless, &limits);

@@ -76,7 +76,12 @@ struct Field {
 
 impl<'a> Glibc<'a> {
     fn of(scene: Scene<'a>) -> Option<Self> {
-        Some(Self { scene, library: scene.process.modules().thread_library()? })
+        // Since 2.34 it is the C library that has them, also where an older program still loads an empty libpthread.
+        let modules = scene.process.modules();
+        let has_them =
+            |library: &&Module| scene.binary(library).exported(b"_thread_db_pthread_dtvp").is_some();
+        let library = modules.thread_library().into_iter().chain(modules.c_library()).find(has_them)?;
+        Some(Self { scene, library })
     }
 
     /// `_thread_db_STRUCT_FIELD`: the bits of an element, how many there are, and the offset in bytes.

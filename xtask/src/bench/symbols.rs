@@ -74,10 +74,13 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
     Ok(())
 }
 
+/// What to run for a file and addresses.
+type Argv = dyn Fn(&Path, &[String]) -> Vec<String>;
+
 /// One of the tools, and its command line for a file and addresses.
 struct Namer {
     name: &'static str,
-    argv: Box<dyn Fn(&Path, &[String]) -> Vec<String>>,
+    argv: Box<Argv>,
 }
 
 impl Namer {

@@ -31,14 +31,14 @@ pub(crate) fn index_text(report: &IndexReport) -> std::io::Result<()> {
         match &module.result {
             Ok(index) => {
                 let path = index.path.display().to_string();
-                page.push(&format!(
+                page.push(format_args!(
                     ": {} of {} units in {}",
                     size_text(index.size),
                     index.units - index.left_out,
                     Printable(&path)
                 ));
                 if index.left_out > 0 {
-                    page.push(&format!(", {} left out", index.left_out));
+                    page.push(format_args!(", {} left out", index.left_out));
                 }
             }
             Err(error) => {

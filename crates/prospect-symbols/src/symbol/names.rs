@@ -297,7 +297,9 @@ impl ModuleBinary {
     #[must_use]
     pub fn symbol_file(&self, function: &Function<'_>) -> Option<&[u8]> {
         let start = function.range.start;
-        tables(self).into_iter().find_map(|table| table.binary()?.local_file(table.kind, start, function.linkage_name))
+        tables(self)
+            .into_iter()
+            .find_map(|table| table.binary()?.local_file(table.kind, start, function.linkage_name))
     }
 
     /// Where the function or label of this name begins, its name as it is in the symbols: those of the binary, of its

@@ -144,7 +144,8 @@ fn parts_of_values_are_where_their_pieces_are() {
     assert_eq!(part(0, 2), Ok(vec![0x88, 0x77]));
     assert_eq!(part(1, 2), Ok(vec![0x77, 1]));
     assert_eq!(part(3, 4), Ok(vec![2, 3, 4, 5]));
-    assert_eq!(part(9, 2), Err(Unavailable::DoesNotFit { bytes: 2, room: 1 }));
+    // No piece has the last byte.
+    assert_eq!(part(9, 2), Err(Unavailable::OptimisedOut));
     assert_eq!(location.part(24, Some(32)), Location::memory(Addr(0x7001)));
     // Bits 4 to 11 of the first two bytes.
     assert_eq!(location.part(4, Some(8)).read(&frame, 1), Ok(vec![0x78]));

@@ -31,6 +31,9 @@ pub trait Key {
     fn text(&self) -> String;
 }
 
+/// A key and its value; `None` behind the last one.
+type Entry = Result<Option<(Object, Object)>, ValueError>;
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(crate) enum Question<'q> {
@@ -214,11 +217,7 @@ impl Reader<'_> {
     }
 
     /// The same for keys with values.
-    pub(super) fn asked_entries(
-        &mut self,
-        length: Option<u64>,
-        next: &mut dyn FnMut(&mut Self) -> Result<Option<(Object, Object)>, ValueError>,
-    ) {
+    pub(super) fn asked_entries(&mut self, length: Option<u64>, next: &mut dyn FnMut(&mut Self) -> Entry) {
         match (self.asked.as_ref().map(|asked| asked.question), length) {
             (Some(Question::Length), Some(length)) => self.answer(Ok(Answer::Length(length))),
             (Some(Question::Element(key)), _) => {

@@ -63,7 +63,7 @@ fn quoted(
 
 /// Three octal digits, so that a digit behind them does not count; what has no room in them as a code point.
 fn number(out: &mut dyn Write, unit: u32) -> fmt::Result {
-    if unit < 0o1000 && unit <= 0xff {
+    if unit <= 0xff {
         write!(out, "\\{unit:03o}")
     } else if unit <= 0xffff {
         write!(out, "\\u{unit:04x}")

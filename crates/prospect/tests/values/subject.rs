@@ -10,7 +10,7 @@ use prospect::{
         type_info::TypeRef,
         variable::{FrameContext, Variable},
     },
-    value::{Limits, Object, Value, ValueContext, text::Text},
+    value::{Limits, Object, Value, ValueContext},
 };
 use prospect_testing::{Fixture, Missing, Running, fixture, require};
 
@@ -196,39 +196,5 @@ pub(crate) fn with_each(names: &[&str], test: impl Fn(&Subject)) {
         let mut subject = require!(Subject::new(name));
         test(&subject);
         subject.running.assert_unharmed();
-    }
-}
-impl Subject {
-    pub(crate) fn dump(&self) {
-        let source = std::fs::read_to_string(
-            prospect_testing::fixtures_directory().join(self.fixture.recipe().source),
-        )
-        .unwrap();
-        for line in source.lines() {
-            let head = line.split(['=', '{', '(']).next().unwrap();
-            let is_function = line.contains("(*");
-            if self.fixture.recipe().source.ends_with(".rs") {
-                println!("{}", Text::lines(&self.value("EVERYTHING"), 110));
-                return;
-            }
-            if !(line.starts_with("KEEP ") || line.starts_with("static ")) {
-                continue;
-            }
-            let words: Vec<&str> = if is_function {
-                line.split("(*").nth(1).unwrap().split(')').collect()
-            } else if line.starts_with("static ") {
-                line.split(':').next().unwrap().split(' ').collect()
-            } else {
-                head.trim()
-                    .trim_end_matches(';')
-                    .split([' ', '*'])
-                    .map(|w| w.split('[').next().unwrap())
-                    .filter(|w| !w.is_empty())
-                    .collect()
-            };
-            let name = if is_function { words[0] } else { words.last().unwrap() };
-            let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.text(name)));
-            println!("            ({:?}, {:?}),", name, found.unwrap_or_default());
-        }
     }
 }

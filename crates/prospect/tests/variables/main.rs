@@ -287,11 +287,13 @@ fn each_thread_has_its_own() {
         }
         assert_eq!(global(&session, "thread", "file_static"), Ok(42), "{build}");
     }
-    let Some(running) = start("variables-o2", &["library"]) else { return };
-    let session = open(&running);
-    assert_eq!(global(&session, "enter_library", "library_thread_local"), Ok(1071));
-    assert_eq!(global(&session, "enter_library", "library_global"), Ok(72));
-    assert_eq!(global(&session, "main", "thread_local_int"), Ok(43));
+    for build in ["variables-o2", "variables-libpthread"] {
+        let Some(running) = start(build, &["library"]) else { continue };
+        let session = open(&running);
+        assert_eq!(global(&session, "enter_library", "library_thread_local"), Ok(1071), "{build}");
+        assert_eq!(global(&session, "enter_library", "library_global"), Ok(72), "{build}");
+        assert_eq!(global(&session, "main", "thread_local_int"), Ok(43), "{build}");
+    }
 }
 
 #[test]

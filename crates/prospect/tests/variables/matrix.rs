@@ -37,6 +37,7 @@ const C: &[Expected] = &[
     ("main", "what[0] != 0", 1),
     ("main", "file_static", 42),
     ("main", "constant_int", 46),
+    ("main", "half == 0.5", 1),
     ("main", "seed", 1000),
 ];
 

@@ -21,6 +21,10 @@ pub(super) enum Class {
     BothOtherwise,
     /// gdb takes a register that calls do not keep for what the thread has in it now.
     Guessed,
+    /// gdb has 0 for what no piece of a value covers.
+    TakenForZero,
+    /// gdb follows calls that were made as jumps to the value that a register had.
+    TailCalls,
     /// gdb has a number where we have none.
     OnlyTheirs,
     /// We have a number where gdb says that it was optimised out.
@@ -46,6 +50,10 @@ impl Class {
             (Some(Ok(gdb)), Some(Ok(ours))) if gdb == ours => Self::Equal,
             (Some(Ok(_)), Some(Ok(_))) => Self::Different,
             (Some(Ok(_)), Some(Err(why))) if is_register(why) => Self::Guessed,
+            (Some(Ok(gdb)), Some(Err(why))) if gdb == "0" && why.contains("optimised out") => {
+                Self::TakenForZero
+            }
+            (Some(Ok(_)), Some(Err(why))) if why.contains("at the call") => Self::TailCalls,
             (Some(Ok(_)), Some(Err(_))) => Self::OnlyTheirs,
             (Some(Err(why)), Some(Ok(_))) if why.starts_with("script: ") => Self::NotAsked,
             (Some(Err(_)), Some(Ok(_))) => Self::OnlyOurs,
@@ -84,7 +92,7 @@ impl Class {
     }
 
     pub(super) fn is_theirs(&self) -> bool {
-        matches!(self, Self::OnlyTheirs | Self::NotListedByUs)
+        matches!(self, Self::OnlyTheirs | Self::NotListedByUs | Self::TakenForZero | Self::TailCalls)
     }
 
     /// Whether one of the two must be wrong.
@@ -116,6 +124,8 @@ impl fmt::Display for Class {
             Self::BothMissing => "optimised out for gdb; we say what is missing",
             Self::BothOtherwise => "neither has it, for other reasons",
             Self::Guessed => "gdb takes a register for unchanged that calls do not keep",
+            Self::TakenForZero => "gdb has 0 for what no piece covers",
+            Self::TailCalls => "gdb follows calls that were made as jumps",
             Self::OnlyTheirs => "only gdb has a number",
             Self::OnlyOurs => "only we have a number",
             Self::NotAsked => "not to be had from gdb by script",

@@ -19,8 +19,8 @@ use std::{
 use clap::{ArgAction, Command};
 
 use crate::exit::{self, Failure, Outcome, Result};
-use query::Request;
 use names::Names;
+use query::Request;
 use source::{Answer, Source, Visitor};
 
 /// Show the functions and source lines of addresses: a drop-in for the addr2line of binutils and of elfutils.
@@ -215,7 +215,14 @@ struct Looker {
 impl Looker {
     fn new(args: Args) -> Result<Self> {
         let source = Source::open(&args)?;
-        Ok(Self { args, source, out: io::stdout(), known: HashMap::new(), pages: Vec::new(), understood: true })
+        Ok(Self {
+            args,
+            source,
+            out: io::stdout(),
+            known: HashMap::new(),
+            pages: Vec::new(),
+            understood: true,
+        })
     }
 
     fn answer(&mut self, texts: &[Vec<u8>]) -> Result<()> {
@@ -241,7 +248,8 @@ impl Looker {
         unknown.dedup();
         let addresses: Vec<u64> = unknown.iter().map(|request| request.address).collect();
         let (args, digits) = (&self.args, self.source.digits);
-        let writer = || Writer { args, digits, requests: &unknown, names: Names::default(), page: Page::default() };
+        let writer =
+            || Writer { args, digits, requests: &unknown, names: Names::default(), page: Page::default() };
         let pages: Vec<Page> =
             self.source.each(&addresses, args, writer).into_iter().map(|writer| writer.page).collect();
         for page in pages {

@@ -112,7 +112,12 @@ impl Source {
     /// Has all that is known of each address told to one of several `visitors`, each of which `visitor` makes and gets addresses
     /// that lie together, on all processors: an address's place in `addresses`, and the answer. Linkage names are what is
     /// shown, in a form of their own, but for JSON.
-    pub(super) fn each<V: Visitor>(&self, addresses: &[u64], args: &Args, visitor: impl Fn() -> V + Sync) -> Vec<V> {
+    pub(super) fn each<V: Visitor>(
+        &self,
+        addresses: &[u64],
+        args: &Args,
+        visitor: impl Fn() -> V + Sync,
+    ) -> Vec<V> {
         match &self.kind {
             Kind::File { file, .. } => {
                 let linked: Vec<LinkAddr> = addresses.iter().map(|at| LinkAddr(*at)).collect();

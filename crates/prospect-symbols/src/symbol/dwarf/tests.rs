@@ -212,7 +212,8 @@ fn functions_without_linkage_names_are_qualified() {
     let shown = name("_ZN5place5shownEi");
     assert_eq!(
         (shown.function.as_deref(), shown.linkage_name.as_deref()),
-        (Some("shown"), Some("_ZN5place5shownEi"))
+        // The linkage name says it all.
+        (None, Some("_ZN5place5shownEi"))
     );
 }
 

@@ -170,7 +170,7 @@ fn wrapped_pair(pair: &Object, cx: &dyn ValueContext) -> Result<(Object, Object)
 
 fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64), ValueError> {
     let tree = object.member("__tree_", cx)?;
-    let element = parameter(&*tree.bare_type(cx)?.1, 0)?;
+    let element = parameter(&tree.bare_type(cx)?.1, 0)?;
     // The root is the left child of the node that stands for the end.
     let end = compressed(&tree, &["__pair1_", "__end_node_"], cx)?;
     let root = number(&end, &["__left_"], cx)?;
@@ -223,7 +223,7 @@ pub(super) fn unordered_map(
 /// The first node, the type of the elements, how many there are. A node is the next one and the element's hash; then the element.
 fn table(object: &Object, cx: &dyn ValueContext) -> Result<(u64, TypeRef, u64), ValueError> {
     let table = object.member("__table_", cx)?;
-    let element = parameter(&*table.bare_type(cx)?.1, 0)?;
+    let element = parameter(&table.bare_type(cx)?.1, 0)?;
     let head = compressed(&table, &["__p1_", "__first_node_"], cx)?;
     let first = number(&head, &["__next_"], cx)?;
     let length = scalar(&compressed(&table, &["__p2_", "__size_"], cx)?, cx)? as u64;

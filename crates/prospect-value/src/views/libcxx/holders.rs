@@ -72,7 +72,7 @@ pub(super) fn tuple(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Resul
     let mut parts = Vec::new();
     for leaf in base.members(cx)?.into_iter().filter(|member| member.is_base) {
         let leaf = leaf.object?;
-        if stem(&*leaf.bare_type(cx)?.1).as_deref() == Some("std::__tuple_leaf") {
+        if stem(&leaf.bare_type(cx)?.1).as_deref() == Some("std::__tuple_leaf") {
             parts.push(leaf.member("__value_", cx).unwrap_or(leaf));
         }
     }

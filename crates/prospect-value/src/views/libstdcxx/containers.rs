@@ -210,7 +210,7 @@ pub(super) fn map(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<
 /// The nodes of an `_Rb_tree`, the type of its elements and how many there are.
 fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64), ValueError> {
     let tree = object.member("_M_t", cx)?;
-    let element = parameter(&*tree.bare_type(cx)?.1, 1)?;
+    let element = parameter(&tree.bare_type(cx)?.1, 1)?;
     let parts = tree.member("_M_impl", cx)?;
     let length = number(&parts, &["_M_node_count"], cx)?;
     // The root is the parent of the node that stands for the end.
@@ -271,7 +271,7 @@ pub(super) fn unordered_map(
 /// The first node of a `_Hashtable`, the type of its elements and how many there are.
 fn table(object: &Object, cx: &dyn ValueContext) -> Result<(u64, TypeRef, u64), ValueError> {
     let table = object.member("_M_h", cx)?;
-    let element = parameter(&*table.bare_type(cx)?.1, 1)?;
+    let element = parameter(&table.bare_type(cx)?.1, 1)?;
     let first = number(&table, &["_M_before_begin", "_M_nxt"], cx)?;
     let length = number(&table, &["_M_element_count"], cx)?;
     if (first == 0) != (length == 0) {

@@ -27,11 +27,12 @@ pub(super) fn fat_box(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Re
     }
     // With an allocator that has bytes, the pointer is in a structure.
     let pointer = core(object, reader.cx()).ok_or(ValueError::Implausible("it has no pointer"))?;
-    let mut content = value::Pointer::default();
-    content.address = Some(Addr(pointer.integer(reader.cx())? as u64));
-    content.target = reader.target(&pointer)?.map(Box::new);
-    content.is_transparent = true;
-    Ok(Content::Pointer(content))
+    Ok(Content::Pointer(value::Pointer {
+        address: Some(Addr(pointer.integer(reader.cx())? as u64)),
+        target: reader.target(&pointer)?.map(Box::new),
+        is_transparent: true,
+        ..value::Pointer::default()
+    }))
 }
 
 /// A pointer to a value and one to the table of its type for the trait.
@@ -44,8 +45,7 @@ pub(super) fn trait_object(
     let table = Addr(object.member("vtable", cx)?.integer(cx)? as u64);
     let data = seek(object, "pointer", cx).or_else(|_| seek(object, "data_ptr", cx))?;
     let at = Addr(scalar(&data, cx)? as u64);
-    let mut content = value::Pointer::default();
-    content.address = Some(at);
+    let mut content = value::Pointer { address: Some(at), ..value::Pointer::default() };
     if let Some(ty) = concrete_type(table, cx) {
         content.target = Some(Box::new(reader.followed(&Object::at(at, ty))));
         content.is_transparent = true;

@@ -62,7 +62,7 @@ impl Table {
                 .find_map(|name| raw.member(name, cx).ok())
                 .ok_or(ValueError::Implausible("it has no table"))?;
         }
-        let element = parameter(&*raw.bare_type(cx)?.1, 0)?;
+        let element = parameter(&raw.bare_type(cx)?.1, 0)?;
         let part = |name: &str| scalar(&seek(&raw, name, cx)?, cx);
         let mask = part("bucket_mask")? as u64;
         let items = part("items")? as u64;

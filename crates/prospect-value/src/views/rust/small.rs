@@ -28,9 +28,8 @@ pub(super) fn pointer(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Res
     {
         return Ok(content);
     }
-    let mut content = value::Pointer::default();
-    content.address = Some(Addr(scalar(&pointer, reader.cx())? as u64));
-    Ok(Content::Pointer(content))
+    let address = Some(Addr(scalar(&pointer, reader.cx())? as u64));
+    Ok(Content::Pointer(value::Pointer { address, ..value::Pointer::default() }))
 }
 
 pub(super) fn duration(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {

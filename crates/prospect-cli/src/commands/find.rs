@@ -90,10 +90,8 @@ pub(crate) fn run(args: &Args) -> Result {
     if !report.rows.is_empty() {
         if args.json { report::find_json(&report) } else { report::find_text(&report) }?;
     }
-    if let Place::Process(session) = &place {
-        // The output is out: what was unpacked is kept for the next run.
-        session.binaries().store();
-    }
+    // The output is out: what was read is kept for the next run.
+    place.store();
     if !missing.is_empty() {
         return Err(Failure::not_found(missing.join("; ")));
     }
@@ -115,7 +113,7 @@ impl Args {
 /// Where it is looked for.
 enum Place {
     Process(Box<Session>),
-    File(PathBuf, Arc<ModuleBinary>),
+    File { path: PathBuf, file: Arc<ModuleBinary>, binaries: Box<Binaries> },
 }
 
 impl Place {
@@ -127,12 +125,21 @@ impl Place {
             return Ok(Self::Process(Box::new(options.open(pid)?)));
         }
         let path = PathBuf::from(&args.target);
-        match Binaries::new(search).open(&path) {
-            Ok(binary) => Ok(Self::File(path, binary)),
+        let binaries = Box::new(Binaries::new(search));
+        match binaries.open(&path) {
+            Ok(file) => Ok(Self::File { path, file, binaries }),
             Err(error) if !path.exists() => {
                 Err(Failure::not_found(format_args!("{}: {error}", path.display())))
             }
             Err(error) => Err(Failure::failed(format_args!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Keeps for the next run what was read.
+    fn store(&self) {
+        match self {
+            Self::Process(session) => session.binaries().store(),
+            Self::File { binaries, .. } => binaries.store(),
         }
     }
 
@@ -155,7 +162,7 @@ impl Place {
                 };
                 matches.into_iter().map(row).collect()
             }
-            Self::File(path, binary) => {
+            Self::File { path, file: binary, .. } => {
                 if !wants(query, path, binary) {
                     return Vec::new();
                 }
@@ -192,7 +199,7 @@ impl Place {
             Self::Process(session) => session
                 .modules_in_load_order()
                 .for_each(|(module, binary)| add(module.path_lossy().into(), &binary, module.bias)),
-            Self::File(path, binary) => add(path.display().to_string(), binary, 0),
+            Self::File { path, file: binary, .. } => add(path.display().to_string(), binary, 0),
         }
         rows
     }

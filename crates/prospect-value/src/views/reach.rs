@@ -177,6 +177,32 @@ pub fn aligned(at: Addr, alignment: u64) -> Addr {
     Addr(at.0.wrapping_add(alignment - 1) & !(alignment - 1))
 }
 
+/// Nodes that each begin with the address of the next one.
+pub(crate) struct Nodes {
+    next: Addr,
+    behind: u64,
+    align: u64,
+    element: TypeRef,
+}
+
+impl Nodes {
+    /// From the first one on, where so many words stand before the element of each.
+    pub(crate) fn new(first: u64, words: u64, element: TypeRef, cx: &dyn ValueContext) -> Self {
+        let behind = words * u64::from(cx.arch().word_bytes);
+        Self { next: Addr(first), behind, align: alignment(&element, cx), element }
+    }
+
+    /// The element of the next node; `None` at `end`.
+    pub(crate) fn next(&mut self, end: Addr, cx: &dyn ValueContext) -> Result<Option<Object>, ValueError> {
+        if self.next == end {
+            return Ok(None);
+        }
+        let at = aligned(self.next.wrapping_add(self.behind), self.align);
+        self.next = Addr(word(self.next, cx)?);
+        Ok(Some(Object::at(at, self.element.clone())))
+    }
+}
+
 /// How many elements there are from one address to the one behind the last.
 ///
 /// # Errors

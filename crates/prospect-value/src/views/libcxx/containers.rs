@@ -9,8 +9,8 @@ use crate::{
     views::{
         libstdcxx::{chain, packed_bits, pair_parts},
         reach::{
-            InOrder, address, aligned, alignment, any_of, as_set, count_between, number, parameter, scalar,
-            seek, target_type, word,
+            InOrder, Nodes, address, aligned, alignment, any_of, as_set, count_between, number, parameter,
+            scalar, seek, target_type, word,
         },
     },
 };
@@ -207,16 +207,10 @@ pub(super) fn unordered_map(
     reader: &mut Reader<'_>,
 ) -> Result<Content, ValueError> {
     let (first, pair, length) = table(object, reader.cx())?;
-    let behind = 2 * u64::from(reader.cx().arch().word_bytes);
-    let align = alignment(&pair, reader.cx());
-    let mut node = Addr(first);
+    let mut nodes = Nodes::new(first, 2, pair, reader.cx());
     reader.entries(Some(length), |reader| {
-        if node.0 == 0 {
-            return Ok(None);
-        }
-        let at = aligned(node.wrapping_add(behind), align);
-        node = Addr(word(node, reader.cx())?);
-        wrapped_pair(&Object::at(at, pair.clone()), reader.cx()).map(Some)
+        let pair = nodes.next(Addr(0), reader.cx())?;
+        pair.map(|pair| wrapped_pair(&pair, reader.cx())).transpose()
     })
 }
 

@@ -10,8 +10,8 @@ use crate::{
     Content, Element, Limit, Object, Reader, ValueContext, ValueError,
     object::size_of,
     views::reach::{
-        InOrder, address, aligned, alignment, any_of, as_set, count_between, number, parameter, path, seek,
-        target_type, word,
+        InOrder, Nodes, address, aligned, alignment, any_of, as_set, count_between, number, parameter, path,
+        seek, target_type, word,
     },
 };
 
@@ -177,17 +177,8 @@ pub(in crate::views) fn chain(
     length: Option<u64>,
     reader: &mut Reader<'_>,
 ) -> Result<Content, ValueError> {
-    let behind = words * u64::from(reader.cx().arch().word_bytes);
-    let align = alignment(element, reader.cx());
-    let mut node = Addr(first);
-    reader.elements(length, |reader| {
-        if node == end {
-            return Ok(None);
-        }
-        let at = aligned(node.wrapping_add(behind), align);
-        node = Addr(word(node, reader.cx())?);
-        Ok(Some(Object::at(at, element.clone())))
-    })
+    let mut nodes = Nodes::new(first, words, element.clone(), reader.cx());
+    reader.elements(length, |reader| nodes.next(end, reader.cx()))
 }
 
 pub(super) fn set(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
@@ -255,16 +246,10 @@ pub(super) fn unordered_map(
     reader: &mut Reader<'_>,
 ) -> Result<Content, ValueError> {
     let (first, pair, length) = table(object, reader.cx())?;
-    let behind = u64::from(reader.cx().arch().word_bytes);
-    let align = alignment(&pair, reader.cx());
-    let mut node = Addr(first);
+    let mut nodes = Nodes::new(first, 1, pair, reader.cx());
     reader.entries(Some(length), |reader| {
-        if node.0 == 0 {
-            return Ok(None);
-        }
-        let at = aligned(node.wrapping_add(behind), align);
-        node = Addr(word(node, reader.cx())?);
-        pair_parts(&Object::at(at, pair.clone()), reader.cx()).map(Some)
+        let pair = nodes.next(Addr(0), reader.cx())?;
+        pair.map(|pair| pair_parts(&pair, reader.cx())).transpose()
     })
 }
 

@@ -189,7 +189,6 @@ impl Parser<'_> {
             let at = start..operand.at.end;
             return Ok(Expression { node: Node::Unary(operator, Box::new(operand)), at });
         }
-        // Rust's `&&x` is a reference to a reference; of something that has an address there is none.
         if kind == Kind::Word("sizeof".into()) {
             return self.size_of(start);
         }
@@ -482,9 +481,7 @@ impl Parser<'_> {
                 return Ok(Expression { node: Node::Length(Box::new(of)), at: at.start..self.behind() });
             }
             Kind::Register(name) => Node::Register(name),
-            Kind::Sign(_) => {
-                return self.peek().map_or_else(|| unreachable_end(self.end), |token| Err(unexpected(token)));
-            }
+            kind @ Kind::Sign(_) => return Err(unexpected(&Token { kind, at })),
         };
         self.next += 1;
         Ok(Expression { node, at })
@@ -504,8 +501,4 @@ impl Parser<'_> {
         }
         Ok(Expression { node: Node::Name { within, path }, at: start..self.behind() })
     }
-}
-
-fn unreachable_end(end: usize) -> Parsed {
-    Err(ExpressionError::syntax(end..end, "something is missing here"))
 }

@@ -281,7 +281,8 @@ fn walk_to(unit: &Unit<'_>, wanted: &[usize], around: &mut [Vec<usize>], fuel: &
     Some(())
 }
 
-fn is_scope(tag: gimli::DwTag) -> bool {
+/// A namespace or a type: what stands before the names in it.
+pub(super) fn is_scope(tag: gimli::DwTag) -> bool {
     matches!(
         tag,
         dw::DW_TAG_namespace

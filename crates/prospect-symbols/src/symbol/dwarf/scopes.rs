@@ -13,6 +13,7 @@ use super::{
     entries::{EntryUnit, attributes_end, pass_over},
     file::lock,
     fuel::Fuel,
+    names,
     unit::Unit,
 };
 use crate::type_info::EntryId;
@@ -190,17 +191,7 @@ fn scopes_within(unit: &Unit<'_>, from: usize, to: usize, fuel: &mut Fuel<'_>) -
 
 /// What gives the names in it a longer name.
 fn is_scope(tag: DwTag) -> bool {
-    matches!(
-        tag,
-        dw::DW_TAG_namespace
-            | dw::DW_TAG_module
-            | dw::DW_TAG_structure_type
-            | dw::DW_TAG_class_type
-            | dw::DW_TAG_union_type
-            | dw::DW_TAG_interface_type
-            | dw::DW_TAG_enumeration_type
-            | dw::DW_TAG_subprogram
-    )
+    tag == dw::DW_TAG_subprogram || names::is_scope(tag)
 }
 
 impl fmt::Debug for KeptScopes {

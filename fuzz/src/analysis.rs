@@ -1,8 +1,8 @@
 //! The analysis of code on random code, of every architecture.
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId, ProcessInfo,
-    RegisterId, Registers,
+    Addr, Advice, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
+    ProcessInfo, RegisterId, Registers,
 };
 use prospect_stack::{CodeAddress, Frame, FrameStepper, Step, StepContext, steppers::AnalysisStepper};
 use prospect_symbols::{Binaries, SearchOptions};
@@ -64,6 +64,7 @@ fn callers(data: &[u8]) -> usize {
         file: None,
         name: Vec::new(),
         deleted: false,
+        advice: Advice::default(),
     };
     let mappings = vec![mapping(text, code.len(), true), mapping(STACK, STACK_BYTES, false)];
     let process =

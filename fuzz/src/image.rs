@@ -3,8 +3,8 @@
 use std::{os::unix::ffi::OsStrExt, path::Path};
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileId, FrozenProcess, FrozenThread, Mapping, Mappings, Memory, MemoryError,
-    Permissions, ProcessId, ProcessInfo, Registers, Thread, ThreadId, Unreadable,
+    Addr, Advice, Arch, CapturedMemory, FileId, FrozenProcess, FrozenThread, Mapping, Mappings, Memory,
+    MemoryError, Permissions, ProcessId, ProcessInfo, Registers, Thread, ThreadId, Unreadable,
 };
 
 /// Where the file is loaded.
@@ -53,6 +53,7 @@ pub(crate) fn process(
         file: execute.then_some(FileId { device: (8, 1), inode: 4711 }),
         name: name.to_vec(),
         deleted: false,
+        advice: Advice::default(),
     };
     let path = path.as_os_str().as_bytes();
     let mappings =

@@ -184,8 +184,8 @@ pub fn freeze_with(process: &dyn Process, plan: &FreezePlan, also: Vec<(Addr, us
 }
 
 fn register_sets(process: &dyn Process, thread: ThreadId, plan: &FreezePlan) -> RegisterSets {
-    let sets = RegisterSet::ALL.into_iter().filter(|_| plan.register_sets);
-    sets.filter_map(|set| Some((set, process.register_set(thread, set)?.into()))).collect()
+    let sets = process.info().arch.info().other_sets.iter().filter(|_| plan.register_sets);
+    sets.filter_map(|set| Some((*set, process.register_set(thread, *set)?.into()))).collect()
 }
 
 /// Copies the stacks of the threads with these registers, as far as `plan` has room: each from sp (and the
@@ -257,7 +257,7 @@ fn stack_windows<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Arch, Mapping, MemoryError, Permissions};
+    use crate::{Advice, Arch, Mapping, MemoryError, Permissions};
 
     struct Counting;
     impl Memory for Counting {
@@ -277,6 +277,7 @@ mod tests {
             file: None,
             name: Vec::new(),
             deleted: false,
+            advice: Advice::default(),
         };
         let arch = Arch::X86_64;
         let threads = sps.iter().enumerate().map(|(index, sp)| {

@@ -16,6 +16,7 @@ mod target;
 mod thread;
 
 pub mod arch;
+pub mod auxv;
 pub mod memory;
 pub mod module;
 
@@ -24,9 +25,9 @@ pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, RegisterSet, Registers}
 pub use frozen::{
     FreezePlan, FrozenProcess, FrozenThread, RegisterSets, capture_stacks, freeze, freeze_with,
 };
-pub use mapping::{FileId, Mapping, Mappings, Permissions};
-pub use memory::{CapturedMemory, Memory, MemoryError, Unreadable};
+pub use mapping::{Advice, FileId, Mapping, Mappings, Permissions};
+pub use memory::{CapturedMemory, Content, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};
-pub use process::{FileAccess, Process, ProcessInfo};
+pub use process::{FileAccess, KernelFacts, Process, ProcessInfo};
 pub use target::{Target, TargetError};
-pub use thread::{NoRegisters, ProcessId, Thread, ThreadId, ThreadState};
+pub use thread::{NoRegisters, ProcessId, Signals, Thread, ThreadId, ThreadState};

@@ -63,6 +63,23 @@ pub struct Mapping {
     pub name: Vec<u8>,
     /// Whether the file has no name any more.
     pub deleted: bool,
+    /// What the process has asked of the kernel for it, where that was looked at.
+    pub advice: Advice,
+}
+
+/// What a process has asked for with `madvise`: lines `VmFlags` of `/proc/PID/smaps`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Advice {
+    /// Not in cores (`MADV_DONTDUMP`, `dd`).
+    pub dont_dump: bool,
+    /// Not in children (`MADV_DONTFORK`, `dc`).
+    pub dont_fork: bool,
+    /// Zero in children (`MADV_WIPEONFORK`, `wf`).
+    pub wipe_on_fork: bool,
+    /// A device's memory: reading it can have effects, or never end (`io`).
+    pub device: bool,
+    /// Of huge pages by `hugetlbfs` (`ht`): cores have a rule of their own for it.
+    pub huge: bool,
 }
 
 impl Mapping {

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use crate::{Arch, Mappings, Memory, Modules, ProcessId, RegisterSet, Registers, Thread, ThreadId};
+use crate::{
+    Arch, Mappings, Memory, Modules, ProcessId, RegisterSet, Registers, Thread, ThreadId, ThreadState,
+};
 
 /// What is known of a process as a whole.
 #[derive(Clone, Debug)]
@@ -27,8 +29,31 @@ pub struct ProcessInfo {
     /// (`NT_ARM_PAC_MASK`, `insn_mask`); `None` where it was not asked, and those of the architecture's table
     /// count.
     pub authentication_mask: Option<u64>,
+    /// What the kernel keeps of it besides.
+    pub kernel: KernelFacts,
     /// How to reach the files that it has mapped.
     pub files: FileAccess,
+}
+
+/// What the kernel keeps of a process: all that notes of a core say of it as a whole and that is nowhere else in
+/// [`ProcessInfo`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KernelFacts {
+    /// What it was told when it started (`NT_AUXV`, `/proc/PID/auxv`): the bytes, in words of its architecture. Read with
+    /// [`Auxv::parse`](crate::auxv::Auxv::parse).
+    pub auxiliary_vector: Vec<u8>,
+    /// What it was doing as a whole.
+    pub state: ThreadState,
+    /// Its real user and group.
+    pub user_and_group: Option<(u32, u32)>,
+    /// Its process group.
+    pub process_group: Option<ProcessId>,
+    /// Its session.
+    pub session: Option<ProcessId>,
+    /// Its nice value, -20 to 19.
+    pub nice: i8,
+    /// `PF_…` of `include/linux/sched.h`.
+    pub flags: u64,
 }
 
 impl ProcessInfo {
@@ -45,6 +70,7 @@ impl ProcessInfo {
             working_directory: None,
             started: None,
             authentication_mask: None,
+            kernel: KernelFacts::default(),
             files: FileAccess::default(),
         }
     }

@@ -12,7 +12,7 @@ pub struct ThreadId(pub u32);
 
 /// What the scheduler says of a thread (`man 5 proc`, the third field of `/proc/PID/stat`), as it was
 /// before it was stopped to be looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum ThreadState {
     /// `R`: on a processor, or waiting for one.
@@ -34,6 +34,7 @@ pub enum ThreadState {
     /// `P`: a parked kernel thread.
     Parked,
     /// Something else, or not known.
+    #[default]
     Unknown,
 }
 
@@ -109,6 +110,19 @@ pub enum NoRegisters {
     Refused(String),
 }
 
+/// What the kernel keeps of a thread's signals: `NT_PRSTATUS` and `NT_SIGINFO` have it in cores.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Signals {
+    /// The signal that it was stopped by or died of; 0 for none.
+    pub current: u8,
+    /// Those that were sent to it and not delivered yet, a bit for each from 1 on.
+    pub pending: u64,
+    /// Those that are held back from it.
+    pub blocked: u64,
+    /// What is known of `current`: a `siginfo_t` of its architecture, 128 bytes.
+    pub info: Option<Box<[u8]>>,
+}
+
 /// One thread of a process.
 #[derive(Clone, Debug)]
 pub struct Thread {
@@ -124,6 +138,8 @@ pub struct Thread {
     pub wait_channel: Option<String>,
     /// The system call that it is in, as `/proc/PID/syscall` says it.
     pub syscall: Option<String>,
+    /// What the kernel keeps of its signals, as far as that was asked for.
+    pub signals: Signals,
     /// Why it was not held still; `None` when its registers are all there.
     pub not_stopped: Option<NoRegisters>,
 }
@@ -139,6 +155,7 @@ impl Thread {
             cpu_time: None,
             wait_channel: None,
             syscall: None,
+            signals: Signals::default(),
             not_stopped: None,
         }
     }

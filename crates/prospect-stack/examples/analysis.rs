@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId, ProcessInfo,
-    Registers,
+    Addr, Advice, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
+    ProcessInfo, Registers,
 };
 use prospect_stack::{Frame, FrameStepper, Step, StepContext, steppers::AnalysisStepper};
 use prospect_symbols::{Binaries, SearchOptions};
@@ -66,6 +66,7 @@ fn main() {
         file: None,
         name: Vec::new(),
         deleted: false,
+        advice: Advice::default(),
     };
     let mappings = Mappings::new(vec![mapping(TEXT, text_bytes, true), mapping(STACK, PAGE, false)]);
     let info = ProcessInfo::new(ProcessId(1), Arch::X86_64);

@@ -1,8 +1,8 @@
 //! Processes made by hand: some code, a stack, and another stack.
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId, ProcessInfo,
-    Registers,
+    Addr, Advice, Arch, CapturedMemory, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
+    ProcessInfo, Registers,
 };
 use prospect_symbols::{Binaries, SearchOptions};
 
@@ -61,6 +61,7 @@ impl Scene {
             file: None,
             name: Vec::new(),
             deleted: false,
+            advice: Advice::default(),
         };
         let bytes = self.parts.iter().flat_map(|(_, bytes)| bytes).copied().collect();
         let size = BYTES as usize;

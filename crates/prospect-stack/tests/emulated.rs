@@ -13,7 +13,7 @@ use std::{
 
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
+    Addr, Advice, Arch, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
     ProcessInfo, Registers,
 };
 use prospect_stack::{StackEnd, StepContext, StepperGroup, Trust, Walker, steppers::CfiStepper};
@@ -131,6 +131,7 @@ fn process(program: &Path, stack: Vec<u8>, sp: Addr) -> FrozenProcess {
         file: execute.then_some(FileId { device: (0, 0), inode: 1 }),
         name: if execute { program.to_str().unwrap().into() } else { b"[stack]".to_vec() },
         deleted: false,
+        advice: Advice::default(),
     };
     let mappings = Mappings::new(vec![pages(base, bytes.len(), true), pages(sp, stack.len(), false)]);
     let ranges = [(base, bytes.len(), 0), (sp, stack.len(), bytes.len())];

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use object::{Object, ObjectSegment, ObjectSymbol, SegmentFlags};
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileId, FrozenProcess, LinkAddr, Mapping, Mappings, Permissions, Process,
-    ProcessId, ProcessInfo,
+    Addr, Advice, Arch, CapturedMemory, FileId, FrozenProcess, LinkAddr, Mapping, Mappings, Permissions,
+    Process, ProcessId, ProcessInfo,
 };
 use prospect_stack::{CodeFrameHelper, FrameHelper, FrameKind, FrameProgress, FrameState, StepContext};
 use prospect_symbols::{Binaries, CfaRule, RegisterRule, SearchOptions, UnwindRow};
@@ -41,6 +41,7 @@ fn compile(directory: &Path, prefix: &str, arch: Arch, flags: &[&str]) -> Librar
             file: Some(FileId { device: (0, 0), inode: 1 }),
             name: path.as_os_str().as_encoded_bytes().to_vec(),
             deleted: false,
+            advice: Advice::default(),
         });
         ranges.push((Addr(segment.address()), size as usize, copied.len()));
         copied.extend_from_slice(&bytes[offset as usize..(offset + size) as usize]);

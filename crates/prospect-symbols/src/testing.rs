@@ -9,8 +9,8 @@ use std::{
 };
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileId, FrozenProcess, LinkAddr, Mapping, Mappings, Permissions, ProcessId,
-    ProcessInfo,
+    Addr, Advice, Arch, CapturedMemory, FileId, FrozenProcess, LinkAddr, Mapping, Mappings, Permissions,
+    ProcessId, ProcessInfo,
 };
 
 use crate::Binary;
@@ -146,6 +146,7 @@ fn load_segments(
             file: Some(FileId { device: (8, 1), inode: 5 }),
             name: text(path).into(),
             deleted: false,
+            advice: Advice::default(),
         });
         ranges.push((start, in_file.len(), in_file.start));
     }

@@ -16,7 +16,7 @@ const LENGTHS: [usize; 2] = [576 + 256, 512];
 const MAGIC_AT: usize = 464;
 const MAGIC: [u8; 4] = 0x4650_5853_u32.to_le_bytes();
 
-/// The bytes of [`X86Extended`](prospect_process::RegisterSet::X86Extended) of a frame that a signal interrupted, with the
+/// The bytes of [`X86_EXTENDED`](prospect_process::RegisterSet::X86_EXTENDED) of a frame that a signal interrupted, with the
 /// frame of the trampoline to which its handler returns.
 pub(crate) fn register_set(scene: Scene<'_>, interrupted: &Frame, trampoline: &Frame) -> Option<Vec<u8>> {
     let registers = &trampoline.registers;

@@ -37,7 +37,7 @@ fn thread_pointer(scene: Scene<'_>, thread: ThreadId) -> Option<Addr> {
         Arch::I386 => {
             // The selector says which of the descriptors, each of which is a `struct user_desc` (<asm/ldt.h>).
             let index = registers.get(info.by_name("gs")?)? >> 3;
-            let segments = scene.process.register_set(thread, RegisterSet::X86Segments)?;
+            let segments = scene.process.register_set(thread, RegisterSet::X86_SEGMENTS)?;
             let segment = segments.chunks_exact(16).find(|one| info.unsigned(&one[..4]) == Some(index))?;
             info.unsigned(&segment[4..8]).map(Addr)
         }

@@ -14,11 +14,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("prospect-stack", &["prospect-process", "prospect-symbols"]),
     ("prospect-value", &["prospect-process", "prospect-symbols"]),
     ("prospect-live", &["prospect-process"]),
+    ("prospect-dump", &["prospect-process"]),
     ("prospect-debuginfod", &["prospect-process", "prospect-symbols"]),
     (
         "prospect",
         &[
             "prospect-debuginfod",
+            "prospect-dump",
             "prospect-live",
             "prospect-process",
             "prospect-stack",
@@ -32,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "prospect-fuzz",
         &[
             "prospect",
+            "prospect-dump",
             "prospect-live",
             "prospect-process",
             "prospect-stack",

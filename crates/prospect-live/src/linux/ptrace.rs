@@ -126,14 +126,7 @@ pub(crate) fn register_set(thread: ThreadId, buffer: &mut [u8; REGISTER_SET_BYTE
 
 /// Copies other registers of a stopped thread, and returns how many bytes they take.
 pub(crate) fn other_register_set(thread: ThreadId, set: RegisterSet, buffer: &mut [u8]) -> io::Result<usize> {
-    // <linux/elf.h>
-    let note = match set {
-        RegisterSet::Float => 2,
-        RegisterSet::X86Extended => 0x202,
-        RegisterSet::X86Segments => 0x200,
-        _ => return Err(io::ErrorKind::Unsupported.into()),
-    };
-    get_register_set(thread, note, buffer)
+    get_register_set(thread, set.0 as usize, buffer)
 }
 
 fn get_register_set(thread: ThreadId, note: usize, buffer: &mut [u8]) -> io::Result<usize> {

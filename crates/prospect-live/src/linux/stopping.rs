@@ -12,7 +12,7 @@ use std::{
 };
 
 use prospect_process::{
-    Arch, FrozenThread, NoRegisters, ProcessId, RegisterSet, Registers, Thread, ThreadId, ThreadState,
+    Arch, FrozenThread, NoRegisters, ProcessId, Registers, Thread, ThreadId, ThreadState,
 };
 
 use super::{
@@ -243,10 +243,11 @@ pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
 pub(crate) fn add_register_sets(threads: &mut [FrozenThread]) {
     let mut room = vec![0; ptrace::EXTENDED_SET_BYTES];
     for one in threads.iter_mut().filter(|one| one.registers.is_some() && one.thread.not_stopped.is_none()) {
-        for set in RegisterSet::ALL {
-            // An error: the machine has no such set.
-            if let Ok(length) = ptrace::other_register_set(one.thread.id, set, &mut room) {
-                one.register_sets.push((set, room[..length].into()));
+        let sets = one.registers.iter().flat_map(|registers| registers.arch().info().other_sets);
+        for set in sets {
+            // An error: the machine has no such set. Nothing: this thread has none.
+            if let Ok(length @ 1..) = ptrace::other_register_set(one.thread.id, *set, &mut room) {
+                one.register_sets.push((*set, room[..length].into()));
             }
         }
     }

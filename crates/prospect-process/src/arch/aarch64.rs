@@ -2,11 +2,32 @@
 //! preserved registers: AAPCS64, section 6.1.1. Register set: Linux `arch/arm64/include/uapi/asm/ptrace.h`,
 //! `struct user_pt_regs`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot, wide};
 
 const fn row(name: &'static str, number: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf: Some(number), regset_offset: 8 * number, bytes: 8, preserved }
 }
+
+/// `arch/arm64/kernel/ptrace.c`, `aarch64_regsets`: floating point; thread pointer; hardware breakpoints and
+/// watchpoints; `FPMR`; system call; SVE; streaming SVE, ZA, ZT; authentication masks and enabled keys; tagged
+/// addresses; permission overlay; guarded control stack.
+const OTHER_SETS: &[RegisterSet] = &[
+    RegisterSet::FLOAT,
+    RegisterSet::ARM_TLS,
+    RegisterSet(0x402),
+    RegisterSet(0x403),
+    RegisterSet(0x40e),
+    RegisterSet(0x404),
+    RegisterSet(0x405),
+    RegisterSet(0x40b),
+    RegisterSet(0x40c),
+    RegisterSet(0x40d),
+    RegisterSet::ARM_PAC_MASK,
+    RegisterSet(0x40a),
+    RegisterSet(0x409),
+    RegisterSet(0x40f),
+    RegisterSet(0x410),
+];
 
 pub(super) static INFO: ArchInfo = ArchInfo {
     name: "aarch64",
@@ -50,6 +71,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("pc", 32, false),
         RegisterInfo { name: "pstate", dwarf: None, regset_offset: 264, bytes: 8, preserved: false },
     ],
+    other_sets: OTHER_SETS,
     wide: &[wide::float("v", 64..96, 16)],
     pc: RegisterId(32),
     sp: RegisterId(31),

@@ -2,7 +2,7 @@
 //! section 4.1; preserved registers: AAPCS32, section 6.1.1. Register set: Linux
 //! `arch/arm/include/uapi/asm/ptrace.h`, `struct pt_regs`.
 
-use super::{ArchInfo, RegisterId, RegisterInfo};
+use super::{ArchInfo, RegisterId, RegisterInfo, RegisterSet};
 
 const fn row(name: &'static str, number: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf: Some(number), regset_offset: 4 * number, bytes: 4, preserved }
@@ -34,6 +34,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         RegisterInfo { name: "cpsr", dwarf: None, regset_offset: 64, bytes: 4, preserved: false },
         RegisterInfo { name: "orig_r0", dwarf: None, regset_offset: 68, bytes: 4, preserved: false },
     ],
+    other_sets: &[RegisterSet::FLOAT, RegisterSet::ARM_VFP],
     wide: &[],
     pc: RegisterId(15),
     sp: RegisterId(13),

@@ -1,7 +1,7 @@
 //! The 32-bit x86. DWARF numbers: System V psABI i386, table 2.14. Register set: Linux
 //! `arch/x86/include/asm/user_32.h`, `struct user_regs_struct`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot, wide};
 
 const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf, regset_offset, bytes: 4, preserved }
@@ -31,6 +31,13 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("fs", Some(44), 36, false),
         row("gs", Some(45), 40, false),
         row("orig_eax", None, 44, false),
+    ],
+    other_sets: &[
+        RegisterSet::FLOAT,
+        RegisterSet::X86_FXSAVE,
+        RegisterSet::X86_EXTENDED,
+        RegisterSet::X86_SEGMENTS,
+        RegisterSet::X86_PORTS,
     ],
     wide: &[
         wide::x86("st", 11..19, 32, 10, None),

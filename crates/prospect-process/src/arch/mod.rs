@@ -79,7 +79,9 @@ pub struct ArchInfo {
     pub regset_bytes: u16,
     /// The general registers. On x86, the DWARF numbers below 17 are the indices too.
     pub registers: &'static [RegisterInfo],
-    /// Registers that are no general ones, as far as they are known.
+    /// The register sets beside the general one, in the order of the kernel's own cores.
+    pub other_sets: &'static [RegisterSet],
+    /// Registers of them that are known.
     pub wide: &'static [WideRegisters],
     /// The program counter.
     pub pc: RegisterId,

@@ -3,12 +3,35 @@
 //! and "Power Architecture 32-bit ABI Supplement", section 3.2.1. Register set: Linux
 //! `arch/powerpc/include/uapi/asm/ptrace.h`, `struct pt_regs`, and `asm/elf.h`, `ELF_NGREG`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot, wide};
 
 const REGISTERS: usize = 39;
 
 /// The rows, which differ in their width, and in which register is the thread pointer (r13 or r2): the other
 /// one is that of the table of contents or of small data.
+/// `arch/powerpc/kernel/ptrace/ptrace-view.c`, `native_regsets`: floating point; VMX, SPE, VSX; the state of a
+/// transaction; `TAR`, `PPR`, `DSCR`; event-based branches; performance monitor; protection keys.
+static OTHER_SETS: &[RegisterSet] = &[
+    RegisterSet::FLOAT,
+    RegisterSet(0x100),
+    RegisterSet(0x102),
+    RegisterSet(0x101),
+    RegisterSet(0x108),
+    RegisterSet(0x109),
+    RegisterSet(0x10a),
+    RegisterSet(0x10b),
+    RegisterSet(0x10c),
+    RegisterSet(0x10d),
+    RegisterSet(0x10e),
+    RegisterSet(0x10f),
+    RegisterSet(0x103),
+    RegisterSet(0x104),
+    RegisterSet(0x105),
+    RegisterSet(0x106),
+    RegisterSet(0x107),
+    RegisterSet(0x110),
+];
+
 static FLOATS: &[wide::WideRegisters] = &[wide::float("f", 32..64, 8)];
 
 const fn rows(bytes: u8) -> [RegisterInfo; REGISTERS] {
@@ -72,6 +95,7 @@ const fn info(name: &'static str, wide: bool, big_endian: bool) -> ArchInfo {
         elf_machine: if wide { 21 } else { 20 },
         regset_bytes: if wide { 384 } else { 192 },
         registers: if wide { &WIDE } else { &NARROW },
+        other_sets: OTHER_SETS,
         wide: FLOATS,
         pc: RegisterId(32),
         sp: RegisterId(1),

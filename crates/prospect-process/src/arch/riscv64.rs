@@ -2,7 +2,7 @@
 //! "Integer Register Convention". Register set: Linux `arch/riscv/include/uapi/asm/ptrace.h`,
 //! `struct user_regs_struct`, which has pc in the place of the register that is always 0.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot, wide};
 
 const fn row(name: &'static str, number: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf: Some(number), regset_offset: 8 * number, bytes: 8, preserved }
@@ -48,6 +48,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("t5", 30, false),
         row("t6", 31, false),
     ],
+    other_sets: &[RegisterSet::FLOAT, RegisterSet(0x901), RegisterSet(0x902)],
     wide: &[wide::float("f", 32..64, 8)],
     pc: RegisterId(0),
     sp: RegisterId(2),

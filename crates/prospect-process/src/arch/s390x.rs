@@ -2,7 +2,7 @@
 //! s390x Supplement", sections 1.2.1 and 1.6.1. Register set: Linux `arch/s390/include/uapi/asm/ptrace.h`,
 //! `s390_regs`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot};
 
 const fn general(name: &'static str, number: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf: Some(number), regset_offset: 16 + 8 * number, bytes: 8, preserved }
@@ -17,6 +17,26 @@ const fn access(name: &'static str, number: u16) -> RegisterInfo {
         preserved: false,
     }
 }
+
+/// `arch/s390/kernel/ptrace.c`, `s390_regsets`: floating point; timer, clock comparator, programmable register,
+/// control registers, prefix; last breaking event; system call; transaction; vector registers, low and high; guarded
+/// storage; runtime instrumentation.
+const OTHER_SETS: &[RegisterSet] = &[
+    RegisterSet::FLOAT,
+    RegisterSet(0x301),
+    RegisterSet(0x302),
+    RegisterSet(0x303),
+    RegisterSet(0x304),
+    RegisterSet(0x305),
+    RegisterSet(0x306),
+    RegisterSet(0x307),
+    RegisterSet(0x308),
+    RegisterSet(0x309),
+    RegisterSet(0x30a),
+    RegisterSet(0x30b),
+    RegisterSet(0x30c),
+    RegisterSet(0x30d),
+];
 
 pub(super) static INFO: ArchInfo = ArchInfo {
     name: "s390x",
@@ -48,6 +68,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         access("a1", 1),
         RegisterInfo { name: "orig_r2", dwarf: None, regset_offset: 208, bytes: 8, preserved: false },
     ],
+    other_sets: OTHER_SETS,
     wide: &[],
     pc: RegisterId(17),
     sp: RegisterId(15),

@@ -4,23 +4,32 @@ use std::ops::Range;
 
 use super::ArchInfo;
 
-/// A set of registers as the system gives it, beside the general ones. Its bytes are kept as they are, and looked into where
-/// a register is asked for.
+/// A set of registers beside the general ones, as the system gives it: by the number of its note in ELF cores (`NT_…` in
+/// `<elf.h>`), which `PTRACE_GETREGSET` takes too. Its bytes are kept as they are, and looked into where a register is asked
+/// for. Which sets an architecture has is in [`ArchInfo::other_sets`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[non_exhaustive]
-pub enum RegisterSet {
-    /// Linux's `NT_PRFPREG`: floating point registers, and vector registers where they are the same. On x86, what
-    /// `FXSAVE` writes (64 bits), or `FSAVE` (32 bits).
-    Float,
-    /// Linux's `NT_X86_XSTATE`: what `XSAVE` writes in its standard form (Intel SDM volume 1, section 13.4).
-    X86Extended,
-    /// Linux's `NT_386_TLS`: the segments of a thread of a 32-bit program, each a `struct user_desc`.
-    X86Segments,
-}
+pub struct RegisterSet(pub u32);
 
 impl RegisterSet {
-    /// Every one that is known.
-    pub const ALL: [Self; 3] = [Self::Float, Self::X86Extended, Self::X86Segments];
+    /// `NT_PRFPREG`: floating point registers, and vector registers where they are the same. On x86, what `FXSAVE` writes
+    /// (64 bits), or `FSAVE` (32 bits).
+    pub const FLOAT: Self = Self(2);
+    /// `NT_PRXFPREG`: what `FXSAVE` writes, of 32-bit x86 programs.
+    pub const X86_FXSAVE: Self = Self(0x46e6_2b7f);
+    /// `NT_386_TLS`: the segments of a thread of a 32-bit program, each a `struct user_desc`.
+    pub const X86_SEGMENTS: Self = Self(0x200);
+    /// `NT_386_IOPERM`: the bitmap of ports that it may use.
+    pub const X86_PORTS: Self = Self(0x201);
+    /// `NT_X86_XSTATE`: what `XSAVE` writes in its standard form (Intel SDM volume 1, section 13.4).
+    pub const X86_EXTENDED: Self = Self(0x202);
+    /// `NT_X86_SHSTK`: the pointer of the shadow stack.
+    pub const X86_SHADOW_STACK: Self = Self(0x204);
+    /// `NT_ARM_VFP`: floating point registers of 32-bit ARM.
+    pub const ARM_VFP: Self = Self(0x400);
+    /// `NT_ARM_TLS`: the thread pointer of ARM and AArch64.
+    pub const ARM_TLS: Self = Self(0x401);
+    /// `NT_ARM_PAC_MASK`: which bits of data and code pointers their authentication code is in, two words.
+    pub const ARM_PAC_MASK: Self = Self(0x406);
 }
 
 /// Registers that lie one after the other in a [`RegisterSet`]: a row of [`ArchInfo::wide`].
@@ -99,12 +108,12 @@ pub(super) const fn x86(
     bytes: u8,
     upper: Option<u16>,
 ) -> WideRegisters {
-    WideRegisters { prefix, dwarf, set: RegisterSet::X86Extended, offset, stride: 16, bytes, upper }
+    WideRegisters { prefix, dwarf, set: RegisterSet::X86_EXTENDED, offset, stride: 16, bytes, upper }
 }
 
 /// What lies without gaps at the beginning of `NT_PRFPREG`.
 pub(super) const fn float(prefix: &'static str, dwarf: Range<u16>, bytes: u8) -> WideRegisters {
-    let set = RegisterSet::Float;
+    let set = RegisterSet::FLOAT;
     WideRegisters { prefix, dwarf, set, offset: 0, stride: bytes as u16, bytes, upper: None }
 }
 

@@ -1,7 +1,7 @@
 //! AMD64. DWARF numbers: System V psABI AMD64, figure 3.36. Register set: Linux
 //! `arch/x86/include/asm/user_64.h`, `struct user_regs_struct`.
 
-use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, ReturnSlot, wide};
+use super::{ArchInfo, FrameChain, RegisterId, RegisterInfo, RegisterSet, ReturnSlot, wide};
 
 const fn row(name: &'static str, dwarf: Option<u16>, regset_offset: u16, preserved: bool) -> RegisterInfo {
     RegisterInfo { name, dwarf, regset_offset, bytes: 8, preserved }
@@ -41,6 +41,12 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("fs_base", Some(58), 168, true),
         row("gs_base", Some(59), 176, true),
         row("orig_rax", None, 120, false),
+    ],
+    other_sets: &[
+        RegisterSet::FLOAT,
+        RegisterSet::X86_PORTS,
+        RegisterSet::X86_EXTENDED,
+        RegisterSet::X86_SHADOW_STACK,
     ],
     wide: &[
         wide::x86("xmm", 17..33, 160, 16, Some(576)),

@@ -1,8 +1,8 @@
 //! Memory that was copied while its process stood still.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
-use super::{Memory, MemoryError, Unreadable};
+use super::{Content, Memory, MemoryError, Unreadable};
 use crate::Addr;
 
 /// Copied ranges of a process's memory, over an optional source for all other addresses.
@@ -96,6 +96,28 @@ impl Memory for CapturedMemory {
         let room = self.ranges.get(next).map_or(u64::MAX, |range| range.start.0 - at.0);
         let length = buffer.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         source.read_up_to(at, &mut buffer[..length])
+    }
+
+    fn contents(&self, range: Range<Addr>) -> Vec<(Range<Addr>, Content)> {
+        let mut contents = Vec::new();
+        let rest = |from: Addr, to: Addr| match &self.source {
+            _ if from >= to => Vec::new(),
+            Some(source) => source.contents(from..to),
+            None => vec![(from..to, Content::Missing)],
+        };
+        let mut at = range.start;
+        let first = self.ranges.partition_point(|one| one.start.0.saturating_add(one.length as u64) <= at.0);
+        for one in &self.ranges[first..] {
+            if one.start >= range.end {
+                break;
+            }
+            contents.extend(rest(at, one.start));
+            let end = range.end.min(Addr(one.start.0.saturating_add(one.length as u64)));
+            contents.push((at.max(one.start)..end, Content::Own));
+            at = end;
+        }
+        contents.extend(rest(at, range.end));
+        contents
     }
 }
 

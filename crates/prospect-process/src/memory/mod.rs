@@ -4,6 +4,8 @@ mod captured;
 
 pub use captured::CapturedMemory;
 
+use std::ops::Range;
+
 use crate::{Addr, Arch};
 
 /// Why bytes could not be read.
@@ -45,6 +47,19 @@ pub struct ReadRequest<'a> {
     pub done: usize,
 }
 
+/// What is known of a range of memory before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Bytes of its own, or it is not known.
+    Own,
+    /// What the mapped file has there.
+    File,
+    /// It was never touched: zero in memory without a file, else what the file has.
+    Untouched,
+    /// It is not there: a dump left it out.
+    Missing,
+}
+
 /// The bytes of a process.
 ///
 /// One method is required; everything else is built on it.
@@ -75,6 +90,11 @@ pub trait Memory: Sync {
     /// where a read is needed.
     fn at_hand(&self, _at: Addr) -> Option<&[u8]> {
         None
+    }
+
+    /// What is known of the parts of `range` without reading them: in order, without gaps, from its start to its end.
+    fn contents(&self, range: Range<Addr>) -> Vec<(Range<Addr>, Content)> {
+        vec![(range, Content::Own)]
     }
 
     /// Does several reads at once: a live process takes them all in one system call.

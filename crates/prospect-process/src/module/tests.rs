@@ -9,6 +9,7 @@ fn mapping(start: u64, end: u64, offset: u64, inode: u64, name: &str, execute: b
         file: (inode != 0).then_some(FileId { device: (8, 1), inode }),
         name: name.into(),
         deleted: false,
+        advice: crate::Advice::default(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::FileExt};
 
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileAccess, FileId, FrozenProcess, Mapping, Mappings, Memory, MemoryError,
-    Permissions, ProcessId, ProcessInfo, Registers, Unreadable,
+    Addr, Advice, Arch, CapturedMemory, FileAccess, FileId, FrozenProcess, Mapping, Mappings, Memory,
+    MemoryError, Permissions, ProcessId, ProcessInfo, Registers, Unreadable,
 };
 use prospect_symbols::{Binaries, SearchOptions};
 use prospect_testing::Running;
@@ -41,6 +41,7 @@ fn mapping(line: &str) -> Option<Mapping> {
         file: (inode != 0).then_some(FileId { device: (0, 0), inode }),
         name: words.next().unwrap_or_default().as_bytes().to_vec(),
         deleted: false,
+        advice: Advice::default(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use object::{Object, ObjectSegment};
 use prospect_process::{
-    Addr, Arch, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
+    Addr, Advice, Arch, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Permissions, ProcessId,
     ProcessInfo, Registers,
 };
 
@@ -68,6 +68,7 @@ impl Stopped {
                 file: Some(FileId { device: (0, 0), inode: 1 }),
                 name: path.to_str().unwrap().into(),
                 deleted: false,
+                advice: Advice::default(),
             });
         }
         let stop = if name.is_empty() { ".stop".to_owned() } else { format!(".{name}.stop") };
@@ -95,6 +96,7 @@ impl Stopped {
                             file: None,
                             name,
                             deleted: false,
+                            advice: Advice::default(),
                         });
                     }
                 }

@@ -1,7 +1,7 @@
 use std::{fs, os::unix::fs::FileExt};
 
 use prospect_process::{
-    Addr, LinkAddr, Mapping, Mappings, Memory, MemoryError, Modules, Permissions, Process, Unreadable,
+    Addr, Advice, LinkAddr, Mapping, Mappings, Memory, MemoryError, Modules, Permissions, Process, Unreadable,
 };
 
 use super::*;
@@ -106,6 +106,7 @@ fn the_vdso_is_read_from_memory() {
         file: None,
         name: b"[vdso]".to_vec(),
         deleted: false,
+        advice: Advice::default(),
     };
     let modules = Modules::find(&Mappings::new(vec![mapping]), &memory, None);
     let binary = Binary::from_memory(&modules.as_slice()[0], &memory).unwrap();

@@ -16,7 +16,7 @@ use std::{
 use prospect::{
     live::StepStop,
     process::{
-        self, Addr, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Memory, MemoryError,
+        self, Addr, Advice, CapturedMemory, FileId, FrozenProcess, Mapping, Mappings, Memory, MemoryError,
         Permissions, Process, ProcessId, ProcessInfo, RegisterId, Registers, Unreadable,
     },
 };
@@ -226,6 +226,7 @@ fn mappings(program: &Path) -> Option<Vec<Mapping>> {
             file: Some(FileId { device: (0, 0), inode: 1 }),
             name: program.as_os_str().as_encoded_bytes().to_vec(),
             deleted: false,
+            advice: Advice::default(),
         });
     }
     mappings.push(Mapping {
@@ -235,6 +236,7 @@ fn mappings(program: &Path) -> Option<Vec<Mapping>> {
         file: None,
         name: Vec::new(),
         deleted: false,
+        advice: Advice::default(),
     });
     Some(mappings)
 }

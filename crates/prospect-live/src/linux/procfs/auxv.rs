@@ -1,65 +1,14 @@
-//! `/proc/PID/auxv`: what the kernel told a program when it started (`man 3 getauxval`).
+//! `/proc/PID/auxv`: what the kernel told a program when it started.
 
 use std::path::Path;
 
+pub use prospect_process::auxv::*;
 use prospect_process::{Arch, ProcessId};
 
 use super::{ProcError, file::read_all};
 
 /// The kernel's own limit is far below (`AT_VECTOR_SIZE`).
 pub(super) const LIMIT_BYTES: usize = 16 << 10;
-
-/// Where the program headers of the executable lie in memory (`AT_PHDR`).
-pub const PROGRAM_HEADERS: u64 = 3;
-/// How many program headers there are (`AT_PHNUM`).
-pub const PROGRAM_HEADER_COUNT: u64 = 5;
-/// The size of a page in bytes (`AT_PAGESZ`).
-pub const PAGE_BYTES: u64 = 6;
-/// Where the program interpreter is loaded (`AT_BASE`).
-pub const INTERPRETER_BASE: u64 = 7;
-/// Where the executable begins to run (`AT_ENTRY`).
-pub const ENTRY: u64 = 9;
-/// Bits for what the processor can do (`AT_HWCAP`).
-pub const HARDWARE_CAPABILITIES: u64 = 16;
-/// Clock ticks per second (`AT_CLKTCK`).
-pub const CLOCK_TICKS: u64 = 17;
-/// Where the vdso's ELF header is (`AT_SYSINFO_EHDR`).
-pub const VDSO: u64 = 33;
-
-/// The auxiliary vector of a process.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Auxv(Vec<(u64, u64)>);
-
-impl Auxv {
-    /// The entries up to the one that ends the vector, or to the end of `bytes`. A word has `word_bytes`
-    /// bytes in the process that it is of; other sizes than 4 and 8 give an empty vector.
-    #[must_use]
-    pub fn parse(bytes: &[u8], word_bytes: u8, big_endian: bool) -> Self {
-        if !matches!(word_bytes, 4 | 8) {
-            return Self::default();
-        }
-        let word = |bytes: &[u8]| {
-            let join = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-            if big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) }
-        };
-        let (word_bytes, limit) = (usize::from(word_bytes), bytes.len().min(LIMIT_BYTES));
-        let pairs = bytes[..limit].chunks_exact(2 * word_bytes);
-        let pairs = pairs.map(|pair| (word(&pair[..word_bytes]), word(&pair[word_bytes..])));
-        Self(pairs.take_while(|(kind, _)| *kind != 0).collect())
-    }
-
-    /// The value of the first entry of a kind.
-    #[must_use]
-    pub fn get(&self, kind: u64) -> Option<u64> {
-        self.0.iter().find(|entry| entry.0 == kind).map(|entry| entry.1)
-    }
-
-    /// All entries: kind and value.
-    #[must_use]
-    pub fn entries(&self) -> &[(u64, u64)] {
-        &self.0
-    }
-}
 
 /// The auxiliary vector of a process that runs as `arch`.
 ///
@@ -71,21 +20,4 @@ pub fn read(pid: ProcessId, arch: Arch) -> Result<Auxv, ProcError> {
     let bytes = read_all(path, LIMIT_BYTES).map_err(|error| ProcError::of_process(pid, path, error))?;
     let info = arch.info();
     Ok(Auxv::parse(&bytes, info.word_bytes, info.big_endian))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_have_the_size_and_order_of_their_process() {
-        let narrow = [6u32, 4096, 33, 0xf7f0_0000, 0, 0, 6, 1].map(u32::to_le_bytes).concat();
-        let vector = Auxv::parse(&narrow, 4, false);
-        assert_eq!(vector.entries(), [(PAGE_BYTES, 4096), (VDSO, 0xf7f0_0000)]);
-        let wide = [6u64, 65536].map(u64::to_be_bytes).concat();
-        assert_eq!(Auxv::parse(&wide, 8, true).get(PAGE_BYTES), Some(65536));
-        assert_eq!(Auxv::parse(&wide[..15], 8, true), Auxv::default());
-        assert_eq!(Auxv::parse(&wide, 0, true), Auxv::default());
-        assert_eq!(Auxv::parse(&[], 8, false).get(PAGE_BYTES), None);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use prospect_process::{Addr, FileId, Mapping, Mappings, Permissions, ProcessId};
+use prospect_process::{Addr, Advice, FileId, Mapping, Mappings, Permissions, ProcessId};
 
 use super::{ProcError, cursor::Cursor, file::read_into, info};
 
@@ -123,6 +123,7 @@ fn line(line: &[u8]) -> Option<Mapping> {
         file,
         name: without_escapes(name),
         deleted,
+        advice: Advice::default(),
     })
 }
 

@@ -1,0 +1,4 @@
+//! Dumps of processes: read as a [`Process`](prospect_process::Process), and written from any
+//! [`Process`](prospect_process::Process).
+
+pub mod elf_core;

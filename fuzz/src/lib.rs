@@ -4,6 +4,7 @@
 //! --features libfuzzer` runs the same functions under libFuzzer.
 
 mod analysis;
+mod demangle;
 mod find;
 mod go;
 mod image;
@@ -18,6 +19,7 @@ mod unwind;
 mod values;
 
 pub use analysis::analysis;
+pub use demangle::demangle;
 pub use find::find;
 pub use go::go;
 pub use index::index;

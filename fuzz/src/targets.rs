@@ -7,6 +7,7 @@ use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
 use prospect_testing::Random;
 
 use crate::analysis::{analysis, pieces};
+use crate::demangle::{self, demangle};
 use crate::find::{self, find};
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
@@ -33,6 +34,7 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "procfs", run: procfs, seed: proc_text },
+    Target { name: "demangle", run: demangle, seed: demangle::seed },
     Target { name: "binary", run: binary, seed: random_bytes },
     Target { name: "find", run: find, seed: find::seed },
     Target { name: "image", run: image, seed: random_bytes },

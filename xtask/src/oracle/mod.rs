@@ -5,6 +5,7 @@
 
 mod addr2line;
 mod compare;
+mod demangle;
 mod programs;
 mod variables;
 mod witness;
@@ -41,11 +42,15 @@ pub(crate) struct Arguments {
     /// With `--addr2line`: how many addresses, over all programs
     #[arg(long, default_value_t = 100_000)]
     addresses: usize,
-    /// With `--addr2line`: ask about this file, and not about the programs that are built; may be given several times
+    /// Instead: compare demangled C++ names with those of `c++filt`
+    #[arg(long, conflicts_with_all = ["every_instruction", "addr2line"])]
+    demangle: bool,
+    /// With `--addr2line` and `--demangle`: ask about this file, and not about the programs that are built or
+    /// installed; may be given several times
     #[arg(long, value_name = "PATH")]
     file: Vec<std::path::PathBuf>,
     /// Instead: compare the variables of all calls with gdb's, part by part
-    #[arg(long, conflicts_with_all = ["every_instruction", "addr2line"])]
+    #[arg(long, conflicts_with_all = ["every_instruction", "addr2line", "demangle"])]
     variables: bool,
     /// Stay where one is, to be looked at
     #[arg(long, hide = true)]
@@ -77,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             files: &arguments.file,
             show: arguments.show,
         });
+    }
+    if arguments.demangle {
+        return demangle::run(&arguments.file, arguments.show);
     }
     if arguments.park {
         std::thread::sleep(std::time::Duration::from_secs(900));

@@ -9,8 +9,9 @@ use crate::workspace;
 
 /// A crate, and the crates of ours that it may depend on. Lower layers first.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("prospect-demangle", &[]),
     ("prospect-process", &[]),
-    ("prospect-symbols", &["prospect-process"]),
+    ("prospect-symbols", &["prospect-demangle", "prospect-process"]),
     ("prospect-stack", &["prospect-process", "prospect-symbols"]),
     ("prospect-value", &["prospect-process", "prospect-symbols"]),
     ("prospect-live", &["prospect-process"]),
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "prospect-fuzz",
         &[
             "prospect",
+            "prospect-demangle",
             "prospect-dump",
             "prospect-live",
             "prospect-process",

@@ -1,28 +1,31 @@
 //! Mangled names as people write them.
 
-use std::fmt::{self, Write};
+use std::{
+    cell::RefCell,
+    fmt::{self, Write},
+};
+
+use prospect_demangle::{Demangler, Options};
 
 /// A longer mangled name is left as it is.
 const LONGEST_MANGLED: usize = 16 << 10;
-/// Names can say a thousand times what they are made of: a longer one is cut off.
-const LONGEST_DEMANGLED: usize = 16 << 10;
-/// Deeper names would need more stack than a small thread has.
-const DEEPEST: u32 = 128;
+/// Names can say a thousand times what they are made of: a longer one is cut off, or left as it is.
+const LONGEST_DEMANGLED: usize = 64 << 10;
 
 /// The name of a function as people write it, or as it is when it is not mangled. Without the return type that C++
 /// gives to functions made from templates: it comes before the name and hides it.
 #[must_use]
 pub fn demangle(name: &[u8]) -> String {
-    demangle_as(name, cpp_demangle::DemangleOptions::new().no_return_type())
+    demangle_as(name, false)
 }
 
-/// The same with return types, as `c++filt` writes it.
+/// The same with return types, as `addr2line -C` writes it.
 #[must_use]
 pub fn demangle_with_types(name: &[u8]) -> String {
-    demangle_as(name, cpp_demangle::DemangleOptions::new())
+    demangle_as(name, true)
 }
 
-fn demangle_as(name: &[u8], cpp_options: cpp_demangle::DemangleOptions) -> String {
+fn demangle_as(name: &[u8], return_types: bool) -> String {
     let raw = || String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]).into_owned();
     if name.len() > LONGEST_MANGLED {
         return raw();
@@ -31,8 +34,8 @@ fn demangle_as(name: &[u8], cpp_options: cpp_demangle::DemangleOptions) -> Strin
     if text.starts_with("_R") || is_legacy_rust(text) {
         return rust(text).unwrap_or_else(raw);
     }
-    if text.starts_with("_Z") || text.starts_with("___Z") || text.starts_with("_GLOBAL__") {
-        return cpp(name, cpp_options).unwrap_or_else(raw);
+    if text.starts_with('_') {
+        return cpp(text, return_types).unwrap_or_else(raw);
     }
     raw()
 }
@@ -54,13 +57,17 @@ fn rust(name: &str) -> Option<String> {
     (complete || text.is_full()).then_some(text.0)
 }
 
-fn cpp(name: &[u8], options: cpp_demangle::DemangleOptions) -> Option<String> {
-    let parse = cpp_demangle::ParseOptions::default().recursion_limit(DEEPEST);
-    let symbol = cpp_demangle::BorrowedSymbol::new_with_options(name, &parse).ok()?;
-    let options = options.recursion_limit(DEEPEST);
-    let mut text = Bounded::default();
-    let complete = symbol.structured_demangle(&mut text, &options).is_ok();
-    (complete || text.is_full()).then_some(text.0)
+fn cpp(name: &str, return_types: bool) -> Option<String> {
+    thread_local! {
+        /// What a name needs on its way, kept for the next one.
+        static BUFFERS: RefCell<(Demangler, String)> = RefCell::default();
+    }
+    let options = Options { return_types, longest: LONGEST_DEMANGLED };
+    BUFFERS.with_borrow_mut(|(demangler, text)| {
+        text.clear();
+        demangler.demangle_into(name, options, text).ok()?;
+        Some(text.as_str().to_owned())
+    })
 }
 
 /// Text that stops to grow at some point.
@@ -125,7 +132,7 @@ mod tests {
         mangled.extend_from_slice(b"ii");
         mangled.extend(std::iter::repeat_n(b'E', 41));
         mangled.extend_from_slice(b"vT_S0_S1_S2_");
-        assert!(demangle(&mangled).len() <= LONGEST_DEMANGLED + 3);
+        assert!(demangle(&mangled).len() <= LONGEST_DEMANGLED + mangled.len());
         for (part, count) in [("P", 5_000), ("I", 5_000), ("N", 5_000), ("X", 8_000), ("F", 8_000)] {
             let deep = format!("_Z1f{}i", part.repeat(count));
             assert!(demangle(deep.as_bytes()).len() <= LONGEST_MANGLED);

@@ -24,4 +24,9 @@ pub trait ValueContext {
     fn type_named(&self, _qualified: &str) -> Option<TypeRef> {
         None
     }
+
+    /// The definition of a type that is only declared in all of the debug information which `declared` is from, by its name.
+    fn definition(&self, _declared: &TypeRef, qualified: &str) -> Option<TypeRef> {
+        self.type_named(qualified)
+    }
 }

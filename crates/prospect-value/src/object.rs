@@ -165,7 +165,7 @@ impl Object {
                 _ => Err(ValueError::NotAPointer(self.ty.name())),
             };
         };
-        if pointer.target.bare()?.0.is_void() {
+        if pointer.target.bare_outline()?.0.is_void() {
             return Err(ValueError::PointsToVoid(self.ty.name()));
         }
         if let [Piece { source: PieceSource::ImplicitPointer(target), .. }] = self.location.pieces.as_slice()
@@ -219,7 +219,8 @@ pub(crate) fn definition(ty: &TypeRef, cx: &dyn ValueContext) -> Result<(TypeRef
     if !found.composite().is_some_and(|composite| composite.is_declaration) {
         return Ok((bare, found));
     }
-    let defined = found.qualified_name().and_then(|name| cx.type_named(&name)).and_then(|ty| ty.bare().ok());
+    let defined = found.qualified_name().and_then(|name| cx.definition(&bare, &name));
+    let defined = defined.and_then(|ty| ty.bare().ok());
     let is_definition =
         |(_, ty): &(_, Arc<Type>)| ty.composite().is_some_and(|composite| !composite.is_declaration);
     defined.filter(is_definition).ok_or(TypeError::Incomplete)

@@ -66,6 +66,10 @@ impl ValueContext for Cached<'_> {
     fn type_named(&self, qualified: &str) -> Option<TypeRef> {
         self.inner.type_named(qualified)
     }
+
+    fn definition(&self, declared: &TypeRef, qualified: &str) -> Option<TypeRef> {
+        self.inner.definition(declared, qualified)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -235,7 +239,7 @@ impl<'a> Reader<'a> {
 
     /// A value that is not read from the program: a part that a view thought of.
     pub fn made(&mut self, ty: &TypeRef, address: Option<Addr>, content: Content) -> Value {
-        let language = ty.bare().map(|(_, bare)| bare.language).unwrap_or_default();
+        let language = ty.bare_outline().map(|(_, bare)| bare.language).unwrap_or_default();
         let type_name = self.type_name(ty);
         Value { type_name, language, address, bytes: Vec::new(), content, implausible: None }
     }

@@ -241,7 +241,7 @@ impl Value {
     pub fn unavailable(ty: &TypeRef, why: Unavailable) -> Self {
         Self {
             type_name: ty.name().into(),
-            language: ty.get().map(|ty| ty.language).unwrap_or_default(),
+            language: ty.outline().map(|ty| ty.language).unwrap_or_default(),
             address: None,
             bytes: Vec::new(),
             content: Content::Unavailable(why),

@@ -200,6 +200,12 @@ impl ValueContext for FrameScope<'_> {
             own.or_else(others)
         })
     }
+
+    fn definition(&self, declared: &TypeRef, qualified: &str) -> Option<TypeRef> {
+        // What was looked through for it already is not looked through again.
+        let is_own = self.view.module_binary().is_some_and(|binary| binary.describes(declared));
+        if is_own { None } else { self.type_named(qualified) }
+    }
 }
 
 impl Scope for FrameScope<'_> {
@@ -254,7 +260,7 @@ impl Scope for FrameScope<'_> {
 
     fn language(&self) -> Language {
         let variables = self.calls().get(self.call).map_or(&[][..], |call| &call.variables);
-        let language = |(variable, _): &(Variable, _)| Some(variable.ty.get().ok()?.language);
+        let language = |(variable, _): &(Variable, _)| Some(variable.ty.outline().ok()?.language);
         variables.iter().find_map(language).unwrap_or_default()
     }
 }

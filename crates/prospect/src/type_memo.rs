@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use prospect_process::Addr;
@@ -14,30 +14,30 @@ const MOST: usize = 1 << 16;
 /// The module that asks, by where it begins, and the name.
 type Key = (Option<Addr>, String);
 
+/// What was found, once it is.
+type Answer = Arc<OnceLock<Option<TypeRef>>>;
+
 /// The types that were found by their names, and names that no type has.
 #[derive(Debug, Default)]
-pub(crate) struct TypeMemo(Mutex<HashMap<Key, Option<TypeRef>>>);
+pub(crate) struct TypeMemo(Mutex<HashMap<Key, Answer>>);
 
 impl TypeMemo {
-    /// The type that is called so as seen from a module; `find` looks for one that was not asked for yet.
+    /// The type that is called so as seen from a module; `find` looks for one that was not asked for yet. Two that ask for the
+    /// same at the same time wait for one search.
     pub(crate) fn get(
         &self,
         module: Option<Addr>,
         name: &str,
         find: impl FnOnce() -> Option<TypeRef>,
     ) -> Option<TypeRef> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (module, name.to_owned());
-        if let Some(known) = lock().get(&key) {
-            return known.clone();
-        }
-        // Without the lock: it can take seconds.
-        let found = find();
-        let mut known = lock();
-        if known.len() >= MOST {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST && !known.contains_key(&key) {
             known.clear();
         }
-        known.insert(key, found.clone());
-        found
+        let answer = known.entry(key).or_default().clone();
+        // Without the lock: it can take seconds.
+        drop(known);
+        answer.get_or_init(find).clone()
     }
 }

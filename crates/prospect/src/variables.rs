@@ -56,16 +56,15 @@ impl Session {
     ) -> Vec<CallVariables> {
         use prospect_symbols::variable::FrameContext as _;
         let Some(binary) = view.module_binary().filter(|_| self.binaries.names()) else { return Vec::new() };
-        let scopes = binary.unnamed_scopes(view.at()).into_iter().enumerate();
-        let located = |variable: Variable| {
-            let located = variable.locate(view);
-            (variable, located)
-        };
+        let located = |variable: &Variable| (variable.clone(), variable.locate(view));
+        let scopes = binary.unnamed_scopes(view.at());
         scopes
+            .iter()
+            .enumerate()
             .map(|(call, scope)| CallVariables {
                 function: name(call),
                 inlined: scope.is_inlined,
-                variables: scope.variables.into_iter().map(located).collect(),
+                variables: scope.variables.iter().map(located).collect(),
             })
             .collect()
     }

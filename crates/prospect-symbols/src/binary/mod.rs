@@ -96,6 +96,16 @@ impl Binary {
         Some(&self.named_section(name)?.section)
     }
 
+    /// Where the section of that name is in the list of sections.
+    pub(crate) fn section_place(&self, name: &str) -> Option<usize> {
+        self.headers.sections.iter().position(|one| *one.name == *name.as_bytes())
+    }
+
+    /// The section at a place in that list.
+    pub(crate) fn section_at(&self, place: usize) -> Option<&Section> {
+        Some(&self.headers.sections.get(place)?.section)
+    }
+
     /// The same with its address.
     pub(crate) fn named_section(&self, name: &str) -> Option<&NamedSection> {
         self.headers.sections.iter().find(|one| *one.name == *name.as_bytes())

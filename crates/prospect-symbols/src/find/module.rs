@@ -91,6 +91,12 @@ impl ModuleBinary {
         Some(TypeRef::at_entry(debug, best.entry))
     }
 
+    /// Whether a type is from the debug information of this module.
+    #[must_use]
+    pub fn describes(&self, ty: &TypeRef) -> bool {
+        self.debug_info().is_some_and(|debug| ty.is_of(debug))
+    }
+
     /// The places in the code that belong to a source line, at most so many, sorted by address: one for each function and each
     /// inlined call that has code of it, which is where a debugger would stop. Where the line has no code, those of the next
     /// line that has some.

@@ -20,6 +20,7 @@ use crate::{
         table::{FunctionSymbol, TableKind},
     },
     type_info::RememberedTypes,
+    variable::RememberedScopes,
 };
 
 /// What there is of one module: its binary, and its debug file where there is one.
@@ -33,6 +34,7 @@ pub struct ModuleBinary {
     mini_debug_info: OnceLock<Found>,
     supplementary: OnceLock<Found>,
     debug_info: OnceLock<Option<RememberedTypes>>,
+    pub(crate) scopes: RememberedScopes,
 }
 
 /// A file that was looked for, once.
@@ -98,6 +100,7 @@ impl ModuleBinary {
             mini_debug_info: OnceLock::new(),
             supplementary: OnceLock::new(),
             debug_info: OnceLock::new(),
+            scopes: RememberedScopes::default(),
         }
     }
 

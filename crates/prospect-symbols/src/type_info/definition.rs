@@ -13,18 +13,36 @@ use super::{
     EntryFile, EntryId,
     read::{has_scopes, qualified_name},
 };
-use crate::symbol::dwarf::{DebugInfo, Descend, Entry, EntryUnit, Fuel, Value, lock};
+use crate::{
+    parallel,
+    symbol::dwarf::{DebugInfo, Descend, Entry, EntryUnit, Fuel, Tank, Value, lock},
+};
 
 /// No more definitions than this are kept.
 const MOST_KEPT: usize = 1 << 20;
 
-/// The definitions of structures, unions and enumerations by their qualified names. Units are read, one after another,
-/// until the one that was asked for is found.
+/// Units are read until there are so many bytes of them before it is asked again whether they have the one that is wanted.
+const BYTES_AT_ONCE: usize = 16 << 20;
+
+/// So many names are looked for one by one; then all definitions are noted.
+const MOST_SINGLE: usize = 4;
+
+/// The definitions of structures, unions and enumerations by their qualified names.
 #[derive(Default)]
 pub(crate) struct Definitions(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
+    /// The names that were looked for one by one.
+    single: HashMap<u64, Option<EntryId>>,
+    all: Pass,
+}
+
+/// Units are read, some at a time, until the definition that was asked for is found.
+#[derive(Default)]
+struct Pass {
+    /// The one name that is looked for, in its parts.
+    only: Option<Vec<Part>>,
     by_name: HashMap<u64, EntryId>,
     /// How many units were read.
     units: usize,
@@ -33,51 +51,109 @@ struct Known {
     others: Vec<EntryId>,
 }
 
-/// Where the type with a qualified name (`outer::inner`) is defined.
-pub(crate) fn find_definition(debug: &DebugInfo, qualified_name: &str) -> Option<EntryId> {
-    let wanted = Name::default().with(qualified_name.as_bytes());
-    let mut known = lock(&debug.definitions.0);
-    let tank = debug.tank();
-    let mut fuel = tank.fuel();
-    loop {
-        if let Some(&found) = known.by_name.get(&wanted.0) {
-            return Some(found);
-        }
-        known.read_next_unit(debug, &mut fuel)?;
-    }
+/// A part of a name.
+struct Part {
+    letters: Box<[u8]>,
+    /// All up to here.
+    name: Name,
 }
 
-impl Known {
-    /// `None` when all were read.
-    fn read_next_unit(&mut self, debug: &DebugInfo, fuel: &mut Fuel<'_>) -> Option<()> {
-        let found = &mut self.by_name;
-        let next = self.units;
-        let Some(&start) = self.starts.get_or_insert_with(|| debug.unit_starts()).get(next) else {
+/// Where the type with a qualified name is defined, given by its parts: `outer`, `inner`.
+pub(crate) fn find_definition<'n>(
+    debug: &DebugInfo,
+    names: impl Iterator<Item = &'n str>,
+) -> Option<EntryId> {
+    let mut path: Vec<Part> = Vec::new();
+    for part in names {
+        let name = path.last().map_or_else(Name::default, |outer| outer.name).with(part.as_bytes());
+        path.push(Part { letters: part.as_bytes().into(), name });
+    }
+    let wanted = path.last()?.name;
+    let mut known = lock(&debug.definitions.0);
+    if let Some(known) = known.single.get(&wanted.0) {
+        return *known;
+    }
+    if known.single.len() >= MOST_SINGLE {
+        return known.all.find(debug, wanted);
+    }
+    let found = Pass { only: Some(path), ..Pass::default() }.find(debug, wanted);
+    known.single.insert(wanted.0, found);
+    found
+}
+
+impl Pass {
+    fn find(&mut self, debug: &DebugInfo, wanted: Name) -> Option<EntryId> {
+        let tank = debug.tank();
+        loop {
+            if let Some(&found) = self.by_name.get(&wanted.0) {
+                return Some(found);
+            }
+            self.read_more(debug, &tank)?;
+        }
+    }
+
+    /// Reads the next units, by all processors; `None` when all were read.
+    fn read_more(&mut self, debug: &DebugInfo, tank: &Tank) -> Option<()> {
+        let (first, only) = (self.units, self.only.as_deref());
+        let starts = self.starts.get_or_insert_with(|| debug.unit_starts());
+        let (mut jobs, mut size) = (Vec::new(), 0);
+        for &start in starts.get(first..).unwrap_or_default() {
+            let bytes = debug.unit_size(start);
+            jobs.push((bytes, (start, first + jobs.len())));
+            size += bytes;
+            if size >= BYTES_AT_ONCE {
+                break;
+            }
+        }
+        if jobs.is_empty() {
             let at = self.others.pop()?;
-            let _ = debug.with_entry(at, fuel, |unit, _, fuel| note_definitions(debug, unit, found, fuel));
+            let mut found = Vec::new();
+            let note = |unit: &EntryUnit<'_>, _: usize, fuel: &mut Fuel<'_>| {
+                note_definitions(debug, unit, only, &mut found, fuel);
+            };
+            let _ = debug.with_entry(at, &mut tank.fuel(), note);
+            self.add(found);
             return Some(());
-        };
-        self.units += 1;
-        let types = debug.with_unit(start, fuel, |unit, _, fuel| {
-            note_definitions(debug, unit, found, fuel);
-            // Once for each file.
-            let is_alone = next == 0 || unit.unit_id().file != EntryFile::Main;
-            if is_alone { unit.types_beside() } else { Vec::new() }
+        }
+        self.units += jobs.len();
+        let read = parallel::run(&jobs, |&(start, number)| {
+            let mut found = Vec::new();
+            let types = debug.with_unit(start, &mut tank.fuel(), |unit, _, fuel| {
+                note_definitions(debug, unit, only, &mut found, fuel);
+                // Once for each file.
+                let is_alone = number == 0 || unit.unit_id().file != EntryFile::Main;
+                if is_alone { unit.types_beside() } else { Vec::new() }
+            });
+            debug.release_unit(start);
+            (found, types.unwrap_or_default())
         });
-        self.others.extend(types.into_iter().flatten());
-        if next == 0 {
+        for (found, types) in read {
+            self.add(found);
+            self.others.extend(types);
+        }
+        if first == 0 {
             self.others.extend(debug.packed_types());
             self.others.extend(debug.supplementary_units());
         }
-        debug.release_unit(start);
         Some(())
+    }
+
+    /// Of two definitions of one name the first counts.
+    fn add(&mut self, found: Vec<(Name, EntryId)>) {
+        for (name, entry) in found {
+            if self.by_name.len() < MOST_KEPT {
+                self.by_name.entry(name.0).or_insert(entry);
+            }
+        }
     }
 }
 
+/// The definitions in a unit, in their order; or only what one name leads through.
 fn note_definitions(
     debug: &DebugInfo,
     unit: &EntryUnit<'_>,
-    found: &mut HashMap<u64, EntryId>,
+    only: Option<&[Part]>,
+    found: &mut Vec<(Name, EntryId)>,
     fuel: &mut Fuel<'_>,
 ) {
     let tank = debug.tank();
@@ -87,17 +163,17 @@ fn note_definitions(
     let mut open: Vec<(usize, Name)> = Vec::new();
     // What is declared: the definition may stand elsewhere in the unit.
     let mut declared: HashMap<usize, Name> = HashMap::new();
-    unit.walk(fuel, |depth, entry| {
+    unit.walk_some(fuel, is_named_scope, |depth, entry| {
         while open.last().is_some_and(|&(outer, _)| outer >= depth) {
             open.pop();
         }
         let (at, tag) = (entry.at, entry.tag);
-        if !is_named_scope(tag) {
-            return ControlFlow::<(), _>::Continue(if depth == 0 { Descend::Yes } else { Descend::No });
-        }
         let said = Said::read(unit, entry);
         let outer = open.last().map(|&(_, name)| name).unwrap_or_default();
-        let named = |name| Some(outer.with(name));
+        let named = |name| match only {
+            None => Some(outer.with(name)),
+            Some(path) => step(path, outer, name),
+        };
         let elsewhere = || {
             let names = qualified_name(debug, unit.target(said.signature)?, &mut fuel_for_names);
             let add = |all: Name, name: &Arc<str>| all.with(name.as_bytes());
@@ -106,13 +182,16 @@ fn note_definitions(
         let own = said.name.map_or_else(elsewhere, named);
         // What has no name of its own here is of this unit alone.
         let Some(name) = said.specification.and_then(|at| declared.get(&at).copied()).or(own) else {
-            return ControlFlow::Continue(Descend::No);
+            return ControlFlow::<(), _>::Continue(Descend::No);
         };
+        if only.is_some_and(|path| path.iter().all(|part| part.name != name)) {
+            return ControlFlow::Continue(Descend::No);
+        }
         if tag != dw::DW_TAG_namespace {
             if said.is_declaration && said.signature == Value::None {
                 declared.insert(at, name);
             } else if found.len() < MOST_KEPT {
-                found.entry(name.0).or_insert(unit.id(at));
+                found.push((name, unit.id(at)));
             }
         }
         if !has_scopes {
@@ -121,6 +200,13 @@ fn note_definitions(
         open.push((depth, name));
         ControlFlow::Continue(Descend::Yes)
     });
+}
+
+/// The name that `inner` has in `outer`, if the path leads through it.
+fn step(path: &[Part], outer: Name, inner: &[u8]) -> Option<Name> {
+    let next = if outer.is_empty() { 0 } else { path.iter().position(|part| part.name == outer)? + 1 };
+    let part = path.get(next)?;
+    letters(&part.letters).eq(letters(inner)).then_some(part.name)
 }
 
 fn is_named_scope(tag: DwTag) -> bool {
@@ -162,9 +248,9 @@ impl<'a> Said<'a> {
     }
 }
 
-/// A number for a qualified name (FNV-1a); so few that are asked for have the same as another one by chance only in a
+/// A number for a qualified name (FNV-1a), without spaces; so few that are asked for have the same as another one by chance only in a
 /// file that was made for it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Name(u64);
 
 impl Default for Name {
@@ -181,12 +267,17 @@ impl Name {
     fn with(self, inner: &[u8]) -> Self {
         let separator: &[u8] = if self.is_empty() { b"" } else { b"::" };
         let add = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        Self(separator.iter().chain(inner).fold(self.0, add))
+        Self(letters(separator).chain(letters(inner)).fold(self.0, add))
     }
+}
+
+/// A name without spaces, which not all compilers write in the same places.
+fn letters(name: &[u8]) -> impl Iterator<Item = &u8> {
+    name.iter().filter(|&&byte| byte != b' ')
 }
 
 impl fmt::Debug for Definitions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Definitions({})", lock(&self.0).by_name.len())
+        write!(f, "Definitions({})", lock(&self.0).all.by_name.len())
     }
 }

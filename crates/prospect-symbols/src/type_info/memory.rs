@@ -1,56 +1,94 @@
 //! What is remembered of types that were read.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::RandomState},
     fmt,
-    sync::{Arc, Mutex, MutexGuard},
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use super::{EntryId, Member, Type, TypeKind};
-use crate::symbol::dwarf::{DebugInfo, lock};
+use super::{EntryId, Extent, Member, Type, TypeKind};
+use crate::symbol::dwarf::DebugInfo;
 
 /// No more than this is remembered: types with their members, each counted.
 const MOST: usize = 1 << 18;
+
+/// Threads that read values ask for types all the time: they seldom ask the same one of these.
+const SHELVES: usize = 16;
 
 /// The types of some debug information that were read. They lead back to the debug information, which would so keep
 /// itself: types are remembered only while someone holds a [`RememberedTypes`], and forgotten with the last.
 #[derive(Default)]
 pub(crate) struct Remembered {
-    types: Mutex<Types>,
+    holders: AtomicUsize,
+    weight: AtomicUsize,
+    seed: Seed,
+    shelves: [RwLock<Shelf>; SHELVES],
 }
 
+type Shelf = HashMap<EntryId, Known, Seed>;
+
+/// What is remembered of one type.
 #[derive(Default)]
-struct Types {
-    holders: usize,
-    by_entry: HashMap<EntryId, Arc<Type>>,
-    weight: usize,
+struct Known {
+    whole: Option<Arc<Type>>,
+    outline: Option<Arc<Type>>,
 }
 
 impl Remembered {
-    pub(super) fn get(&self, at: EntryId) -> Option<Arc<Type>> {
-        self.lock().by_entry.get(&at).cloned()
+    pub(super) fn get(&self, at: EntryId, extent: Extent) -> Option<Arc<Type>> {
+        let shelf = self.shelf(at).read().unwrap_or_else(PoisonError::into_inner);
+        let known = shelf.get(&at)?;
+        match extent {
+            Extent::Whole => known.whole.clone(),
+            Extent::Outline => known.outline.clone(),
+        }
     }
 
     /// Remembers a type, if someone asked for that.
-    pub(super) fn insert(&self, at: EntryId, found: &Arc<Type>) {
+    pub(super) fn insert(&self, at: EntryId, found: &Arc<Type>, extent: Extent) {
         let weight = weight(found);
-        let mut types = self.lock();
-        if types.holders == 0 || weight > MOST {
+        if weight > MOST {
             return;
         }
-        // Which ones will be asked for again nobody knows: it begins anew.
-        let full = types.weight + weight > MOST;
-        let old = if full { std::mem::take(&mut types.by_entry) } else { HashMap::new() };
-        types.weight = if full { weight } else { types.weight + weight };
-        types.by_entry.insert(at, found.clone());
-        // To drop many takes a while.
-        drop(types);
-        drop(old);
+        if self.weight.fetch_add(weight, Ordering::Relaxed) + weight > MOST {
+            // Which ones will be asked for again nobody knows: it begins anew.
+            self.forget();
+            self.weight.store(weight, Ordering::Relaxed);
+        }
+        let mut shelf = write(self.shelf(at));
+        // Whoever forgets them all has changed this before.
+        if self.holders.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let known = shelf.entry(at).or_default();
+        if extent == Extent::Whole || found.is_whole() {
+            known.whole = Some(found.clone());
+        }
+        if extent == Extent::Outline || found.is_whole() {
+            known.outline = Some(found.clone());
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Types> {
-        lock(&self.types)
+    fn forget(&self) {
+        for shelf in &self.shelves {
+            let old = std::mem::take(&mut *write(shelf));
+            // What is dropped may lead here again, and to drop many takes a while.
+            drop(old);
+        }
     }
+
+    fn shelf(&self, at: EntryId) -> &RwLock<Shelf> {
+        // Not the bits by which a shelf finds its own.
+        &self.shelves[(self.seed.hash_one(at) >> 24) as usize % SHELVES]
+    }
+}
+
+fn write(shelf: &RwLock<Shelf>) -> RwLockWriteGuard<'_, Shelf> {
+    shelf.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much memory a type takes, about, in members.
@@ -80,7 +118,7 @@ pub(crate) struct RememberedTypes(Arc<DebugInfo>);
 
 impl RememberedTypes {
     pub(crate) fn of(debug: &Arc<DebugInfo>) -> Self {
-        debug.types.lock().holders += 1;
+        debug.types.holders.fetch_add(1, Ordering::Relaxed);
         Self(debug.clone())
     }
 
@@ -92,20 +130,63 @@ impl RememberedTypes {
 
 impl Drop for RememberedTypes {
     fn drop(&mut self) {
-        let mut types = self.0.types.lock();
-        types.holders -= 1;
-        if types.holders == 0 {
-            types.weight = 0;
-            let old = std::mem::take(&mut types.by_entry);
-            // What is dropped may lead here again.
-            drop(types);
-            drop(old);
+        let types = &self.0.types;
+        if types.holders.fetch_sub(1, Ordering::Relaxed) == 1 {
+            types.forget();
+            types.weight.store(0, Ordering::Relaxed);
         }
     }
 }
 
 impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remembered({})", self.lock().by_entry.len())
+        write!(f, "Remembered({})", self.weight.load(Ordering::Relaxed))
+    }
+}
+
+/// Makes hashes of places of entries, quickly. They differ between runs.
+#[derive(Clone)]
+struct Seed(u64);
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = PlaceHasher;
+
+    fn build_hasher(&self) -> PlaceHasher {
+        PlaceHasher(self.0)
+    }
+}
+
+/// An odd number with bits all over: 2⁶⁴ divided by the golden ratio.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Mixes in one number after another by a multiplication whose halves are put together.
+struct PlaceHasher(u64);
+
+impl Hasher for PlaceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = u128::from(self.0 ^ number) * u128::from(MULTIPLIER);
+        self.0 = (product as u64) ^ (product >> 64) as u64;
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

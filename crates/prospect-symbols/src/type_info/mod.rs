@@ -75,8 +75,19 @@ pub(crate) enum EntryFile {
 
 /// Reads types where they are described.
 pub(crate) trait TypeSource: Send + Sync {
-    /// The type at an entry.
-    fn read(self: Arc<Self>, at: EntryId) -> Result<Arc<Type>, TypeError>;
+    /// The type at an entry, if it was read before.
+    fn known(&self, at: EntryId, extent: Extent) -> Option<Arc<Type>>;
+
+    /// Reads the type at an entry.
+    fn read(self: Arc<Self>, at: EntryId, extent: Extent) -> Result<Arc<Type>, TypeError>;
+}
+
+/// How much of a type is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Whole,
+    /// Without the parts of structures and enumerations, and of one that is only declared, not its definition.
+    Outline,
 }
 
 /// A type, to be read when it is asked for. It is cheap to copy, and keeps the file that describes it open.
@@ -113,6 +124,12 @@ impl TypeRef {
         Self::at(debug.clone(), at)
     }
 
+    /// Whether this debug information describes it.
+    pub(crate) fn is_of(&self, debug: &Arc<DebugInfo>) -> bool {
+        let Source::Entry(source, _) = &self.0 else { return false };
+        std::ptr::addr_eq(Arc::as_ptr(source), Arc::as_ptr(debug))
+    }
+
     /// A pointer to this type, of so many bytes.
     #[must_use]
     pub fn pointer(&self, word_bytes: u8) -> Self {
@@ -143,11 +160,33 @@ impl TypeRef {
     /// # Errors
     /// When it cannot be read.
     pub fn get(&self) -> Result<Arc<Type>, TypeError> {
+        self.read(Extent::Whole)
+    }
+
+    /// What is said of it without the parts of structures and enumerations, which take long to read: these have none here.
+    /// Of one that is only declared, no definition is looked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn outline(&self) -> Result<Arc<Type>, TypeError> {
+        self.read(Extent::Outline)
+    }
+
+    fn read(&self, extent: Extent) -> Result<Arc<Type>, TypeError> {
         match &self.0 {
             Source::Void => Ok(Arc::new(Type::new(None, None, TypeKind::Unspecified))),
             Source::Made(made) => Ok(made.clone()),
-            Source::Entry(source, at) => source.clone().read(*at),
+            Source::Entry(source, at) => match source.known(*at, extent) {
+                Some(known) => Ok(known),
+                None => source.clone().read(*at, extent),
+            },
         }
+    }
+
+    /// The whole of it, if it was read before.
+    fn known(&self) -> Option<Arc<Type>> {
+        let Source::Entry(source, at) = &self.0 else { return self.get().ok() };
+        source.known(*at, Extent::Whole)
     }
 
     /// The same without typedefs and qualifiers around it.
@@ -155,13 +194,36 @@ impl TypeRef {
     /// # Errors
     /// When one of them cannot be read, or they lead in a circle.
     pub fn bare(&self) -> Result<(Self, Arc<Type>), TypeError> {
-        let mut at = self.clone();
-        for _ in 0..LONGEST_CHAIN {
-            let found = at.get()?;
-            at = match &found.kind {
+        // What is looked through is whole in an outline.
+        let (target, found) = self.follow(|ty| ty.known().map_or_else(|| ty.outline(), Ok))?;
+        let bare = target.unwrap_or_else(|| self.clone());
+        let found = if found.is_whole() { found } else { bare.get()? };
+        Ok((bare, found))
+    }
+
+    /// The [outline](Self::outline) of the same without typedefs and qualifiers around it.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or they lead in a circle.
+    pub fn bare_outline(&self) -> Result<(Self, Arc<Type>), TypeError> {
+        let (target, found) = self.follow(Self::outline)?;
+        Ok((target.unwrap_or_else(|| self.clone()), found))
+    }
+
+    /// What typedefs and qualifiers lead to; no other than this where it is none.
+    fn follow(
+        &self,
+        read: impl Fn(&Self) -> Result<Arc<Type>, TypeError>,
+    ) -> Result<(Option<Self>, Arc<Type>), TypeError> {
+        let mut found = read(self)?;
+        let mut at = None;
+        for _ in 1..LONGEST_CHAIN {
+            let target = match &found.kind {
                 TypeKind::Typedef(target) | TypeKind::Modified(_, target) => target.clone(),
                 _ => return Ok((at, found)),
             };
+            found = read(&target)?;
+            at = Some(target);
         }
         Err(TypeError::Endless)
     }
@@ -171,7 +233,10 @@ impl TypeRef {
     pub fn size(&self) -> Option<u64> {
         let (mut count, mut at) = (1_u64, self.clone());
         for _ in 0..LONGEST_CHAIN {
-            let (_, bare) = at.bare().ok()?;
+            let (_, mut bare) = at.follow(Self::outline).ok()?;
+            if bare.size.is_none() && !bare.is_whole() {
+                bare = at.bare().ok()?.1;
+            }
             let TypeKind::Array(array) = &bare.kind else { return bare.size?.checked_mul(count) };
             match bare.size {
                 Some(size) => return size.checked_mul(count),

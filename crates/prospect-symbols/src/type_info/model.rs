@@ -45,6 +45,11 @@ impl Type {
     pub fn composite(&self) -> Option<&Composite> {
         if let TypeKind::Composite(composite) = &self.kind { Some(composite) } else { None }
     }
+
+    /// Whether an [outline](TypeRef::outline) of it says all.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.kind, TypeKind::Composite(_) | TypeKind::Enumeration(_))
+    }
 }
 
 /// The languages that values are written differently in.

@@ -34,7 +34,7 @@ impl Writer {
             return join(CUT, &inner);
         }
         self.types -= 1;
-        let Ok(found) = ty.get() else { return join("?", &inner) };
+        let Ok(found) = ty.outline() else { return join("?", &inner) };
         let word = keyword(&found.kind);
         if let Some(mut name) = found.qualified_name() {
             if let Some(word) = word.filter(|_| found.language == Language::C) {
@@ -91,7 +91,7 @@ impl Writer {
     fn modified(&mut self, ty: &TypeRef, mut inner: String, depth: usize) -> String {
         let (mut words, mut target) = ([""; 4], ty.clone());
         for _ in 0..DEEPEST {
-            let Some(found) = target.get().ok().filter(|_| !target.is_void()) else { break };
+            let Some(found) = target.outline().ok().filter(|_| !target.is_void()) else { break };
             target = match &found.kind {
                 TypeKind::Modified(modifier, next) => {
                     match modifier {
@@ -112,7 +112,7 @@ impl Writer {
         }
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let words = words.join(" ");
-        let is_pointer = target.get().is_ok_and(|one| {
+        let is_pointer = target.outline().is_ok_and(|one| {
             one.name.is_none() && one.language != Language::Rust && matches!(one.kind, TypeKind::Pointer(_))
         });
         if is_pointer && !words.is_empty() {
@@ -188,7 +188,7 @@ fn join(name: &str, inner: &str) -> String {
 fn binds_tighter(target: &TypeRef) -> bool {
     let mut target = target.clone();
     for _ in 0..DEEPEST {
-        let Some(found) = target.get().ok().filter(|found| found.name.is_none()) else { return false };
+        let Some(found) = target.outline().ok().filter(|found| found.name.is_none()) else { return false };
         target = match &found.kind {
             TypeKind::Array(_) | TypeKind::Function(_) => return found.language != Language::Rust,
             TypeKind::Modified(_, next) | TypeKind::Typedef(next) => next.clone(),

@@ -1,6 +1,7 @@
 //! On programs made by the real compilers, whose sources say themselves what is expected.
 
 mod census;
+mod definitions;
 mod hostile;
 mod languages;
 mod layouts;

@@ -21,7 +21,7 @@ pub(super) fn fixed(machine: &mut Machine<'_, '_>, ty: &TypeRef) -> Result<TypeR
 /// `None` where the type is the same in every frame.
 fn in_frame(machine: &mut Machine<'_, '_>, ty: &TypeRef, left: u32) -> Result<Option<TypeRef>, Unavailable> {
     let (false, Some(left)) = (ty.is_void(), left.checked_sub(1)) else { return Ok(None) };
-    let Ok(found) = ty.get() else { return Ok(None) };
+    let Ok(found) = ty.outline() else { return Ok(None) };
     let kind = match &found.kind {
         TypeKind::Typedef(target) | TypeKind::Modified(_, target) => {
             return in_frame(machine, target, left);

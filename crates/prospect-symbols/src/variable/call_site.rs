@@ -73,7 +73,7 @@ fn at_call(machine: &mut Machine<'_, '_>, wanted: Wanted) -> Result<Number, Unav
     let inside = LinkAddr(returns.0.wrapping_sub(1));
     let found = debug.with_functions_at(inside, machine.fuel, |unit, scopes, fuel| {
         let function = *scopes.first()?;
-        let site = find_site(unit, function, returns, fuel)?;
+        let site = debug.call_site(returns, || find_site(unit, function, returns, fuel))?;
         let function = Some(unit.id(function));
         let mut machine = Machine { debug, frame: caller, function, budget, fuel, object: None };
         Some(value_at(&mut machine, unit, site, &callee, wanted))

@@ -1,6 +1,6 @@
 //! What the entry of a variable says, with those that it is an instance or the definition of.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use gimli::constants as dw;
 use prospect_process::LinkAddr;
@@ -70,12 +70,6 @@ enum Storage {
     Other,
 }
 
-/// Reads variables, and remembers the paths of their files.
-#[derive(Default)]
-pub(super) struct EntryReader {
-    paths: HashMap<(EntryId, u64), Option<Arc<str>>>,
-}
-
 /// Where a variable stands.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
@@ -86,24 +80,23 @@ pub(super) struct Position {
     pub(super) in_function: bool,
 }
 
-impl EntryReader {
+impl RawVariable {
     /// Reads the variable at `at` of `unit`.
     pub(super) fn read(
-        &mut self,
         debug: &DebugInfo,
         unit: &EntryUnit<'_>,
         at: usize,
         position: Position,
         fuel: &mut Fuel<'_>,
-    ) -> Option<RawVariable> {
+    ) -> Option<Self> {
         let mut said = Said::default();
-        let mut next = said.add(self, debug, unit, at, fuel)?;
+        let mut next = said.add(debug, unit, at, fuel)?;
         let own_origin = next;
         for _ in 1..LONGEST_CHAIN {
             let Some(id) = next else { break };
             next = debug
                 .with_entry(id, fuel, |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
-                    said.add(self, debug, unit, at, fuel).flatten()
+                    said.add(debug, unit, at, fuel).flatten()
                 })
                 .flatten();
         }
@@ -122,7 +115,7 @@ impl EntryReader {
             _ if said.has_constant && said.storage.is_none() => VariableKind::Constant,
             _ => VariableKind::Global,
         };
-        Some(RawVariable {
+        Some(Self {
             entry: unit.id(at),
             name: said.name.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default(),
             linkage_name: said.linkage_name,
@@ -135,18 +128,6 @@ impl EntryReader {
             is_declaration,
             origin: own_origin,
         })
-    }
-
-    fn path(
-        &mut self,
-        debug: &DebugInfo,
-        unit: &EntryUnit<'_>,
-        number: u64,
-        fuel: &mut Fuel<'_>,
-    ) -> Option<Arc<str>> {
-        let key = (unit.unit_id(), number);
-        let find = || debug.source_path(unit, number, fuel);
-        self.paths.entry(key).or_insert_with(find).clone()
     }
 }
 
@@ -187,7 +168,6 @@ impl Said {
     /// Adds what one entry says, and gives the one that it refers to.
     fn add(
         &mut self,
-        reader: &mut EntryReader,
         debug: &DebugInfo,
         unit: &EntryUnit<'_>,
         at: usize,
@@ -222,7 +202,7 @@ impl Said {
             }
         }
         if self.line.is_none() {
-            (self.line, self.file) = (line, file.and_then(|file| reader.path(debug, unit, file, fuel)));
+            (self.line, self.file) = (line, file.and_then(|file| debug.source_path(unit, file, fuel)));
         }
         Some(unit.target(origin))
     }

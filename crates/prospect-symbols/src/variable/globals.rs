@@ -7,7 +7,7 @@ use prospect_process::LinkAddr;
 
 use super::{
     Variable,
-    entry::{EntryReader, Position, RawVariable},
+    entry::{Position, RawVariable},
 };
 use crate::{
     find::{Definition, DefinitionKinds, Pattern},
@@ -47,7 +47,7 @@ pub(super) fn find(debug: &Arc<DebugInfo>, name: &str, fuel: &mut Fuel<'_>) -> V
     let definitions = find::definitions(debug, &pattern, DefinitionKinds::VARIABLES, MOST_VARIABLES);
     let variable = |definition: Definition| {
         let read = |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
-            EntryReader::default().read(debug, unit, at, POSITION, fuel)
+            RawVariable::read(debug, unit, at, POSITION, fuel)
         };
         let mut variable = debug.with_entry(definition.entry, fuel, read)??;
         variable.name = definition.name;
@@ -85,7 +85,6 @@ fn in_one_unit(
     imports: &mut Vec<EntryId>,
     fuel: &mut Fuel<'_>,
 ) {
-    let mut reader = EntryReader::default();
     // The last part of a name is what an entry can be known by before all of it is read.
     let last = wanted.map(|name| name.rsplit("::").next().unwrap_or(name));
     let mut scopes: Vec<String> = Vec::new();
@@ -102,7 +101,7 @@ fn in_one_unit(
                 if found.len() >= MOST_VARIABLES || !may_be_called(unit, at, last) {
                     continue;
                 }
-                let Some(mut variable) = reader.read(debug, unit, at, POSITION, fuel) else { continue };
+                let Some(mut variable) = RawVariable::read(debug, unit, at, POSITION, fuel) else { continue };
                 let full = match variable.origin {
                     // It is defined elsewhere than it was declared.
                     Some(_) if variable.linkage_name.is_none() => {

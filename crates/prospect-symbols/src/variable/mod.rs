@@ -12,6 +12,7 @@ mod expression;
 mod globals;
 mod locate;
 mod location;
+mod memo;
 mod pieces;
 mod scopes;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use prospect_process::LinkAddr;
 
 pub use location::{FrameContext, ImplicitTarget, Location, Piece, PieceSource, Unavailable};
+pub(crate) use memo::RememberedScopes;
 
 use crate::{ModuleBinary, symbol::dwarf::DebugInfo, type_info::TypeRef};
 
@@ -104,7 +106,7 @@ impl ModuleBinary {
     #[must_use]
     pub fn scopes(self: &Arc<Self>, at: LinkAddr) -> Vec<FunctionScope> {
         let frames = self.resolve(&[at]).pop().unwrap_or_default().frames;
-        let mut scopes = self.unnamed_scopes(at);
+        let mut scopes = self.unnamed_scopes(at).to_vec();
         // Debug information may not know what the symbols do.
         if scopes.is_empty() {
             let unknown = |_| FunctionScope { name: None, is_inlined: false, variables: Vec::new() };
@@ -118,8 +120,9 @@ impl ModuleBinary {
 
     /// The same without names, for who has them already, and nothing where there is no debug information.
     #[must_use]
-    pub fn unnamed_scopes(&self, at: LinkAddr) -> Vec<FunctionScope> {
-        self.debug_info().map_or_else(Vec::new, |debug| scopes::at(debug, at))
+    pub fn unnamed_scopes(&self, at: LinkAddr) -> Arc<[FunctionScope]> {
+        let find = |debug: &Arc<DebugInfo>| self.scopes.get(at, || scopes::at(debug, at));
+        self.debug_info().map_or_else(|| [].into(), find)
     }
 
     /// The variables outside of functions of the unit that an address of the module lies in.

@@ -10,7 +10,7 @@ use prospect_process::LinkAddr;
 
 use super::{
     FunctionScope, Variable, VariableKind,
-    entry::{EntryReader, Position, RawVariable},
+    entry::{Position, RawVariable},
 };
 use crate::{
     symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel},
@@ -25,7 +25,7 @@ pub(super) fn at(debug: &Arc<DebugInfo>, at: LinkAddr) -> Vec<FunctionScope> {
     let tank = debug.tank();
     let found = debug.with_functions_at(at, &mut tank.fuel(), |unit, scopes, fuel| {
         let function = scopes.first().map(|&function| unit.id(function));
-        let mut search = Search { debug, at, reader: EntryReader::default(), left: MOST_VARIABLES };
+        let mut search = Search { debug, at, left: MOST_VARIABLES };
         let of_one = |(depth, &entry): (usize, &usize)| {
             let variables = search.function(unit, entry, fuel);
             (depth > 0, variables)
@@ -45,7 +45,6 @@ pub(super) fn at(debug: &Arc<DebugInfo>, at: LinkAddr) -> Vec<FunctionScope> {
 struct Search<'d> {
     debug: &'d DebugInfo,
     at: LinkAddr,
-    reader: EntryReader,
     left: usize,
 }
 
@@ -120,7 +119,7 @@ impl Search<'_> {
                         continue;
                     }
                     self.left -= 1;
-                    let Some(mut variable) = self.reader.read(self.debug, unit, at, position, fuel) else {
+                    let Some(mut variable) = RawVariable::read(self.debug, unit, at, position, fuel) else {
                         continue;
                     };
                     if let Some((name, count)) = &mut innermost.pack {
@@ -135,7 +134,7 @@ impl Search<'_> {
                     found.push(variable);
                 }
                 dw::DW_TAG_GNU_formal_parameter_pack => {
-                    let pack = self.reader.read(self.debug, unit, at, position, fuel);
+                    let pack = RawVariable::read(self.debug, unit, at, position, fuel);
                     let name = pack.map(|pack| pack.name).unwrap_or_default();
                     let children = unit.children(at);
                     open.push(Open { children, position, pack: Some((name, 0)) });

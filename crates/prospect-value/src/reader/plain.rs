@@ -94,7 +94,7 @@ impl Reader<'_> {
             true => None,
             false => Some(Addr(object.integer(self.cx)? as u64)),
         };
-        let target_type = pointer.target.bare();
+        let target_type = pointer.target.bare_outline();
         if matches!(&target_type, Ok((_, target)) if matches!(target.kind, TypeKind::Function(_))) {
             return Ok(Content::Pointer(self.code(address)));
         }
@@ -132,8 +132,10 @@ impl Reader<'_> {
     fn member_pointer(&mut self, object: &Object, pointer: &Pointer) -> Result<Content, ValueError> {
         let arch = self.cx.arch();
         let word = usize::from(arch.word_bytes);
-        let is_function =
-            pointer.target.bare().is_ok_and(|(_, target)| matches!(target.kind, TypeKind::Function(_)));
+        let is_function = pointer
+            .target
+            .bare_outline()
+            .is_ok_and(|(_, target)| matches!(target.kind, TypeKind::Function(_)));
         let bytes = object.bytes(self.cx)?;
         let at = |index: usize| {
             let word = bytes.get(index * word..(index + 1) * word).and_then(|word| arch.word(word));

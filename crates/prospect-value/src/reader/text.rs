@@ -27,7 +27,7 @@ impl CharType {
     pub(crate) fn of(ty: &TypeRef) -> Option<Self> {
         let mut at = ty.clone();
         for _ in 0..LONGEST_CHAIN {
-            let found = at.get().ok()?;
+            let found = at.outline().ok()?;
             // In C these are names of numbers, and some compilers describe them as such in C++ too.
             let is_named =
                 matches!(found.name.as_deref(), Some("wchar_t" | "char8_t" | "char16_t" | "char32_t"));
@@ -53,7 +53,7 @@ impl CharType {
 
     /// The same where arrays of them, and what pointers to them lead to, are text.
     pub(crate) fn of_text(ty: &TypeRef) -> Option<Self> {
-        let (_, bare) = ty.bare().ok()?;
+        let (_, bare) = ty.bare_outline().ok()?;
         Self::of(ty).filter(|_| matches!(bare.language, Language::C | Language::Cpp))
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gimli::{DwLang, Encoding};
+use gimli::{DwLang, DwTag, Encoding};
 
 use super::{
     DebugInfo,
@@ -179,7 +179,7 @@ impl<'a> EntryUnit<'a> {
         if file.is_package() {
             return Vec::new();
         }
-        let all = file.all_types(&Sections::of(&file.binary, file.split));
+        let all = file.all_types(&file.sections());
         all.into_iter().map(|offset| EntryId { file: self.file, offset }).collect()
     }
 
@@ -245,7 +245,7 @@ impl<'a> EntryUnit<'a> {
             let file = EntryFile::PackedType(signature);
             return (own == signature).then_some(EntryId { file, offset });
         }
-        let own = Sections::of(&self.unit.file.binary, self.unit.file.split);
+        let own = self.unit.file.sections();
         if let Some(offset) = self.unit.file.type_at(&own, signature) {
             return Some(EntryId { file: self.file, offset });
         }
@@ -267,23 +267,41 @@ impl<'a> EntryUnit<'a> {
     pub(crate) fn walk<B>(
         &self,
         fuel: &mut Fuel<'_>,
+        visit: impl FnMut(usize, Entry<'a, '_>) -> ControlFlow<B, Descend>,
+    ) -> Option<B> {
+        self.walk_some(fuel, |_| true, visit)
+    }
+
+    /// The same for entries with some tags; of the others, only what is below the root itself is looked into.
+    pub(crate) fn walk_some<B>(
+        &self,
+        fuel: &mut Fuel<'_>,
+        is_wanted: impl Fn(DwTag) -> bool,
         mut visit: impl FnMut(usize, Entry<'a, '_>) -> ControlFlow<B, Descend>,
     ) -> Option<B> {
+        let table = &*self.unit.abbreviations;
         let mut reader = self.unit.entries(self.unit.header.root);
         let mut depth = 0_usize;
         loop {
             fuel.burn(1)?;
             let at = reader.at();
-            if reader.leb()? == 0 {
+            let code = reader.leb()?;
+            if code == 0 {
                 depth = depth.checked_sub(1).filter(|&depth| depth > 0)?;
                 continue;
             }
-            let descend = match visit(depth, self.unit.entry(at)?) {
-                ControlFlow::Break(found) => return Some(found),
-                ControlFlow::Continue(descend) => descend,
+            let abbreviation = table.get(code)?;
+            let descend = if !is_wanted(abbreviation.tag) {
+                if depth == 0 { Descend::Yes } else { Descend::No }
+            } else {
+                match visit(depth, self.unit.entry(at)?) {
+                    ControlFlow::Break(found) => return Some(found),
+                    ControlFlow::Continue(descend) => descend,
+                }
             };
-            reader.seek(at);
-            let below = attributes_end(&self.unit, &mut reader)?;
+            let mut taken = Taken::default();
+            table.step_over(abbreviation, &mut reader, &mut taken)?;
+            let below = Below { has_children: abbreviation.has_children, sibling: taken.sibling };
             match descend {
                 Descend::No => pass_over(&self.unit, &mut reader, below, fuel)?,
                 Descend::Yes => depth += usize::from(below.has_children),

@@ -11,7 +11,7 @@ use gimli::{Encoding, Format};
 use super::{
     abbreviations::Abbreviations,
     fuel::Fuel,
-    sections::{Part, Sections},
+    sections::{Part, SectionPlaces, Sections},
     unit::UnitHeader,
 };
 use crate::Binary;
@@ -28,6 +28,7 @@ type TableKey = (usize, u8, u16, Format);
 pub(super) struct DwarfFile {
     pub(super) binary: Arc<Binary>,
     pub(super) split: bool,
+    places: SectionPlaces,
     tables: Mutex<Tables>,
     /// Where the first units begin, as far as that was asked for.
     unit_starts: Mutex<UnitStarts>,
@@ -59,6 +60,7 @@ struct UnitStarts {
 impl DwarfFile {
     pub(super) fn new(binary: Arc<Binary>, split: bool) -> Self {
         Self {
+            places: SectionPlaces::of(&binary, split),
             binary,
             split,
             tables: Mutex::default(),
@@ -68,7 +70,7 @@ impl DwarfFile {
     }
 
     pub(super) fn sections(&self) -> Sections<'_> {
-        Sections::of(&self.binary, self.split)
+        self.places.sections(&self.binary)
     }
 
     /// The abbreviations at `offset` of `section`, a part of this file's. Units share tables where a

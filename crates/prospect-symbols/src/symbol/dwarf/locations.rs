@@ -7,6 +7,9 @@ use super::{entries::EntryUnit, fuel::Fuel, reader::Reader, unit::Unit, value::V
 /// An entry of a list with offsets that says nothing but where the list ends.
 const END_OF_VIEWS: DwLle = DwLle(9);
 
+/// How much of a packed section is unpacked at first beyond where a list begins.
+const LIST_STEP: usize = 16 << 10;
+
 /// What a location list says of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed<'a> {
@@ -37,20 +40,33 @@ impl<'a> EntryUnit<'a> {
 fn find<'a>(unit: &Unit<'a>, list: Value<'a>, at: u64, fuel: &mut Fuel<'_>) -> Option<Option<&'a [u8]>> {
     let encoding = unit.header.encoding;
     let section = if encoding.version < 5 { unit.sections.loc } else { unit.sections.loclists };
-    let bytes = section.all();
     let offset = match list {
         Value::LocationIndex(index) => {
             let word = encoding.format.word_size();
             let slot = usize::try_from(index).ok()?.checked_mul(word.into())?;
-            let mut offsets = Reader::new(bytes, unit.location_base.checked_add(slot)?, unit.sections.endian);
+            let at = unit.location_base.checked_add(slot)?;
+            let bytes = section.at_least(at..at.checked_add(word.into())?);
+            let mut offsets = Reader::new(bytes, 0, unit.sections.endian);
             unit.location_base.checked_add(offsets.offset(encoding.format)?)?
         }
         value => value.offset()?,
     };
-    let reader = Reader::new(bytes.get(offset..)?, 0, unit.sections.endian);
-    let list = List { unit, reader, base: unit.low_pc, at };
-    // GNU's split DWARF 4 has the kinds of entries that DWARF 5 has, with fields of fixed sizes.
-    if encoding.version >= 5 || unit.sections.split { list.of_kinds(fuel) } else { list.of_pairs(fuel) }
+    let mut end = offset.checked_add(LIST_STEP)?;
+    loop {
+        let reader = Reader::new(section.at_least(offset..end), 0, unit.sections.endian);
+        let list = List { unit, reader, base: unit.low_pc, at };
+        // GNU's split DWARF 4 has the kinds of entries that DWARF 5 has, with fields of fixed sizes.
+        let found = if encoding.version >= 5 || unit.sections.split {
+            list.of_kinds(fuel)
+        } else {
+            list.of_pairs(fuel)
+        };
+        // It may go on behind what was unpacked.
+        if found.is_some() || end >= section.len() {
+            return found;
+        }
+        end = end.saturating_mul(2);
+    }
 }
 
 /// A list, as far as it was read.

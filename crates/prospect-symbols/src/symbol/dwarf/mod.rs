@@ -50,7 +50,7 @@ pub(crate) use entries::{Children, Descend, EntryUnit};
 use file::DwarfFile;
 pub(crate) use file::lock;
 pub(crate) use fuel::{Fuel, Tank};
-use function_scopes::FoundFunctions;
+use function_scopes::KnownFunctions;
 use index::{Index, IndexSlot};
 pub(crate) use locations::Listed;
 use scopes::KeptScopes;
@@ -68,7 +68,7 @@ use crate::{
     Binary, SearchStep,
     cache::Cache,
     parallel,
-    type_info::{Definitions, Remembered},
+    type_info::{Definitions, EntryId, Remembered},
 };
 
 /// How many units' root entries are one job.
@@ -84,6 +84,9 @@ const PART_STEP: usize = 256;
 /// An address is looked for in no more units than this: those of the aranges, then those whose root entries claim it.
 const MOST_CANDIDATES: usize = 2 * MOST_UNITS;
 
+/// Paths of source files that were asked for, by unit and number.
+type KnownPaths = HashMap<(EntryId, u64), Option<Arc<str>>>;
+
 /// The DWARF of one binary.
 #[derive(Debug)]
 pub(crate) struct DebugInfo {
@@ -92,8 +95,8 @@ pub(crate) struct DebugInfo {
     split: SplitFiles,
     /// The types that were read.
     pub(crate) types: Remembered,
-    /// Where the functions at addresses are that were asked about.
-    functions_at: Mutex<HashMap<LinkAddr, Option<FoundFunctions>>>,
+    functions: KnownFunctions,
+    paths: Mutex<KnownPaths>,
     /// The units in which addresses were found that were named; `None` for those that are in none.
     units_at: Mutex<HashMap<LinkAddr, Option<usize>>>,
     pub(crate) definitions: Definitions,
@@ -147,7 +150,8 @@ impl DebugInfo {
             index,
             memory_index: OnceLock::new(),
             types: Remembered::default(),
-            functions_at: Mutex::default(),
+            functions: KnownFunctions::default(),
+            paths: Mutex::default(),
             units_at: Mutex::default(),
             definitions: Definitions::default(),
             scopes: KeptScopes::default(),

@@ -75,7 +75,7 @@ impl<'a> Part<'a> {
         loop {
             let rest = self.at_least(offset..end);
             let rest = rest.get(..LONGEST_STRING).unwrap_or(rest);
-            if let Some(length) = rest.iter().position(|&byte| byte == 0) {
+            if let Some(length) = memchr::memchr(0, rest) {
                 return rest.get(..length);
             }
             if end >= self.length || rest.len() == LONGEST_STRING {
@@ -118,30 +118,81 @@ pub(super) struct Sections<'a> {
     pub(super) aranges: Part<'a>,
 }
 
+/// Where the sections of a file are in its list of sections: finding them by their names takes long.
+#[derive(Clone, Copy)]
+pub(super) struct SectionPlaces {
+    split: bool,
+    /// In the order of [`NAMES`].
+    places: [Option<usize>; NAMES.len()],
+}
+
+/// The names of the sections, and those in split files; some are not in those.
+const NAMES: [(&str, Option<&str>); 13] = [
+    (".debug_info", Some(".debug_info.dwo")),
+    (".debug_types", Some(".debug_types.dwo")),
+    (".debug_abbrev", Some(".debug_abbrev.dwo")),
+    (".debug_line", Some(".debug_line.dwo")),
+    (".debug_line_str", None),
+    (".debug_str", Some(".debug_str.dwo")),
+    (".debug_str_offsets", Some(".debug_str_offsets.dwo")),
+    (".debug_addr", None),
+    (".debug_ranges", None),
+    (".debug_rnglists", Some(".debug_rnglists.dwo")),
+    (".debug_loc", Some(".debug_loc.dwo")),
+    (".debug_loclists", Some(".debug_loclists.dwo")),
+    (".debug_aranges", None),
+];
+
+impl SectionPlaces {
+    /// Those of a file; of a split one those whose names end in `.dwo`.
+    pub(super) fn of(binary: &Binary, split: bool) -> Self {
+        let place = |(name, split_name)| binary.section_place(if split { split_name? } else { name });
+        Self { split, places: NAMES.map(place) }
+    }
+
+    /// The sections of the file.
+    pub(super) fn sections<'a>(&self, binary: &'a Binary) -> Sections<'a> {
+        let part = |place: Option<usize>| Part::whole(place.and_then(|place| binary.section_at(place)));
+        let [
+            info,
+            types,
+            abbrev,
+            line,
+            line_str,
+            str,
+            str_offsets,
+            addr,
+            ranges,
+            rnglists,
+            loc,
+            loclists,
+            aranges,
+        ] = self.places.map(part);
+        Sections {
+            endian: binary.endian(),
+            split: self.split,
+            info,
+            types,
+            are_types: false,
+            abbrev,
+            line,
+            line_str,
+            str,
+            str_offsets,
+            addr,
+            ranges,
+            rnglists,
+            loc,
+            loclists,
+            aranges,
+        }
+    }
+}
+
 impl<'a> Sections<'a> {
     /// Those of a file; of a split one those whose names end in `.dwo`.
     pub(super) fn of(binary: &'a Binary, split: bool) -> Self {
-        let part =
-            |name: &str, split_name: &str| Part::whole(binary.section(if split { split_name } else { name }));
-        let own_only = |name: &str| Part::whole(if split { None } else { binary.section(name) });
-        Self {
-            endian: binary.endian(),
-            split,
-            info: part(".debug_info", ".debug_info.dwo"),
-            types: part(".debug_types", ".debug_types.dwo"),
-            are_types: false,
-            abbrev: part(".debug_abbrev", ".debug_abbrev.dwo"),
-            line: part(".debug_line", ".debug_line.dwo"),
-            line_str: own_only(".debug_line_str"),
-            str: part(".debug_str", ".debug_str.dwo"),
-            str_offsets: part(".debug_str_offsets", ".debug_str_offsets.dwo"),
-            addr: own_only(".debug_addr"),
-            ranges: own_only(".debug_ranges"),
-            rnglists: part(".debug_rnglists", ".debug_rnglists.dwo"),
-            loc: part(".debug_loc", ".debug_loc.dwo"),
-            loclists: part(".debug_loclists", ".debug_loclists.dwo"),
-            aranges: own_only(".debug_aranges"),
-        }
+        SectionPlaces::of(binary, split).sections(binary)
     }
 
     /// The same with the type units of version 4 as the units.

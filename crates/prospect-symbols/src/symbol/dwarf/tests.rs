@@ -59,8 +59,31 @@ fn frames(debug: &DebugInfo, addresses: Vec<LinkAddr>) -> Vec<Vec<DwarfFrame>> {
     resolve(&[(debug, addresses)]).remove(0)
 }
 
+/// The functions at addresses, as the entries that describe them.
+fn functions(debug: &DebugInfo, addresses: &[LinkAddr]) -> Vec<Option<Vec<usize>>> {
+    let tank = debug.tank();
+    let entries = |&at| debug.with_functions_at(at, &mut tank.fuel(), |_, scopes, _| scopes.to_vec());
+    addresses.iter().map(entries).collect()
+}
+
+/// That the functions at addresses are the same whether they were looked for one by one, for all addresses that are noted of a
+/// unit, or were found when these were named.
+fn check_functions(path: &Path) {
+    let (alone, noted, named) = (open(path), open(path), open(path));
+    let mut addresses = bytes_of(path, "outer");
+    addresses.extend(bytes_of(path, "main"));
+    let expected = functions(&alone, &addresses);
+    assert!(expected.iter().all(Option::is_some), "{path:?}");
+    frames(&named, addresses.clone());
+    let units = lock(&named.units_at).clone();
+    assert_eq!(functions(&named, &addresses), expected, "{path:?}");
+    noted.note_units(units.into_iter());
+    assert_eq!(functions(&noted, &addresses), expected, "{path:?}");
+}
+
 /// Every byte of `outer` belongs to it, and somewhere in it is the innermost call with its callers.
 fn check(path: &Path, debug: &DebugInfo) {
+    check_functions(path);
     let answers = frames(debug, bytes_of(path, "outer"));
     let names = |frames: &[DwarfFrame]| -> Vec<String> {
         frames.iter().map(|frame| frame.function.as_deref().unwrap().to_owned()).collect()

@@ -8,7 +8,7 @@ use super::{Attributes, PART_BYTES, Reading, number::Shape};
 use crate::{
     symbol::dwarf::Value,
     type_info::{
-        Access, Composite, CompositeKind, Enumeration, Enumerator, Language, Member, MemberPlace,
+        Access, Composite, CompositeKind, Enumeration, Enumerator, Extent, Language, Member, MemberPlace,
         StaticMember, TemplateParameter, Variant, VariantPart,
     },
 };
@@ -28,6 +28,9 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             template_parameters: Vec::new(),
             is_declaration: own.declaration.is_set(),
         };
+        if self.extent == Extent::Outline {
+            return composite;
+        }
         let unit = self.unit;
         let mut children = unit.children(own.at);
         while let Some(child) = self.part(&mut children) {
@@ -209,6 +212,11 @@ impl<'a> Reading<'_, '_, 'a, '_> {
 
     pub(super) fn enumeration(&mut self, own: &Attributes<'a>) -> Enumeration {
         let underlying = self.reference(own.ty);
+        // Rust writes them so too, and does not say it.
+        let is_scoped = own.enum_class.is_set() || self.language() == Language::Rust;
+        if self.extent == Extent::Outline {
+            return Enumeration { underlying, enumerators: Vec::new(), is_scoped };
+        }
         let mut shape = self.shape(own.ty);
         if shape.is_none() {
             let encoding = own.encoding.number();
@@ -230,8 +238,6 @@ impl<'a> Reading<'_, '_, 'a, '_> {
                 }
             }
         }
-        // Rust writes them so too, and does not say it.
-        let is_scoped = own.enum_class.is_set() || self.language() == Language::Rust;
         Enumeration { underlying, enumerators, is_scoped }
     }
 }

@@ -14,19 +14,20 @@ use self::attributes::Attributes;
 pub(super) use self::scope::has_scopes;
 pub(crate) use self::scope::qualified_name;
 use super::{
-    Base, BaseEncoding, EntryId, FunctionType, LONGEST_CHAIN, Language, Modifier, Pointer, PointerKind, Type,
-    TypeError, TypeKind, TypeRef, TypeSource, find_definition,
+    Base, BaseEncoding, EntryId, Extent, FunctionType, LONGEST_CHAIN, Language, Modifier, Pointer,
+    PointerKind, Type, TypeError, TypeKind, TypeRef, TypeSource, find_definition,
 };
 use crate::symbol::dwarf::{Children, DebugInfo, Entry, EntryUnit, Fuel, Value};
 
 impl TypeSource for DebugInfo {
-    fn read(self: Arc<Self>, at: EntryId) -> Result<Arc<Type>, TypeError> {
-        if let Some(known) = self.types.get(at) {
-            return Ok(known);
-        }
+    fn known(&self, at: EntryId, extent: Extent) -> Option<Arc<Type>> {
+        self.types.get(at, extent)
+    }
+
+    fn read(self: Arc<Self>, at: EntryId, extent: Extent) -> Result<Arc<Type>, TypeError> {
         let tank = self.tank();
-        let found = Arc::new(read(&self, at, &mut tank.fuel())?);
-        self.types.insert(at, &found);
+        let found = Arc::new(read(&self, at, extent, &mut tank.fuel())?);
+        self.types.insert(at, &found, extent);
         Ok(found)
     }
 }
@@ -38,11 +39,11 @@ enum Found {
     Elsewhere(EntryId),
 }
 
-fn read(debug: &Arc<DebugInfo>, at: EntryId, fuel: &mut Fuel<'_>) -> Result<Type, TypeError> {
+fn read(debug: &Arc<DebugInfo>, at: EntryId, extent: Extent, fuel: &mut Fuel<'_>) -> Result<Type, TypeError> {
     let mut next = at;
     for _ in 0..LONGEST_CHAIN {
         let found = debug.with_entry(next, fuel, |unit, at, fuel| {
-            Reading { debug, unit, fuel, room: MOST_BYTES }.entry(at)
+            Reading { debug, unit, fuel, extent, room: MOST_BYTES }.entry(at)
         });
         match found.unwrap_or(Err(TypeError::Broken(next.offset as u64)))? {
             Found::Type(found) => return Ok(found),
@@ -63,6 +64,7 @@ struct Reading<'r, 'u, 'a, 'f> {
     debug: &'r Arc<DebugInfo>,
     unit: &'u EntryUnit<'a>,
     fuel: &'r mut Fuel<'f>,
+    extent: Extent,
     /// How many bytes the type may still take.
     room: usize,
 }
@@ -129,12 +131,11 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         scope: &[Arc<str>],
         name: Option<&str>,
     ) -> Option<EntryId> {
-        let name = name.filter(|_| own.declaration.is_set())?;
+        let name = name.filter(|_| own.declaration.is_set() && self.extent == Extent::Whole)?;
         if scope.iter().any(|outer| **outer == *scope::ANONYMOUS) {
             return None;
         }
-        let outer = scope.iter().flat_map(|outer| [outer, "::"]);
-        find_definition(self.debug, &outer.chain([name]).collect::<String>())
+        find_definition(self.debug, scope.iter().map(|outer| &**outer).chain([name]))
     }
 
     /// An entry's name, which may stand where it was declared.

@@ -1,5 +1,7 @@
 //! Strings and containers.
 
+use std::cell::OnceCell;
+
 use prospect_process::Addr;
 use prospect_symbols::type_info::{MemberPlace, Type, TypeRef};
 
@@ -147,18 +149,20 @@ pub(super) fn forward_list(
 
 pub(super) fn set(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
     let (mut nodes, element, length) = tree(object, reader.cx())?;
+    let align = OnceCell::new();
     let elements = reader.elements(Some(length), |reader| {
         let node = next_node(&mut nodes, reader.cx())?;
-        Ok(node.map(|node| in_tree_node(node, &element, reader.cx())))
+        Ok(node.map(|node| in_tree_node(node, &element, &align, reader.cx())))
     })?;
     Ok(as_set(elements))
 }
 
 pub(super) fn map(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
     let (mut nodes, pair, length) = tree(object, reader.cx())?;
+    let align = OnceCell::new();
     reader.entries(Some(length), |reader| {
         let Some(node) = next_node(&mut nodes, reader.cx())? else { return Ok(None) };
-        wrapped_pair(&in_tree_node(node, &pair, reader.cx()), reader.cx()).map(Some)
+        wrapped_pair(&in_tree_node(node, &pair, &align, reader.cx()), reader.cx()).map(Some)
     })
 }
 
@@ -187,9 +191,11 @@ fn next_node(nodes: &mut InOrder, cx: &dyn ValueContext) -> Result<Option<Addr>,
     nodes.next(|at| word(at, cx).map(Addr), |at| word(at.wrapping_add(word_bytes), cx).map(Addr))
 }
 
-fn in_tree_node(node: Addr, element: &TypeRef, cx: &dyn ValueContext) -> Object {
+/// The element of a node; the alignment of all is found once.
+fn in_tree_node(node: Addr, element: &TypeRef, align: &OnceCell<u64>, cx: &dyn ValueContext) -> Object {
     let behind = node.wrapping_add(3 * u64::from(cx.arch().word_bytes) + 1);
-    Object::at(aligned(behind, alignment(element, cx)), element.clone())
+    let align = *align.get_or_init(|| alignment(element, cx));
+    Object::at(aligned(behind, align), element.clone())
 }
 
 pub(super) fn unordered_set(

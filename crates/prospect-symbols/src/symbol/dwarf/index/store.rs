@@ -123,7 +123,8 @@ impl DebugInfo {
         let _ = self.write_index(place, &map, before.as_ref(), &numbers.collect::<Vec<_>>(), &|_| {});
     }
 
-    fn unit_size(&self, start: usize) -> usize {
+    /// How many bytes a unit of the main file has.
+    pub(crate) fn unit_size(&self, start: usize) -> usize {
         UnitHeader::read(&self.main.sections(), start).map_or(0, |header| header.end - header.start)
     }
 

@@ -21,7 +21,9 @@ struct Cli {
     command: Command,
 }
 
+/// Only the arguments of the one that is asked for are made ready.
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum Command {
     Stack(commands::stack::Args),
     Info(commands::info::Args),
@@ -34,9 +36,18 @@ enum Command {
     Demo,
 }
 
+/// What is understood. Where no subcommand comes first, help may be wanted, which says what each of them does.
+fn command() -> clap::Command {
+    let mut command = commands::addr2line::adapt(Cli::command(), std::env::args_os());
+    let first = std::env::args_os().nth(1);
+    if first.is_none_or(|first| command.find_subcommand(first).is_none()) {
+        command.build();
+    }
+    command
+}
+
 fn main() -> ExitCode {
-    let cli = commands::addr2line::adapt(Cli::command(), std::env::args_os());
-    let cli = Cli::from_arg_matches(&cli.get_matches()).unwrap_or_else(|error| error.exit());
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),

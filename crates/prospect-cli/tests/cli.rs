@@ -38,6 +38,16 @@ fn usage_errors_exit_with_2_and_say_so() {
 fn help_and_version() {
     assert!(assert_ok(&["--help"]).contains("stack"));
     assert!(assert_ok(&["stack", "--help"]).contains("--no-stop"));
+    // What each subcommand does is said wherever they are listed.
+    for all in [&["--help"][..], &["-h"], &["help"]] {
+        let text = assert_ok(all);
+        for wanted in ["Show the stacks of all threads", "Show the functions and source lines of addresses"] {
+            assert!(text.contains(wanted), "{all:?}: {text}");
+        }
+    }
+    assert!(assert_ok(&["help", "stack"]).contains("--no-stop"));
+    assert!(assert_ok(&["addr2line", "--style", "eu", "--help"]).contains("-p, --pid"));
+    assert!(assert_ok(&["addr2line", "--help"]).contains("-p, --pretty-print"));
     assert!(assert_ok(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
 }
 

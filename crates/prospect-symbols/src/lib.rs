@@ -18,6 +18,7 @@ mod binary;
 mod cache;
 mod find;
 mod go;
+mod numbers;
 mod parallel;
 mod search;
 mod symbol;

@@ -34,8 +34,15 @@ impl Meter {
     }
 
     pub(super) fn run(&self, argv: &[String]) -> Result<Sample> {
+        self.run_with(argv, None)
+    }
+
+    /// The same with a variable in its environment.
+    pub(super) fn run_with(&self, argv: &[String], variable: Option<(&str, &Path)>) -> Result<Sample> {
         let out = self.scratch.path().join("sample");
-        let status = Command::new("timeout").arg("120").arg(&self.program).arg(&out).args(argv).status()?;
+        let mut command = Command::new("timeout");
+        command.arg("120").arg(&self.program).arg(&out).args(argv).envs(variable);
+        let status = command.status()?;
         ensure!(status.success(), "{argv:?}: {status}");
         let text = fs::read_to_string(&out)?;
         let words: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();

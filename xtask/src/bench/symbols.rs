@@ -41,7 +41,7 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
     for count in COUNTS {
         let addresses = addresses(&file, count)?;
         println!("\n{name}  {about}: {} addresses, functions with inlined calls and lines", addresses.len());
-        let tools = tools(&prospect, cache.path());
+        let tools = tools(&prospect);
         let mut samples: Vec<Vec<Sample>> = tools.iter().map(|_| Vec::new()).collect();
         for round in 0..=reps {
             for (tool, samples) in tools.iter().zip(&mut samples) {
@@ -49,7 +49,8 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
                 if samples.last().is_some_and(is_slow) || round > 0 && samples.is_empty() {
                     continue;
                 }
-                match meter.run(&(tool.argv)(&file, &addresses)) {
+                let cache = tool.is_indexed.then_some(("XDG_CACHE_HOME", cache.path()));
+                match meter.run_with(&(tool.argv)(&file, &addresses), cache) {
                     Ok(sample) => samples.push(sample),
                     Err(error) => println!("  {}: {error:#}", tool.name),
                 }
@@ -80,6 +81,8 @@ type Argv = dyn Fn(&Path, &[String]) -> Vec<String>;
 /// One of the tools, and its command line for a file and addresses.
 struct Namer {
     name: &'static str,
+    /// Whether it uses the index that was built.
+    is_indexed: bool,
     argv: Box<Argv>,
 }
 
@@ -91,7 +94,7 @@ impl Namer {
             let file = [file.to_string_lossy().into_owned()];
             options.iter().chain(&file).chain(addresses).cloned().collect()
         };
-        Self { name, argv: Box::new(argv) }
+        Self { name, is_indexed: false, argv: Box::new(argv) }
     }
 
     /// gdb names functions with inlined calls only where it stops: this is lines, and the functions that were called.
@@ -101,22 +104,21 @@ impl Namer {
             let asks = addresses.iter().flat_map(|at| ["-ex".to_owned(), format!("info line *{at}")]);
             words.into_iter().chain(asks).chain([file.to_string_lossy().into_owned()]).collect()
         };
-        Self { name: "gdb (no inlined calls)", argv: Box::new(argv) }
+        Self { name: "gdb (no inlined calls)", is_indexed: false, argv: Box::new(argv) }
     }
 }
 
 /// The tools that are there.
-fn tools(prospect: &Path, cache: &Path) -> Vec<Namer> {
+fn tools(prospect: &Path) -> Vec<Namer> {
     const OPTIONS: [&str; 4] = ["-f", "-i", "-C", "-e"];
+    const MANGLED: [&str; 3] = ["-f", "-i", "-e"];
     let prospect = prospect.to_string_lossy();
-    let home = cache_home(cache);
-    let ours = |name, before: &[&str], more: &[&str]| {
-        Namer::new(name, &[before, &[&*prospect, "addr2line"], more, &OPTIONS].concat())
-    };
+    let ours = |name, options: &[&str]| Namer::new(name, &[&[&*prospect, "addr2line"], options].concat());
+    let indexed = |name, options| Namer { is_indexed: true, ..ours(name, options) };
     let mut tools = vec![
-        ours("prospect", &[], &["--no-cache"]),
-        // With what starting `env` costs.
-        ours("prospect with an index", &["env", &home], &[]),
+        ours("prospect", &[&["--no-cache"], &OPTIONS[..]].concat()),
+        indexed("prospect, indexed", &OPTIONS),
+        indexed("the same without -C", &MANGLED),
     ];
     for name in ["addr2line", "blazesym"] {
         tools.extend(peers::built(name).map(|program| Namer::new(name, &[&program.to_string_lossy()])));
@@ -132,11 +134,6 @@ fn tools(prospect: &Path, cache: &Path) -> Vec<Namer> {
     }
     tools.extend(tool("gdb").is_ok().then(Namer::gdb));
     tools
-}
-
-/// What makes the command keep its indexes there.
-fn cache_home(cache: &Path) -> String {
-    format!("XDG_CACHE_HOME={}", cache.display())
 }
 
 /// Builds the index that the next measurements use, and gdb's beside it.

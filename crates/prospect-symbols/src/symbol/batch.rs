@@ -69,8 +69,8 @@ impl ModuleBinary {
     /// `addresses` and its frames, which are those of [`resolve`](Self::resolve). The order of the calls is not that of
     /// `addresses`.
     ///
-    /// Nothing is allocated for an answer, and memory stays bounded however many addresses there are. Debug information
-    /// that many addresses lie in is indexed in memory, if it is not on disk.
+    /// Nothing is allocated for an answer that an index has, and memory stays bounded however many addresses there are.
+    /// Debug information that very many addresses lie in is indexed in memory, if it is not on disk.
     pub fn resolve_each(
         self: &Arc<Self>,
         addresses: &[LinkAddr],
@@ -79,20 +79,20 @@ impl ModuleBinary {
         self.each_with(addresses, Names::Demangled, &mut visit);
     }
 
-    /// The same of many or few addresses, with functions named as [`resolve_linkage_names`](Self::resolve_linkage_names) names
-    /// them. Few are not worth an index in memory.
+    /// The same with functions named as [`resolve_linkage_names`](Self::resolve_linkage_names) names them.
     pub fn visit_linkage_names(
         self: &Arc<Self>,
         addresses: &[LinkAddr],
         mut visit: impl FnMut(usize, &[FrameRef<'_>]),
     ) {
-        if addresses.len() >= VERY_MANY {
-            return self.each_with(addresses, Names::Linkage, &mut visit);
-        }
-        for (place, answer) in self.resolve_together(addresses, Names::Linkage).iter().enumerate() {
-            let frames: Vec<FrameRef<'_>> = answer.frames.iter().map(FrameRef::from).collect();
-            visit(place, &frames);
-        }
+        self.each_with(addresses, Names::Linkage, &mut visit);
+    }
+
+    /// Whether there is an index of the debug information in the cache, so that an address is found without reading the
+    /// unit that it lies in, if the index has all of that.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.debug_info().is_some_and(|debug| debug.index.index().is_some())
     }
 
     pub(super) fn each_with(
@@ -101,6 +101,7 @@ impl ModuleBinary {
         names: Names,
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
     ) {
+        let very_many = addresses.len() >= VERY_MANY;
         let mut left = Vec::new();
         for (window, addresses) in addresses.chunks(WINDOW).enumerate() {
             let mut sorted: Vec<(u64, usize)> =
@@ -108,7 +109,7 @@ impl ModuleBinary {
             sorted.sort_unstable();
             left.clear();
             match self.debug_info() {
-                Some(debug) => debug.each(&sorted, names, visit, &mut left),
+                Some(debug) => debug.each(&sorted, names, very_many, visit, &mut left),
                 None => left.append(&mut sorted),
             }
             let asked: Vec<LinkAddr> = left.iter().map(|&(at, _)| LinkAddr(at)).collect();

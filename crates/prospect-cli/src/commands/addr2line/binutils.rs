@@ -17,7 +17,7 @@ pub(super) fn write(
     names: &mut Names,
     digits: usize,
     request: &Request,
-    answer: &Answer<'_>,
+    answer: &Answer<'_, '_>,
 ) -> io::Result<()> {
     if args.addresses {
         let separator = if args.pretty_print { ": " } else { "\n" };

@@ -17,7 +17,7 @@ pub(super) fn write(
     names: &mut Names,
     digits: usize,
     request: &Request,
-    answer: &Answer<'_>,
+    answer: &Answer<'_, '_>,
 ) -> io::Result<()> {
     let end = if args.pretty_print { " " } else { "\n" };
     if args.addresses {
@@ -73,7 +73,7 @@ fn functions(
     out: &mut Vec<u8>,
     args: &Args,
     names: &mut Names,
-    answer: &Answer<'_>,
+    answer: &Answer<'_, '_>,
     end: &str,
 ) -> io::Result<bool> {
     let is_known = |frame: &&FrameRef<'_>| frame.function.is_some() && frame.file.is_some();
@@ -102,7 +102,7 @@ fn name<'a>(args: &Args, names: &'a mut Names, raw: &'a str) -> &'a str {
 }
 
 /// Whether there was anything to say.
-fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_>) -> io::Result<bool> {
+fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_, '_>) -> io::Result<bool> {
     match (answer.symbol(), answer.linked) {
         (Some(symbol), _) => {
             write!(out, "{}", name(args, names, &symbol.name))?;

@@ -37,7 +37,7 @@ struct Frame<'a> {
     inline: bool,
 }
 
-pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer<'_>) -> io::Result<()> {
+pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer<'_, '_>) -> io::Result<()> {
     let symbol = answer.symbol();
     let section = symbol.as_ref().and_then(super::source::Symbol::section);
     let report = Report {

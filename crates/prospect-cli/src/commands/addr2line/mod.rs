@@ -152,9 +152,12 @@ pub(crate) fn adapt(command: Command, arguments: impl Iterator<Item = OsString>)
     if !asks {
         return command;
     }
-    let swap = |arg: clap::Arg| arg.short(None);
     command.mut_subcommand(COMMAND, |this| {
-        this.mut_arg("pretty_print", swap).mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
+        this.defer(|this| {
+            let this = <Args as clap::Args>::augment_args(this);
+            this.mut_arg("pretty_print", |arg| arg.short(None))
+                .mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
+        })
     })
 }
 
@@ -320,7 +323,7 @@ struct Writer<'a> {
 }
 
 impl Visitor for Writer<'_> {
-    fn visit(&mut self, place: usize, answer: &Answer<'_>) {
+    fn visit(&mut self, place: usize, answer: &Answer<'_, '_>) {
         let Self { args, digits, names, page, .. } = self;
         let Some(request) = self.requests.get(place) else { return };
         let start = page.text.len();

@@ -1,6 +1,6 @@
 //! What the addresses are of: a file, or a process.
 
-use std::{borrow::Cow, num::NonZero, path::Path, sync::Arc, thread};
+use std::{borrow::Cow, cell::RefCell, num::NonZero, path::Path, slice, sync::Arc, thread};
 
 use prospect::{
     Mode, OpenOptions, Session,
@@ -11,12 +11,17 @@ use prospect::{
 use super::Args;
 use crate::exit::{Failure, Result};
 
-/// Fewer addresses are not worth another thread.
+/// Fewer addresses are not worth another thread. Without an index, the units that they lie in are shared out over the
+/// processors.
 const LEAST_FOR_A_THREAD: usize = 8192;
+const LEAST_WITH_AN_INDEX: usize = 384;
+
+/// The symbols of so many addresses that lie together are looked for at once: each look may read the whole table.
+const SYMBOLS_AT_ONCE: usize = 4096;
 
 /// Who is told of addresses.
 pub(super) trait Visitor: Send {
-    fn visit(&mut self, place: usize, answer: &Answer<'_>);
+    fn visit(&mut self, place: usize, answer: &Answer<'_, '_>);
 }
 
 /// What the addresses are of.
@@ -34,15 +39,40 @@ enum Kind {
 }
 
 /// What is known of an address.
-pub(super) struct Answer<'a> {
+pub(super) struct Answer<'a, 'f> {
     /// The functions there, the innermost inlined one first.
     pub(super) frames: &'a [FrameRef<'a>],
     /// The address as it was linked; `None` where no module is.
     pub(super) linked: Option<u64>,
     /// The path of the module, of a process.
     pub(super) module: Option<&'a str>,
-    /// Whose symbols are asked.
-    file: Option<&'a ModuleBinary>,
+    /// What is asked for the symbol, and the address's place in it.
+    symbols: Option<(&'a Symbols<'f>, usize)>,
+}
+
+/// The symbols of addresses of one file.
+struct Symbols<'f> {
+    file: &'f ModuleBinary,
+    addresses: &'f [LinkAddr],
+    /// Where in the addresses those begin that were looked for last, and what was found.
+    found: RefCell<(usize, Vec<Option<Function<'f>>>)>,
+}
+
+impl<'f> Symbols<'f> {
+    fn new(file: &'f ModuleBinary, addresses: &'f [LinkAddr]) -> Self {
+        Self { file, addresses, found: RefCell::default() }
+    }
+
+    /// That of the address at a place in the addresses.
+    fn get(&self, place: usize) -> Option<Function<'f>> {
+        let first = place / SYMBOLS_AT_ONCE * SYMBOLS_AT_ONCE;
+        let mut found = self.found.borrow_mut();
+        if found.0 != first || found.1.is_empty() {
+            let asked = self.addresses.chunks(SYMBOLS_AT_ONCE).nth(place / SYMBOLS_AT_ONCE)?;
+            *found = (first, self.file.functions(asked));
+        }
+        found.1.get(place - first)?.clone()
+    }
 }
 
 /// A symbol, and how far behind it the address is.
@@ -54,11 +84,11 @@ pub(super) struct Symbol<'a> {
     function: Function<'a>,
 }
 
-impl<'a> Answer<'a> {
+impl<'f> Answer<'_, 'f> {
     /// The symbol that the address lies in. It is looked for when it is asked for.
-    pub(super) fn symbol(&self) -> Option<Symbol<'a>> {
-        let (at, file) = (self.linked?, self.file?);
-        let function = file.function(LinkAddr(at))?;
+    pub(super) fn symbol(&self) -> Option<Symbol<'f>> {
+        let (at, (symbols, place)) = (self.linked?, self.symbols?);
+        let (function, file) = (symbols.get(place)?, symbols.file);
         let start = function.range.start;
         let name = String::from_utf8_lossy(function.linkage_name);
         Some(Symbol { name, offset: at.wrapping_sub(start.0), start, file, function })
@@ -121,11 +151,12 @@ impl Source {
         match &self.kind {
             Kind::File { file, .. } => {
                 let linked: Vec<LinkAddr> = addresses.iter().map(|at| LinkAddr(*at)).collect();
-                let processors = thread::available_parallelism().map_or(1, NonZero::get);
-                let part = linked.len().div_ceil(processors).max(LEAST_FOR_A_THREAD);
-                if linked.len() <= part {
+                let least = if file.has_index() { LEAST_WITH_AN_INDEX } else { LEAST_FOR_A_THREAD };
+                if linked.len() <= least {
                     return vec![of_file(file, &linked, 0, args, visitor())];
                 }
+                let processors = thread::available_parallelism().map_or(1, NonZero::get);
+                let part = linked.len().div_ceil(processors).max(least);
                 thread::scope(|scope| {
                     let parts = linked.chunks(part).enumerate().map(|(number, addresses)| {
                         let visitor = &visitor;
@@ -216,9 +247,11 @@ fn of_file<V: Visitor>(
     args: &Args,
     mut visitor: V,
 ) -> V {
+    let symbols = Symbols::new(file, addresses);
     let visit = |place: usize, frames: &[FrameRef<'_>]| {
         let linked = addresses.get(place).map(|at| at.0);
-        visitor.visit(first + place, &Answer { frames, linked, module: None, file: Some(&**file) });
+        let symbols = Some((&symbols, place));
+        visitor.visit(first + place, &Answer { frames, linked, module: None, symbols });
     };
     if args.json {
         file.resolve_each(addresses, visit);
@@ -237,13 +270,15 @@ fn of_process<V: Visitor>(session: &Session, addresses: &[u64], mut visitor: V) 
     for (place, (found, at)) in symbolizer.resolve(&asked).iter().zip(asked).enumerate() {
         let frames: Vec<FrameRef<'_>> = found.frames.iter().map(FrameRef::from).collect();
         let Some(module) = modules.at(at) else {
-            visitor.visit(place, &Answer { frames: &frames, linked: None, module: None, file: None });
+            visitor.visit(place, &Answer { frames: &frames, linked: None, module: None, symbols: None });
             continue;
         };
         let known = last.take().filter(|(other, _)| other.range.start == module.range.start);
         let (_, file) = last.insert(known.unwrap_or_else(|| (module, binary(session, module))));
-        let (linked, path) = (Some(at.to_link(module.bias).0), module.path_lossy());
-        visitor.visit(place, &Answer { frames: &frames, linked, module: Some(&path), file: Some(&**file) });
+        let (at, path) = (at.to_link(module.bias), module.path_lossy());
+        let symbols = Symbols::new(file, slice::from_ref(&at));
+        let symbols = Some((&symbols, 0));
+        visitor.visit(place, &Answer { frames: &frames, linked: Some(at.0), module: Some(&path), symbols });
     }
     visitor
 }

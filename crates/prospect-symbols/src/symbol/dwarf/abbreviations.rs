@@ -1,6 +1,6 @@
 //! Abbreviation tables (DWARF 5, section 7.5.3), compiled for passing over entries quickly.
 
-use std::ops::Range;
+use std::{num::NonZero, ops::Range};
 
 use gimli::{DwAt, DwForm, DwTag, Encoding, RunTimeEndian, constants as dw};
 
@@ -41,7 +41,12 @@ pub(super) struct Abbreviation {
     pub(super) has_children: bool,
     pub(super) kind: Kind,
     specifications: Range<u32>,
+    /// Those that take where the code is.
     steps: Range<u32>,
+    /// Those that take nothing but where the next sibling is.
+    passing: Range<u32>,
+    /// How long its attributes are, where all entries of this shape are as long and do not name a sibling.
+    length: Option<NonZero<u32>>,
 }
 
 /// One step over an entry's attributes: neighbours of fixed size are one step.
@@ -97,6 +102,12 @@ pub(super) fn follow<'a, S: Copy>(
     for step in steps {
         match *step {
             Step::Skip(count) => reader.skip(count as usize),
+            // The usual ones.
+            Step::Pass(Extent::Leb) => reader.skip_leb()?,
+            Step::Pass(Extent::LebBlock) => {
+                let length = usize::try_from(reader.leb()?).ok()?;
+                reader.skip(length);
+            }
             Step::Pass(extent) => extent.skip(reader, encoding)?,
             Step::Take(slot, mut form) => {
                 if form == dw::DW_FORM_indirect {
@@ -208,13 +219,19 @@ impl Abbreviations {
         fuel.burn(reader.at() - start)?;
         let specifications = u32::try_from(first).ok()?..u32::try_from(self.specifications.len()).ok()?;
         let kind = kind_of(tag, &self.specifications[first..]);
-        let steps = self.compile(first, kind, has_children)?;
-        self.entries.push(Abbreviation { code, tag, has_children, kind, specifications, steps });
+        let passing = self.compile(first, false, has_children)?;
+        let length = match *self.steps.get(passing.start as usize..)? {
+            [Step::Skip(length)] => NonZero::new(length),
+            _ => None,
+        };
+        let has_code = matches!(kind, Kind::Function | Kind::Inlined | Kind::Block);
+        let steps = if has_code { self.compile(first, true, has_children)? } else { passing.clone() };
+        let shape = Abbreviation { code, tag, has_children, kind, specifications, steps, passing, length };
+        self.entries.push(shape);
         Some(code)
     }
 
-    fn compile(&mut self, first: usize, kind: Kind, has_children: bool) -> Option<Range<u32>> {
-        let has_code = matches!(kind, Kind::Function | Kind::Inlined | Kind::Block);
+    fn compile(&mut self, first: usize, has_code: bool, has_children: bool) -> Option<Range<u32>> {
         let slot_of = |name| match name {
             dw::DW_AT_sibling if has_children => Some(Slot::Sibling),
             dw::DW_AT_low_pc if has_code => Some(Slot::LowPc),
@@ -253,6 +270,29 @@ impl Abbreviations {
     pub(super) fn specifications(&self, abbreviation: &Abbreviation) -> &[Specification] {
         let range = &abbreviation.specifications;
         self.specifications.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// Passes over an entry's attributes; returns where its next sibling begins, if it says so.
+    #[inline]
+    #[expect(clippy::option_option, reason = "broken, or no sibling")]
+    pub(super) fn pass_over(
+        &self,
+        abbreviation: &Abbreviation,
+        reader: &mut Reader<'_>,
+    ) -> Option<Option<usize>> {
+        if let Some(length) = abbreviation.length {
+            reader.skip(length.get() as usize);
+            return Some(None);
+        }
+        let range = &abbreviation.passing;
+        let steps = self.steps.get(range.start as usize..range.end as usize)?;
+        let mut sibling = None;
+        follow(steps, self.encoding, reader, |_, value| {
+            if let Value::UnitEntry(offset) = value {
+                sibling = Some(offset);
+            }
+        })?;
+        Some(sibling)
     }
 
     /// Passes over an entry's attributes, and notes in `taken` those that the search needs.

@@ -6,7 +6,6 @@ use gimli::{DwLang, DwTag, Encoding};
 
 use super::{
     DebugInfo,
-    abbreviations::Taken,
     file::DwarfFile,
     fuel::{Fuel, Tank},
     reader::Reader,
@@ -299,9 +298,8 @@ impl<'a> EntryUnit<'a> {
                     ControlFlow::Continue(descend) => descend,
                 }
             };
-            let mut taken = Taken::default();
-            table.step_over(abbreviation, &mut reader, &mut taken)?;
-            let below = Below { has_children: abbreviation.has_children, sibling: taken.sibling };
+            let sibling = table.pass_over(abbreviation, &mut reader)?;
+            let below = Below { has_children: abbreviation.has_children, sibling };
             match descend {
                 Descend::No => pass_over(&self.unit, &mut reader, below, fuel)?,
                 Descend::Yes => depth += usize::from(below.has_children),
@@ -359,9 +357,8 @@ impl<'u, 'a> Children<'u, 'a> {
 /// Reads to the end of an entry's attributes; `None` where there is no entry.
 pub(super) fn attributes_end(unit: &Unit<'_>, reader: &mut Reader<'_>) -> Option<Below> {
     let abbreviation = unit.abbreviations.get(reader.leb()?)?;
-    let mut taken = Taken::default();
-    unit.abbreviations.step_over(abbreviation, reader, &mut taken)?;
-    Some(Below { has_children: abbreviation.has_children, sibling: taken.sibling })
+    let sibling = unit.abbreviations.pass_over(abbreviation, reader)?;
+    Some(Below { has_children: abbreviation.has_children, sibling })
 }
 
 /// Passes over all that is below an entry.

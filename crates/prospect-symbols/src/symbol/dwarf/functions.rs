@@ -62,10 +62,13 @@ pub(super) fn boundaries(unit: &Unit<'_>, addresses: &mut Vec<u64>, fuel: &mut F
             continue;
         }
         let abbreviation = table.get(code)?;
+        if !matches!(abbreviation.kind, Kind::Function | Kind::Inlined | Kind::Block) {
+            table.pass_over(abbreviation, &mut reader)?;
+            continue;
+        }
         let mut taken = Taken::default();
         table.step_over(abbreviation, &mut reader, &mut taken)?;
-        let may_have_code = matches!(abbreviation.kind, Kind::Function | Kind::Inlined | Kind::Block);
-        if may_have_code && !taken.has_no_code() {
+        if !taken.has_no_code() {
             // A list that breaks off does so in each search.
             let _ = each(unit, &CodeAttributes::from(&taken), fuel, |low, high, _| {
                 addresses.extend([low, high]);
@@ -94,7 +97,7 @@ impl<'a> Search<'_, 'a, '_, '_> {
         let table = &*unit.abbreviations;
         let mut reader = unit.entries(unit.header.root);
         let root = table.get(reader.leb()?)?;
-        table.step_over(root, &mut reader, &mut Taken::default())?;
+        table.pass_over(root, &mut reader)?;
         let mut depth = usize::from(root.has_children);
         let mut left_out = false;
         while depth > 0 && self.left > 0 && !reader.is_at_end() {
@@ -106,15 +109,18 @@ impl<'a> Search<'_, 'a, '_, '_> {
                 continue;
             }
             let abbreviation = table.get(code)?;
-            let mut taken = Taken::default();
-            table.step_over(abbreviation, &mut reader, &mut taken)?;
-            if abbreviation.kind == Kind::Function {
+            let sibling = if abbreviation.kind == Kind::Function {
+                let mut taken = Taken::default();
+                table.step_over(abbreviation, &mut reader, &mut taken)?;
                 let hits = self.hits(&taken);
                 if !hits.is_empty() {
                     reader = self.function(at, hits, reader, abbreviation.has_children)?;
                     continue;
                 }
-            }
+                taken.sibling
+            } else {
+                table.pass_over(abbreviation, &mut reader)?
+            };
             if !abbreviation.has_children {
                 continue;
             }
@@ -123,7 +129,7 @@ impl<'a> Search<'_, 'a, '_, '_> {
                 Pass::Namespaces => abbreviation.kind != Kind::Namespace,
                 Pass::Everything => false,
             };
-            match taken.sibling {
+            match sibling {
                 Some(sibling) if skip && sibling >= reader.at() => {
                     reader.seek(sibling);
                     left_out = true;
@@ -219,8 +225,13 @@ impl<'a> Search<'_, 'a, '_, '_> {
                 continue;
             }
             let abbreviation = table.get(code)?;
+            let may_cover = matches!(abbreviation.kind, Kind::Inlined | Kind::Block);
             let mut taken = Taken::default();
-            table.step_over(abbreviation, reader, &mut taken)?;
+            if may_cover {
+                table.step_over(abbreviation, reader, &mut taken)?;
+            } else {
+                taken.sibling = table.pass_over(abbreviation, reader)?;
+            }
             let mut covers = false;
             match abbreviation.kind {
                 Kind::Inlined | Kind::Block if outside == usize::MAX && !taken.has_no_code() => {
@@ -252,7 +263,7 @@ impl<'a> Search<'_, 'a, '_, '_> {
                     depth += 1;
                     if covers && abbreviation.kind == Kind::Inlined {
                         open.push((depth, at));
-                    } else if !covers && matches!(abbreviation.kind, Kind::Inlined | Kind::Block) {
+                    } else if !covers && may_cover {
                         outside = outside.min(depth);
                     }
                 }

@@ -1,6 +1,6 @@
 //! Source lines: the line number program of a unit (DWARF 5, section 6.2), run once for all addresses.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use gimli::{AttributeValue, DebugLine, DebugLineOffset, LineProgramHeader};
 
@@ -11,6 +11,7 @@ use super::{
     sections::{Sections, Slice},
     unit::Unit,
 };
+use crate::numbers::NumberMap;
 
 /// A header that is longer than this, with all its files, is not read: it would unpack to many times
 /// as much.
@@ -28,7 +29,7 @@ pub(super) struct LineProgram<'a> {
     sections: Sections<'a>,
     comp_dir: Option<&'a [u8]>,
     /// Paths that were put together before.
-    paths: HashMap<u64, Option<Arc<str>>>,
+    paths: NumberMap<u64, Option<Arc<str>>>,
     extent: std::ops::Range<usize>,
 }
 
@@ -57,7 +58,7 @@ impl<'a> LineProgram<'a> {
             unit.name().map(|text| sections.slice(text)),
         );
         let header = program.ok()?.header().clone();
-        Some(Self { header, sections, comp_dir, paths: HashMap::new(), extent: offset..end })
+        Some(Self { header, sections, comp_dir, paths: NumberMap::default(), extent: offset..end })
     }
 
     pub(super) fn header(&self) -> &LineProgramHeader<Slice<'a>> {

@@ -78,6 +78,9 @@ const UNITS_PER_SCAN: usize = 64;
 /// system maps its neighbours.
 const NAMES_STEP: usize = 256;
 
+/// After so many bytes of units, what was read of them is given back. Each time stops all threads for a moment.
+const RELEASE_STEP: usize = 2 << 20;
+
 /// How many bytes of debug information are read in the time that an address in an index takes.
 const PART_STEP: usize = 256;
 
@@ -159,6 +162,11 @@ impl DebugInfo {
         })
     }
 
+    /// The bytes of the unit that begins at `start`.
+    pub(crate) fn unit_size(&self, start: usize) -> usize {
+        UnitHeader::read(&self.main.sections(), start).map_or(0, |header| header.end - header.start)
+    }
+
     /// Where was looked for the files of split DWARF, and what came of it.
     pub(crate) fn split_trail(&self) -> Vec<SearchStep> {
         self.split.trail()
@@ -190,6 +198,8 @@ struct Search<'a> {
     tank: Tank,
     /// How many names were read so far.
     names: AtomicUsize,
+    /// How many bytes of units were read so far.
+    read: AtomicUsize,
     /// What knows all candidates, where there is an index.
     index: Option<Arc<Index>>,
 }
@@ -216,6 +226,7 @@ impl<'a> Search<'a> {
             tried: vec![0; count],
             tank: Tank::for_size(sections.size()),
             names: AtomicUsize::new(0),
+            read: AtomicUsize::new(0),
             index: None,
         };
         let indexed = debug.index.index().and_then(|index| Some((index.candidates(&search.pcs)?, index)));
@@ -248,18 +259,28 @@ impl<'a> Search<'a> {
     /// What a unit says of `pcs` (sorted).
     fn frames(&self, unit: usize, pcs: &[u64]) -> Vec<Vec<DwarfFrame>> {
         let fuel = &mut self.tank.fuel();
-        let strings = self.debug.main.sections().str;
+        let sections = self.debug.main.sections();
+        let strings = sections.str;
         let indexed = self.index.as_ref().and_then(|index| index.frames(unit, pcs, strings, fuel));
         let frames = indexed.unwrap_or_else(|| {
             self.debug.index.touch(unit);
-            resolve_unit::frames(self.debug, unit, pcs, fuel)
+            let frames = resolve_unit::frames(self.debug, unit, pcs, fuel);
+            if passes_step(&self.read, self.debug.unit_size(unit), RELEASE_STEP) {
+                // The next units are elsewhere: what was read need not stay in memory.
+                sections.info.release(0..sections.info.len());
+                sections.line.release(0..sections.line.len());
+            }
+            frames
         });
-        let names = frames.iter().map(Vec::len).sum();
-        let before = self.names.fetch_add(names, Ordering::Relaxed);
-        if before / NAMES_STEP != (before + names) / NAMES_STEP {
+        if passes_step(&self.names, frames.iter().map(Vec::len).sum(), NAMES_STEP) {
             strings.release(0..strings.len());
         }
         frames
+    }
+
+    /// Whether a unit need not be read to be asked.
+    fn is_indexed(&self, unit: usize) -> bool {
+        self.index.as_ref().is_some_and(|index| index.has_part(unit))
     }
 
     fn answers(self, addresses: &[LinkAddr]) -> Vec<Vec<DwarfFrame>> {
@@ -275,6 +296,12 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Adds to a count; whether that has passed a multiple of `step`.
+fn passes_step(count: &AtomicUsize, more: usize, step: usize) -> bool {
+    let before = count.fetch_add(more, Ordering::Relaxed);
+    before / step != before.saturating_add(more) / step
+}
+
 /// Looks in the units where the addresses may be, one after another.
 fn resolve_candidates(searches: &mut [Search<'_>]) {
     loop {
@@ -282,12 +309,9 @@ fn resolve_candidates(searches: &mut [Search<'_>]) {
         for (index, search) in searches.iter().enumerate() {
             let mut by_unit: HashMap<usize, Vec<usize>> = HashMap::new();
             search.next_units().for_each(|(pc, unit)| by_unit.entry(unit).or_default().push(pc));
-            let sections = search.debug.main.sections();
             for (start, pcs) in by_unit {
-                let size = match &search.index {
-                    Some(index) if index.has_part(start) => PART_STEP * pcs.len(),
-                    _ => UnitHeader::read(&sections, start).map_or(0, |header| header.end - header.start),
-                };
+                let is_indexed = search.is_indexed(start);
+                let size = if is_indexed { PART_STEP * pcs.len() } else { search.debug.unit_size(start) };
                 jobs.push((size, UnitJob { search: index, start, pcs }));
             }
         }

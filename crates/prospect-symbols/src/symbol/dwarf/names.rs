@@ -1,12 +1,11 @@
 //! Functions' names: through the entries that an entry refers to, and from the names around it.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use gimli::constants as dw;
 
-use super::{
-    abbreviations::Taken, file::DwarfFile, fuel::Fuel, sections::Sections, unit::Unit, value::Value,
-};
+use super::{file::DwarfFile, fuel::Fuel, sections::Sections, unit::Unit, value::Value};
+use crate::numbers::NumberMap;
 
 /// An inlined call refers to an abstract function, that to a declaration: longer chains are broken.
 const LONGEST_CHAIN: usize = 16;
@@ -29,7 +28,7 @@ pub(super) struct Text {
 /// The names of the functions of a unit that were asked for. Calls that were inlined share those of the function.
 #[derive(Debug, Default)]
 pub(super) struct FunctionNames {
-    names: HashMap<usize, FunctionName>,
+    names: NumberMap<usize, FunctionName>,
     /// Each entry that was asked for, in order, and the one that has its names.
     named_at: Vec<(usize, usize)>,
 }
@@ -50,7 +49,7 @@ impl FunctionNames {
 pub(super) struct Units<'a> {
     own: (&'a DwarfFile, Sections<'a>),
     supplementary: Option<(&'a DwarfFile, Sections<'a>)>,
-    opened: HashMap<(bool, usize), Option<Rc<Unit<'a>>>>,
+    opened: NumberMap<(bool, usize), Option<Rc<Unit<'a>>>>,
 }
 
 /// An entry of a unit, which may be one of the supplementary file.
@@ -65,7 +64,7 @@ impl<'a> Units<'a> {
         Self {
             own: (unit.file, unit.sections),
             supplementary: supplementary.map(|file| (file, file.sections())),
-            opened: HashMap::from([((false, unit.header.start), Some(unit.clone()))]),
+            opened: std::iter::once(((false, unit.header.start), Some(unit.clone()))).collect(),
         }
     }
 
@@ -101,7 +100,7 @@ impl<'a> Units<'a> {
         let mut places: Vec<usize> = places.collect();
         places.sort_unstable();
         places.dedup();
-        let (mut names, mut named_at) = (HashMap::new(), Vec::with_capacity(places.len()));
+        let (mut names, mut named_at) = (NumberMap::default(), Vec::with_capacity(places.len()));
         let mut unqualified = Vec::new();
         for place in places {
             let at = named_elsewhere(unit, place).unwrap_or(place);
@@ -170,11 +169,11 @@ impl<'a> Units<'a> {
     fn qualify(
         &self,
         functions: Vec<(usize, Place<'a>)>,
-        names: &mut HashMap<usize, FunctionName>,
+        names: &mut NumberMap<usize, FunctionName>,
         fuel: &mut Fuel<'_>,
     ) {
         type InUnit<'a> = (Rc<Unit<'a>>, Vec<(usize, usize)>);
-        let mut by_unit: HashMap<(bool, usize), InUnit<'a>> = HashMap::new();
+        let mut by_unit: NumberMap<(bool, usize), InUnit<'a>> = NumberMap::default();
         for (function, place) in functions {
             let key = (place.supplementary, place.unit.header.start);
             by_unit.entry(key).or_insert((place.unit, Vec::new())).1.push((place.at, function));
@@ -263,12 +262,11 @@ fn walk_to(unit: &Unit<'_>, wanted: &[usize], around: &mut [Vec<usize>], fuel: &
             continue;
         }
         let abbreviation = table.get(code)?;
-        let mut taken = Taken::default();
-        table.step_over(abbreviation, &mut reader, &mut taken)?;
+        let sibling = table.pass_over(abbreviation, &mut reader)?;
         if !abbreviation.has_children {
             continue;
         }
-        match taken.sibling {
+        match sibling {
             Some(sibling) if sibling <= target && sibling >= reader.at() => reader.seek(sibling),
             _ => {
                 depth += 1;

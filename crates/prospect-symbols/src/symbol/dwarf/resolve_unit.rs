@@ -47,11 +47,6 @@ pub(super) fn frames(
     let frames = Frames::new(debug, &unit, lines.as_mut(), &scopes, fuel);
     let answers = frames.of_all(&scopes, &rows, fuel);
     debug.note_functions(start, pcs, &scopes);
-    // The next unit is elsewhere: what was read of this one need not stay in memory.
-    sections.info.release(skeleton.header.start..skeleton.header.end);
-    if let Some(lines) = lines {
-        sections.line.release(lines.extent());
-    }
     answers
 }
 

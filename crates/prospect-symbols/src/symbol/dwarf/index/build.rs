@@ -4,7 +4,7 @@
 //! table begin and end. Between two neighbours it is the same everywhere, so that the answers for these addresses are all
 //! that there are; and since they come from the readers themselves, an index says what they say.
 
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 
 use super::{
     super::{
@@ -21,7 +21,7 @@ use super::{
     encode::{Call, Name, PartWriter},
     part::State,
 };
-use crate::symbol::demangle::demangle;
+use crate::{numbers::NumberMap, symbol::demangle::demangle};
 
 /// A unit with more places where something changes is not indexed: each takes some hundred bytes of memory.
 const MOST_BOUNDARIES: usize = 2_000_000;
@@ -108,13 +108,13 @@ struct Maker<'u, 'a> {
 #[derive(Default)]
 struct Memo {
     /// By number in the line table.
-    files: HashMap<u64, u32>,
+    files: NumberMap<u64, u32>,
     /// Neighbours often have the same one.
     last_file: Option<(u64, u32)>,
     /// By the entry that has the name, and whether it is kept as people write it.
-    functions: HashMap<(usize, bool), Option<u32>>,
+    functions: NumberMap<(usize, bool), Option<u32>>,
     /// By the node around it and the entry.
-    nodes: HashMap<(u32, usize), u32>,
+    nodes: NumberMap<(u32, usize), u32>,
     /// Neighbours often have the same scopes.
     last: (Scopes, u32),
 }

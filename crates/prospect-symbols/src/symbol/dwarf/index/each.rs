@@ -1,9 +1,12 @@
 //! Frames of very many addresses, without texts of their own.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::sync::{
+    PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::{
-    super::{DebugInfo, fuel::Tank},
+    super::{DebugInfo, NAMES_STEP, fuel::Tank, passes_step},
     build,
     layout::{Key, LayoutWriter},
     map::{IS_LIST, Map},
@@ -27,20 +30,24 @@ pub(crate) type Asked = (u64, usize);
 
 impl DebugInfo {
     /// Calls `visit` with the frames of each address in `sorted` that an index knows all of; the others are put into
-    /// `left`. What is looked for often is indexed in memory.
+    /// `left`. Where these are some of `very_many`, what is looked for often is indexed in memory.
     pub(crate) fn each(
         &self,
         sorted: &[Asked],
         names: Names,
+        very_many: bool,
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
         left: &mut Vec<Asked>,
     ) {
         let in_memory = || self.memory_index.get_or_init(|| Index::in_memory(self).map(Box::new)).as_deref();
-        let Some(index) = self.index.index().map(|index| &**index).or_else(in_memory) else {
+        let on_disk = self.index.index().map(|index| &**index);
+        let Some(index) = on_disk.or_else(|| very_many.then(in_memory).flatten()) else {
             left.extend_from_slice(sorted);
             return;
         };
-        let batch = Batch { index, tank: Tank::for_size(self.main.sections().size()), names };
+        let sections = self.main.sections();
+        let tank = Tank::for_size(sections.size());
+        let batch = Batch { index, tank, names, very_many, read: AtomicUsize::new(0) };
         let mut rest = sorted;
         while let Some(&(pc, _)) = rest.first() {
             let value = index.value(pc).flatten();
@@ -67,8 +74,8 @@ impl DebugInfo {
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
         left: &mut Vec<Asked>,
     ) -> bool {
-        let &Batch { index, ref tank, names } = batch;
-        if index.may_be_made(unit) {
+        let &Batch { index, ref tank, names, very_many, ref read } = batch;
+        if very_many && index.may_be_made(unit) {
             let asked =
                 index.asked.get(unit).map_or(0, |asked| asked.fetch_add(run.len(), Ordering::Relaxed));
             if asked + run.len() >= WORTH_A_PART && index.made.load(Ordering::Relaxed) < MOST_MADE {
@@ -79,6 +86,7 @@ impl DebugInfo {
         let Some(open) = index.part_of(unit) else { return false };
         let Some(part) = index.reading(open) else { return false };
         let mut texts = open.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known_names = texts.names.len();
         let mut cursor = part.cursor();
         let mut next = run.iter().map(|asked| (asked, cursor.at(asked.0))).peekable();
         let mut places = Vec::new();
@@ -94,6 +102,10 @@ impl DebugInfo {
             while let Some((asked, _)) = next.next_if(|(_, other)| *other == state) {
                 answer(asked);
             }
+        }
+        if passes_step(read, texts.names.len() - known_names, NAMES_STEP) {
+            let strings = self.main.sections().str;
+            strings.release(0..strings.len());
         }
         true
     }
@@ -131,6 +143,9 @@ struct Batch<'i> {
     index: &'i Index,
     tank: Tank,
     names: Names,
+    very_many: bool,
+    /// How many names were read.
+    read: AtomicUsize,
 }
 
 /// A frame whose texts are ready.

@@ -15,7 +15,7 @@ use super::{
         unit_index::Candidate,
     },
     layout::{Directory, Key, RECORDS, UnitState},
-    map::IS_LIST,
+    map::{IS_LIST, Map},
     part::{Part, PartFrame},
 };
 use crate::{binary::FileBytes, cache::checksum, symbol::demangle::demangle};
@@ -175,6 +175,18 @@ impl Index {
             self.damaged.store(true, Ordering::Relaxed);
         }
         intact
+    }
+
+    /// The whole map; `None` where it is damaged.
+    pub(super) fn map(&self) -> Option<Map> {
+        let Directory { units, base, records: count, lists, .. } = &self.directory;
+        let mut records = Vec::with_capacity(*count);
+        for chunk in 0..self.directory.chunks.len() {
+            let bytes = self.records(chunk)?;
+            records.extend((0..bytes.len() / 8).map_while(|index| record(bytes, index)));
+        }
+        let units = units.iter().map(|unit| unit.0).collect();
+        (records.len() == *count).then(|| Map { base: *base, records, lists: lists.clone(), units })
     }
 
     /// What is known of the unit that begins at `start`.

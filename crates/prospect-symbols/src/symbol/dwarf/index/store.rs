@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    super::{DebugInfo, fuel::Tank, unit::UnitHeader},
+    super::{DebugInfo, fuel::Tank},
     build,
     layout::{LayoutWriter, UnitState},
     map::Map,
@@ -20,7 +20,7 @@ use super::{
 use crate::parallel;
 
 /// After a run, no more bytes of debug information than these are indexed: that takes some ten milliseconds.
-const MOST_AFTER_A_RUN: usize = 4 << 20;
+const MOST_AFTER_A_RUN: usize = 2 << 20;
 
 /// Why there is no index of a file.
 #[derive(Debug, thiserror::Error)]
@@ -115,17 +115,13 @@ impl DebugInfo {
         if wanted.is_empty() {
             return;
         }
+        // It is of all of the file: that of before is still true.
+        let known = before.as_ref().and_then(Index::map);
+        let before = before.filter(|_| known.is_some());
         let tank = Tank::for_size(self.main.sections().size());
-        let Some(map) = Map::build(self, &mut tank.fuel()) else { return };
-        let is_same = |index: &Index| index.units().iter().map(|unit| &unit.0).eq(&map.units);
-        let before = before.filter(is_same);
+        let Some(map) = known.or_else(|| Map::build(self, &mut tank.fuel())) else { return };
         let numbers = wanted.iter().filter_map(|(_, start)| map.units.binary_search(start).ok());
         let _ = self.write_index(place, &map, before.as_ref(), &numbers.collect::<Vec<_>>(), &|_| {});
-    }
-
-    /// How many bytes a unit of the main file has.
-    pub(crate) fn unit_size(&self, start: usize) -> usize {
-        UnitHeader::read(&self.main.sections(), start).map_or(0, |header| header.end - header.start)
     }
 
     /// Writes an index with the parts that there were `before` and those of the units `wanted`.

@@ -11,6 +11,7 @@ use std::{
 
 use prospect_process::LinkAddr;
 
+use crate::symbol::names::VERY_MANY;
 use crate::{
     Binaries, IndexError, IndexReport, ModuleBinary, ResolvedAddress, SearchOptions,
     testing::{Random, TempDir, nm, run, text},
@@ -146,8 +147,23 @@ fn check(program: &Program) {
             assert_eq!(raw.function, raw.linkage_name.clone().or_else(|| shown.function.clone()));
         }
     }
+    // Few are not indexed in memory: those that the index does not know all of are read.
+    for module in [&module, &without] {
+        for (some, raw) in addresses[..raw.len()].chunks(1000).zip(raw.chunks(1000)) {
+            let mut visited = 0;
+            module.visit_linkage_names(some, |place, frames| {
+                visited += 1;
+                let frames = frames.iter().map(Into::into).collect();
+                assert_eq!(ResolvedAddress { frames }, raw[place], "{:#x}", some[place].0);
+            });
+            assert_eq!(visited, some.len());
+        }
+    }
+    assert!(module.has_index() && !without.has_index());
     let debug = module.debug_info().unwrap();
     assert!(debug.index.take_touched().is_empty(), "units were read although they are in the index");
+    let addresses: Vec<LinkAddr> =
+        addresses.iter().copied().cycle().take(addresses.len().max(VERY_MANY)).collect();
     for module in [module, program.without_index()] {
         let mut each = vec![None; addresses.len()];
         // More than what is worth a part.

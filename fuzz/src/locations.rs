@@ -131,7 +131,7 @@ fn look(data: &[u8]) -> (usize, usize) {
         let middle = frame(three[1], Some(&outer));
         let inner = frame(three[0], Some(&middle));
         for frame in [&inner, &middle] {
-            for scope in binary.unnamed_scopes(LinkAddr(frame.at)) {
+            for scope in binary.unnamed_scopes(LinkAddr(frame.at)).iter() {
                 for variable in scope.variables.iter().take(MOST_LOCATED - found.min(MOST_LOCATED)) {
                     found += 1;
                     known += usize::from(locate(variable, frame));

@@ -181,6 +181,7 @@ fn composite(parts: Parts<'_>, parameters: &[TypeRef]) -> Composite {
         kind: CompositeKind::Struct,
         members: parts.iter().map(|(name, ty, at)| member(name, ty, MemberPlace::Byte(*at))).collect(),
         static_members: Vec::new(),
+        enumerations: Vec::new(),
         variants: None,
         template_parameters: parameters.iter().map(parameter).collect(),
         is_declaration: false,
@@ -242,10 +243,10 @@ fn structured(kind: u8, inner: &TypeRef, cursor: &mut Cursor<'_>) -> TypeRef {
         }
         3 => {
             let bits = MemberPlace::Bits { start: cursor.number() % 300, count: cursor.number() % 70 };
-            let computed = MemberPlace::Computed(cursor.0.get(..9).unwrap_or_default().into());
+            let far = MemberPlace::Byte(cursor.number());
             let mut structure = composite(&[("first", inner.clone(), 0)], &[]);
             structure.members.push(member("bits", &word(), bits));
-            structure.members.push(member("computed", inner, computed));
+            structure.members.push(member("far", inner, far));
             TypeRef::made(Type::new(
                 Some("s"),
                 Some(u64::from(cursor.byte())),

@@ -47,7 +47,9 @@ fn command() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let command = command();
+    let words = commands::print::mark_expressions(&command, std::env::args_os());
+    let cli = Cli::from_arg_matches(&command.get_matches_from(words)).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),

@@ -32,6 +32,20 @@ fn expressions_have_values_in_the_frame_that_knows_them() {
 }
 
 #[test]
+fn an_expression_may_begin_with_a_minus_sign() {
+    let running = require!(fixture("calls")).start(&[]);
+    let outcome = print(&running, &["-count", "-5 + 1", "-list->next->at.x", "-(served)"]);
+    assert_eq!(values(&outcome), "-count = -13\n-5 + 1 = -4\n-list->next->at.x = -3\n-(served) = -42\n");
+    // Options stay options, wherever they stand.
+    let outcome = print(&running, &["-served", "--type", "count"]);
+    assert_eq!(values(&outcome), "-served = (long) -42\ncount = (int) 13\n");
+    assert!(prospect().run(&["print", "-h"]).text().contains("Usage"));
+    // A command that is started has its own.
+    let outcome = prospect().run(&["print", "-1", "--", "env", "-i", "sleep", "3"]);
+    assert!(outcome.text().ends_with("-1 = -1\n"), "{outcome:?}");
+}
+
+#[test]
 fn frames_are_chosen_by_number_and_function() {
     let running = require!(fixture("calls-optimised")).start(&[]);
     for frame in ["middle", "#4", "4"] {

@@ -174,6 +174,11 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("names-rust-v0-no-debug", "names.rs", &["-O", "-C", "symbol-mangling-version=v0"])
         .by(Compiler::Rustc),
     // Variables.
+    gcc("avx512", "avx512.c", &["-O2", "-g", "-mavx512f"]),
+    gcc("tail-calls", "tail_calls.c", &["-O2", "-g"]),
+    gcc("tail-calls-dwarf4", "tail_calls.c", &["-O2", "-gdwarf-4"]),
+    gcc("tail-calls-dwo", "tail_calls.c", &["-O2", "-g", "-gsplit-dwarf"]),
+    gcc("tail-calls-clang", "tail_calls.c", &["-O2", "-gdwarf-5"]).by(Compiler::Clang),
     gcc("variables-o0", VARIABLES, &["-O0", "-g"]).beside(LIBRARY),
     gcc("variables-og", VARIABLES, &["-Og", "-g"]).beside(LIBRARY),
     gcc("variables-o2", VARIABLES, &["-O2", "-g"]).beside(LIBRARY),

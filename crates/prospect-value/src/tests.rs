@@ -65,6 +65,7 @@ fn structure(name: &str, size: u64, members: &[(&str, TypeRef, MemberPlace)]) ->
         kind: CompositeKind::Struct,
         members: members.iter().map(member).collect(),
         static_members: Vec::new(),
+        enumerations: Vec::new(),
         variants: None,
         template_parameters: Vec::new(),
         is_declaration: false,

@@ -97,7 +97,7 @@ impl Writer<'_> {
                 escape::character(self.out, *unit, *unit_bytes, prefix(value), is_rust)
             }
             Content::Pointer(pointer) => self.pointer(pointer),
-            Content::MemberPointer { offset: None, .. } => self.out.write_str("0"),
+            Content::MemberPointer { offset: None, .. } => self.out.write_str("nullptr"),
             Content::MemberPointer { offset: Some(offset), symbol, adjustment } => {
                 match symbol {
                     Some(symbol) => write!(self.out, "{offset:#x} <{symbol}>")?,

@@ -21,12 +21,15 @@ const EXTENDED_BYTES: u64 = 10;
 /// The DWARF number of the floating point or vector register with this name, and its type: a number, or arrays of several
 /// kinds of numbers in the same place: `$xmm0.f32[1]`.
 pub(crate) fn register(arch: &ArchInfo, name: &str) -> Option<(u16, TypeRef)> {
-    let numbers = arch.wide.iter().flat_map(|row| row.dwarf.clone());
-    let (number, bytes) = numbers.into_iter().find_map(|number| {
-        let register = arch.wide_register(number)?;
-        (register.name() == name).then(|| (number, register.width()))
-    })?;
-    Some((number, of_bytes(bytes)))
+    let (dwarf, bytes) = arch.wide_named(name)?;
+    // A mask is no vector.
+    let is_mask = name.starts_with('k');
+    let ty = if is_mask {
+        number("unsigned long", BaseEncoding::Unsigned, bytes.into())
+    } else {
+        of_bytes(bytes.into())
+    };
+    Some((dwarf, ty))
 }
 
 fn of_bytes(bytes: u64) -> TypeRef {
@@ -45,6 +48,7 @@ fn of_bytes(bytes: u64) -> TypeRef {
         kind: CompositeKind::Union,
         members: VIEWS.into_iter().map(member).collect(),
         static_members: Vec::new(),
+        enumerations: Vec::new(),
         variants: None,
         template_parameters: Vec::new(),
         is_declaration: false,

@@ -2,7 +2,10 @@
 
 mod place;
 
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsString,
+    time::{Duration, Instant},
+};
 
 use prospect::{
     FrameScope, Mode, OpenOptions, Session, ThreadStack,
@@ -34,7 +37,8 @@ use place::FramePlace;
 pub(crate) struct Args {
     /// What to look at: the number of a process, where nothing else says it; then what to print. Paths and operators are those of C
     /// (`->`, casts, `sizeof`), C++ (`ns::x`, `this`) and Rust (`x.0`, `x as u8`, `a[2..5]`); registers are `$rip`; a variable of
-    /// one file or module is `'file.c'::x`, `'libssl.so.3'!x`.
+    /// one file or module is `'file.c'::x`, `'libssl.so.3'!x`. An expression may begin with a minus sign, `-x`; one with two, or with
+    /// the letter of an option behind it, needs parentheses: `(--x)`.
     #[arg(value_name = "TARGET] [EXPR")]
     words: Vec<String>,
 
@@ -77,19 +81,46 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// The words of a command line, with a blank before those that begin with a minus sign and are expressions of `print`: so they
+/// are not taken for options. Options of one letter stay what they are, and what follows `--` is a command.
+pub(crate) fn mark_expressions(
+    command: &clap::Command,
+    words: impl Iterator<Item = OsString>,
+) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let Some(print) =
+        command.find_subcommand("print").filter(|_| words.get(1).is_some_and(|word| word == "print"))
+    else {
+        return words;
+    };
+    let is_option = |letter: char| {
+        letter == 'h' || print.get_arguments().any(|argument| argument.get_short() == Some(letter))
+    };
+    for word in words.iter_mut().skip(2).take_while(|word| *word != "--") {
+        let text = word.to_str().and_then(|text| text.strip_prefix('-'));
+        if text.and_then(|text| text.chars().next()).is_some_and(|first| first != '-' && !is_option(first)) {
+            let mut marked = OsString::from(" ");
+            marked.push(&*word);
+            *word = marked;
+        }
+    }
+    words
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     let (numbers, expressions) = match args.words.split_first() {
         Some((_, rest)) if !args.others.are_given() => (&args.words[..1], rest),
         _ => (&[][..], &args.words[..]),
     };
-    for text in expressions {
+    let expressions: Vec<&str> = expressions.iter().map(|text| text.trim_start()).collect();
+    for text in &expressions {
         // Before anything is stopped. What is a type makes no difference here.
         parse(text, &|_| false)?;
     }
     let targets = args.others.find(numbers)?;
     let mut result = Ok(Outcome::Complete);
     for process in &targets.processes {
-        result = exit::worse(result, Print { args, expressions, process: *process }.run());
+        result = exit::worse(result, Print { args, expressions: &expressions, process: *process }.run());
     }
     targets.end();
     result
@@ -98,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result {
 /// What is done for one process.
 struct Print<'a> {
     args: &'a Args,
-    expressions: &'a [String],
+    expressions: &'a [&'a str],
     process: ProcessId,
 }
 
@@ -244,10 +275,10 @@ impl Print<'_> {
     fn evaluate(&self, scope: &FrameScope<'_>) -> Result<Vec<Printed>> {
         let (limits, views) = (self.args.values.limits(), self.args.values.views());
         let is_type = |name: &str| scope.type_named(name).is_some();
-        let value = |text: &String| {
+        let value = |text: &&str| {
             let value = parse(text, &is_type)?.evaluate(scope);
             let value = value.map(|object: Object| Value::read_with(&object, scope, &limits, views));
-            Ok(Printed { expression: text.clone(), value })
+            Ok(Printed { expression: (*text).to_owned(), value })
         };
         self.expressions.iter().map(value).collect()
     }

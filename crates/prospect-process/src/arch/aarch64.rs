@@ -72,7 +72,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         RegisterInfo { name: "pstate", dwarf: None, regset_offset: 264, bytes: 8, preserved: false },
     ],
     other_sets: OTHER_SETS,
-    wide: &[wide::float("v", 64..96, 16)],
+    wide: &[wide::float(&[("v", 16)], 64..96, wide::VECTOR_WORDS)],
     pc: RegisterId(32),
     sp: RegisterId(31),
     fp: RegisterId(29),

@@ -34,7 +34,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         RegisterInfo { name: "cpsr", dwarf: None, regset_offset: 64, bytes: 4, preserved: false },
         RegisterInfo { name: "orig_r0", dwarf: None, regset_offset: 68, bytes: 4, preserved: false },
     ],
-    other_sets: &[RegisterSet::FLOAT, RegisterSet::ARM_VFP],
+    other_sets: &[RegisterSet::FLOAT, RegisterSet::ARM_VFP, RegisterSet::ARM_TLS],
     wide: &[],
     pc: RegisterId(15),
     sp: RegisterId(13),

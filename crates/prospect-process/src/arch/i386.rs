@@ -39,11 +39,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         RegisterSet::X86_SEGMENTS,
         RegisterSet::X86_PORTS,
     ],
-    wide: &[
-        wide::x86("st", 11..19, 32, 10, None),
-        wide::x86("xmm", 21..29, 160, 16, Some(576)),
-        wide::x86("mm", 29..37, 32, 8, None),
-    ],
+    wide: &[wide::x87(11..19), wide::x86_vectors(21..29), wide::mmx(29..37), wide::x86_masks(93..101)],
     pc: RegisterId(8),
     sp: RegisterId(4),
     fp: RegisterId(5),

@@ -19,7 +19,7 @@ mod x86_64;
 
 pub use frame_chain::{FrameChain, ReturnSlot};
 pub use registers::{MAX_REGISTERS, Registers};
-pub use wide::{RegisterSet, WideRegister, WideRegisters};
+pub use wide::{RegisterSet, WideArea, WidePart, WideRegister, WideRegisters};
 
 /// A processor architecture, as a process sees it (an i386 program on an x86_64 kernel is `I386`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -32,7 +32,7 @@ static OTHER_SETS: &[RegisterSet] = &[
     RegisterSet(0x110),
 ];
 
-static FLOATS: &[wide::WideRegisters] = &[wide::float("f", 32..64, 8)];
+static FLOATS: &[wide::WideRegisters] = &[wide::float(&[("f", 8)], 32..64, wide::WORDS)];
 
 const fn rows(bytes: u8) -> [RegisterInfo; REGISTERS] {
     let wide = bytes == 8;

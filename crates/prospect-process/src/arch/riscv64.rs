@@ -49,7 +49,7 @@ pub(super) static INFO: ArchInfo = ArchInfo {
         row("t6", 31, false),
     ],
     other_sets: &[RegisterSet::FLOAT, RegisterSet(0x901), RegisterSet(0x902)],
-    wide: &[wide::float("f", 32..64, 8)],
+    wide: &[wide::float(&[("f", 8)], 32..64, wide::WORDS)],
     pc: RegisterId(0),
     sp: RegisterId(2),
     fp: RegisterId(8),

@@ -32,23 +32,57 @@ impl RegisterSet {
     pub const ARM_PAC_MASK: Self = Self(0x406);
 }
 
-/// Registers that lie one after the other in a [`RegisterSet`]: a row of [`ArchInfo::wide`].
+/// Registers of one kind, one after the other in each part of a [`RegisterSet`]: a row of [`ArchInfo::wide`].
 #[derive(Debug)]
 pub struct WideRegisters {
-    /// What their names begin with; a number from 0 follows.
-    pub prefix: &'static str,
+    /// What their names begin with, and how many of their first bytes each name means: a number follows.
+    pub names: &'static [(&'static str, u8)],
+    /// The number of the first one in the names.
+    pub first: u16,
     /// Their numbers in DWARF.
     pub dwarf: Range<u16>,
     /// Where they are.
     pub set: RegisterSet,
-    /// Where the first one begins in the set, in bytes.
+    /// Where their bytes are in the set, the low ones first: registers that were made wider later are in several parts, of
+    /// which a set may have the first ones only.
+    pub parts: &'static [WidePart],
+}
+
+/// Where some of the bytes of registers are.
+#[derive(Debug)]
+pub struct WidePart {
+    /// What the offset is counted from.
+    pub area: WideArea,
+    /// Where those of the first register begin.
     pub offset: u16,
     /// How many bytes lie between the beginnings of two of them.
     pub stride: u16,
-    /// How many bytes each has there.
+    /// How many each has there.
     pub bytes: u8,
-    /// Where the upper half of the first one begins, of registers that were made wider later.
-    pub upper: Option<u16>,
+}
+
+/// A place in a set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum WideArea {
+    /// Its beginning.
+    Start,
+    /// Of what `XSAVE` writes, the first of the three AVX-512 components (5 to 7), which follow each other. Processors that
+    /// left room for bounds registers have them behind those: that is told by the set's length.
+    Avx512,
+}
+
+impl WideArea {
+    fn start(self, set: &[u8]) -> Option<usize> {
+        match (self, set.len()) {
+            (Self::Start, _) => Some(0),
+            // AMD's: up to the registers, and with the keys of memory protection behind them.
+            (Self::Avx512, 2432 | 2440) => Some(832),
+            // Intel's: 64 bytes of masks, 16 upper halves of 32 bytes, 16 registers of 64, whatever follows.
+            (Self::Avx512, 2688..) => Some(1088),
+            (Self::Avx512, _) => None,
+        }
+    }
 }
 
 /// One of them.
@@ -65,19 +99,27 @@ impl ArchInfo {
         let row = self.wide.iter().find(|row| row.dwarf.contains(&number))?;
         Some(WideRegister { row, index: number - row.dwarf.start })
     }
+
+    /// The number in DWARF of the floating point or vector register with a name, and how many of its bytes are meant: `xmm1`
+    /// is the low part of `ymm1`.
+    #[must_use]
+    pub fn wide_named(&self, name: &str) -> Option<(u16, u8)> {
+        let digits = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        let (prefix, number) = (name.strip_suffix(digits)?, digits.parse::<u16>().ok()?);
+        self.wide.iter().find_map(|row| {
+            let (_, bytes) = row.names.iter().find(|(own, _)| *own == prefix)?;
+            let dwarf = row.dwarf.start.checked_add(number.checked_sub(row.first)?)?;
+            row.dwarf.contains(&dwarf).then_some((dwarf, *bytes))
+        })
+    }
 }
 
 impl WideRegister {
-    /// The assembler's name for it.
+    /// The assembler's name for it, the one that means the fewest bytes.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}{}", self.row.prefix, self.index)
-    }
-
-    /// How many bytes it has where all sets of the processor are known.
-    #[must_use]
-    pub fn width(&self) -> u64 {
-        u64::from(self.row.bytes) * if self.row.upper.is_some() { 2 } else { 1 }
+        let prefix = self.row.names.first().map_or("", |(prefix, _)| prefix);
+        format!("{prefix}{}", self.row.first + self.index)
     }
 
     /// The set that it is in.
@@ -86,36 +128,82 @@ impl WideRegister {
         self.row.set
     }
 
-    /// Its bytes in the set's, as the machine has them in memory, with those of its upper half where they are there.
+    /// Its bytes in the set's, as the machine has them in memory, with those that it was made wider by where they are there.
     #[must_use]
     pub fn bytes(&self, set: &[u8]) -> Option<Vec<u8>> {
-        let part = |offset: u16| {
-            let start = usize::from(offset) + usize::from(self.index) * usize::from(self.row.stride);
-            set.get(start..start + usize::from(self.row.bytes))
+        let part = |part: &WidePart| {
+            let start = usize::from(part.offset) + usize::from(self.index) * usize::from(part.stride);
+            set.get(part.area.start(set)? + start..)?.get(..usize::from(part.bytes))
         };
-        let mut bytes = part(self.row.offset)?.to_vec();
-        bytes.extend(self.row.upper.and_then(part).into_iter().flatten());
-        Some(bytes)
+        let bytes: Vec<u8> = self.row.parts.iter().map_while(part).flatten().copied().collect();
+        (!bytes.is_empty()).then_some(bytes)
     }
 }
 
-/// What `XSAVE` writes: the x87 registers from the top of their stack on, the SSE registers (figure 13-2, the legacy region),
-/// and the upper halves of the AVX registers (component 2).
-pub(super) const fn x86(
-    prefix: &'static str,
+const fn part(area: WideArea, offset: u16, stride: u16, bytes: u8) -> WidePart {
+    WidePart { area, offset, stride, bytes }
+}
+
+/// The names of a vector register of x86 by how wide it is.
+const VECTORS: &[(&str, u8)] = &[("xmm", 16), ("ymm", 32), ("zmm", 64)];
+
+const fn x86(
+    names: &'static [(&'static str, u8)],
     dwarf: Range<u16>,
-    offset: u16,
-    bytes: u8,
-    upper: Option<u16>,
+    parts: &'static [WidePart],
 ) -> WideRegisters {
-    WideRegisters { prefix, dwarf, set: RegisterSet::X86_EXTENDED, offset, stride: 16, bytes, upper }
+    WideRegisters { names, first: 0, dwarf, set: RegisterSet::X86_EXTENDED, parts }
+}
+
+const VECTOR_PARTS: &[WidePart] = &[
+    part(WideArea::Start, 160, 16, 16),
+    part(WideArea::Start, 576, 16, 16),
+    part(WideArea::Avx512, 64, 32, 32),
+];
+const NEW_VECTOR_PARTS: &[WidePart] = &[part(WideArea::Avx512, 64 + 16 * 32, 64, 64)];
+const MASK_PARTS: &[WidePart] = &[part(WideArea::Avx512, 0, 8, 8)];
+const X87_PARTS: &[WidePart] = &[part(WideArea::Start, 32, 16, 10)];
+const MMX_PARTS: &[WidePart] = &[part(WideArea::Start, 32, 16, 8)];
+
+/// What `XSAVE` writes of the vector registers that there were from the beginning (Intel SDM volume 1, sections 13.4 and 13.5):
+/// the SSE registers of the legacy region, their upper halves (component 2), and the upper halves of those (component 6).
+pub(super) const fn x86_vectors(dwarf: Range<u16>) -> WideRegisters {
+    x86(VECTORS, dwarf, VECTOR_PARTS)
+}
+
+/// The vector registers from 16 on (component 7).
+pub(super) const fn x86_new_vectors(dwarf: Range<u16>) -> WideRegisters {
+    let set = RegisterSet::X86_EXTENDED;
+    WideRegisters { names: VECTORS, first: 16, dwarf, set, parts: NEW_VECTOR_PARTS }
+}
+
+/// The mask registers (component 5).
+pub(super) const fn x86_masks(dwarf: Range<u16>) -> WideRegisters {
+    x86(&[("k", 8)], dwarf, MASK_PARTS)
+}
+
+/// The x87 registers, from the top of their stack on.
+pub(super) const fn x87(dwarf: Range<u16>) -> WideRegisters {
+    x86(&[("st", 10)], dwarf, X87_PARTS)
+}
+
+/// The MMX registers, which lie in those.
+pub(super) const fn mmx(dwarf: Range<u16>) -> WideRegisters {
+    x86(&[("mm", 8)], dwarf, MMX_PARTS)
 }
 
 /// What lies without gaps at the beginning of `NT_PRFPREG`.
-pub(super) const fn float(prefix: &'static str, dwarf: Range<u16>, bytes: u8) -> WideRegisters {
-    let set = RegisterSet::FLOAT;
-    WideRegisters { prefix, dwarf, set, offset: 0, stride: bytes as u16, bytes, upper: None }
+pub(super) const fn float(
+    names: &'static [(&'static str, u8)],
+    dwarf: Range<u16>,
+    parts: &'static [WidePart],
+) -> WideRegisters {
+    WideRegisters { names, first: 0, dwarf, set: RegisterSet::FLOAT, parts }
 }
+
+/// Parts of 8 and of 16 bytes for it.
+pub(super) const WORDS: &[WidePart] = &[part(WideArea::Start, 0, 8, 8)];
+pub(super) const VECTOR_WORDS: &[WidePart] = &[part(WideArea::Start, 0, 16, 16)];
 
 #[cfg(test)]
 mod tests {
@@ -134,5 +222,30 @@ mod tests {
         assert_eq!((st0.name().as_str(), st0.bytes(&set).unwrap()), ("st0", vec![2; 10]));
         assert_eq!(st0.bytes(&[]), None);
         assert_eq!(Arch::I386.info().wide_register(21).unwrap().name(), "xmm0");
+    }
+
+    #[test]
+    fn wide_vectors_are_where_either_maker_has_them() {
+        let info = Arch::X86_64.info();
+        let names = ["zmm1", "xmm17", "zmm31", "k2", "ymm1", "xmm32", "k8", "xmm", "zmm"];
+        let found = names.map(|name| info.wide_named(name));
+        let numbers = [Some((18, 64)), Some((68, 16)), Some((82, 64)), Some((120, 8)), Some((18, 32))];
+        assert_eq!(found[..5], numbers);
+        assert_eq!(found[5..], [None; 4]);
+        for (length, start) in [(2432, 832), (2440, 832), (2688, 1088), (2696, 1088), (11008, 1088)] {
+            let set: Vec<u8> = (0..length).map(|index: u32| (index / 8 % 251) as u8).collect();
+            let at = |offset: usize| set[start + offset];
+            let bytes = |number: u16| info.wide_register(number).unwrap().bytes(&set).unwrap();
+            let zmm1 = bytes(18);
+            assert_eq!((zmm1.len(), zmm1[0], zmm1[16], zmm1[32], zmm1[63]), (64, 22, 74, at(96), at(127)));
+            let zmm31 = bytes(82);
+            assert_eq!((zmm31.len(), zmm31[0], zmm31[63]), (64, at(1536), at(1599)));
+            assert_eq!(bytes(120), [at(16); 8]);
+        }
+        // A processor without them.
+        let set = [0; 832];
+        assert_eq!(info.wide_register(18).unwrap().bytes(&set).unwrap().len(), 32);
+        assert_eq!(info.wide_register(67).unwrap().bytes(&set), None);
+        assert_eq!(info.wide_register(118).unwrap().bytes(&set), None);
     }
 }

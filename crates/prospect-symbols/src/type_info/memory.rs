@@ -101,6 +101,7 @@ fn weight(of: &Type) -> usize {
             let variants = composite.variants.iter().flat_map(|part| &part.variants);
             members(&composite.members)
                 + composite.static_members.iter().map(|one| text(&one.name)).sum::<usize>()
+                + composite.enumerations.len()
                 + composite.template_parameters.iter().map(|one| name(&one.name)).sum::<usize>()
                 + variants.map(|one| 1 + members(&one.members) + one.tags.len()).sum::<usize>()
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{EntryId, TypeRef};
+use crate::variable::MemberExpression;
 
 /// A type.
 #[derive(Clone, Debug)]
@@ -229,6 +230,8 @@ pub struct Composite {
     pub members: Vec<Member>,
     /// Members that every value shares.
     pub static_members: Vec<StaticMember>,
+    /// Enumerations that are declared in it.
+    pub enumerations: Vec<TypeRef>,
     /// The fields that depend on a tag: Rust's enumerations.
     pub variants: Option<VariantPart>,
     /// What a template was made for.
@@ -291,7 +294,7 @@ pub enum MemberPlace {
         count: u64,
     },
     /// A DWARF expression finds it from the value's address: a virtual base class.
-    Computed(Arc<[u8]>),
+    Computed(MemberExpression),
 }
 
 /// A member that every value shares.

@@ -1,9 +1,8 @@
 //! Types whose size depends on the frame: their bounds are computed where it is known.
 
 use super::{
-    Unavailable,
-    expression::{Machine, broken},
-    locate,
+    Unavailable, locate,
+    machine::{Machine, broken},
 };
 use crate::type_info::{
     Array, Bound, Dimension, DynamicBound, DynamicValue, Pointer, Type, TypeKind, TypeRef,

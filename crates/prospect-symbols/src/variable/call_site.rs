@@ -1,18 +1,20 @@
 //! What a register held, or a parameter was, when a function was called: its caller says so where it made the call
 //! (DWARF 5, sections 2.5.1.7 and 3.4).
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use gimli::{EndianSlice, Operation, Register, RunTimeEndian, Value as Number, constants as dw};
-use prospect_process::{Addr, LinkAddr};
+use gimli::{EndianSlice, Operation, Register, RunTimeEndian, constants as dw};
 
 use super::{
-    Unavailable,
-    expression::{Machine, broken},
-    locate::LONGEST_CHAIN,
+    FrameContext, Unavailable,
+    callee::{Called, Callee, called},
+    entry_frame::{EntryFrame, registers_of},
+    machine::{Machine, broken, too_deep},
+    number::Number,
+    tail_calls::{self, Jumped, call_at},
 };
 use crate::{
-    symbol::dwarf::{DebugInfo, EntryUnit, Fuel, Value},
+    symbol::dwarf::{DebugInfo, EntryUnit, Value},
     type_info::EntryId,
 };
 
@@ -39,19 +41,38 @@ pub(super) fn entry_value(
         (Some(Operation::Register { register }), None, None) => {
             at_call(machine, Wanted::Register(register.0))
         }
-        (Some(Operation::RegisterOffset { register: Register(register), offset, .. }), None, None) => {
-            let number = at_call(machine, Wanted::Register(register))?;
-            match number {
-                Number::Generic(value) => Ok(Number::Generic(value.wrapping_add_signed(offset))),
-                typed => Ok(typed),
-            }
-        }
         (
             Some(Operation::RegisterOffset { register: Register(register), offset: 0, .. }),
-            Some(Operation::Deref { space: false, .. }),
+            Some(Operation::Deref { space: false, size, base_type }),
             None,
-        ) => at_call(machine, Wanted::Pointed(register)),
-        _ => Err(Unavailable::EntryValueUnknown),
+        ) if base_type.0 == 0 => {
+            let number = at_call(machine, Wanted::Pointed(register))?;
+            let low = u64::MAX >> 64_u32.saturating_sub(8 * u32::from(size)).min(63);
+            Ok(Number::generic(machine.address(number)? & low))
+        }
+        _ => computed(machine, unit, expression),
+    }
+}
+
+/// What an expression made of registers as they were.
+fn computed(
+    machine: &mut Machine<'_, '_>,
+    unit: &EntryUnit<'_>,
+    expression: EndianSlice<'_, RunTimeEndian>,
+) -> Result<Number, Unavailable> {
+    let function = machine.function.ok_or(Unavailable::EntryValueUnknown)?;
+    let mut registers = HashMap::new();
+    for register in registers_of(unit, expression)? {
+        let number = at_call(machine, Wanted::Register(register))?;
+        let bytes = number.bytes(machine.frame.arch()).map_err(|_| broken("it is no number"))?;
+        registers.insert(register, bytes);
+    }
+    let (frame, debug) = (EntryFrame { frame: machine.frame, registers }, machine.debug);
+    match machine.in_frame(&frame, (debug, function), |inner| inner.number(unit, expression.slice())) {
+        Err(Unavailable::CannotRead(_) | Unavailable::RegisterUnknown(_)) => {
+            Err(Unavailable::EntryValueUnknown)
+        }
+        found => found,
     }
 }
 
@@ -64,129 +85,67 @@ pub(super) fn parameter_value(
 }
 
 fn at_call(machine: &mut Machine<'_, '_>, wanted: Wanted) -> Result<Number, Unavailable> {
-    let unknown = Unavailable::EntryValueUnknown;
-    let caller = machine.frame.caller().ok_or(unknown.clone())?;
-    let returns = caller.return_address().ok_or(unknown.clone())?;
-    let debug = caller.binary().and_then(|binary| binary.debug_info()).ok_or(unknown.clone())?;
+    let unknown = || Unavailable::EntryValueUnknown;
+    let caller = machine.frame.caller().filter(|caller| caller.return_address().is_some());
+    let caller = caller.ok_or_else(unknown)?;
+    let debug = caller.binary().and_then(|binary| binary.debug_info()).ok_or_else(unknown)?;
     let callee = Callee::of(machine)?;
     let budget = &mut *machine.budget;
-    let inside = LinkAddr(returns.0.wrapping_sub(1));
-    let found = debug.with_functions_at(inside, machine.fuel, |unit, scopes, fuel| {
+    let found = debug.with_functions_at(caller.at(), machine.fuel, |unit, scopes, fuel| {
         let function = *scopes.first()?;
-        let site = debug.call_site(returns, || find_site(unit, function, returns, fuel))?;
+        let site = debug.call_site(caller.at(), || call_at(unit, function, caller.at(), fuel))?;
         let function = Some(unit.id(function));
         let mut machine = Machine { debug, frame: caller, function, budget, fuel, object: None };
-        Some(value_at(&mut machine, unit, site, &callee, wanted))
+        Some(match called(&mut machine, unit, site) {
+            Ok(called) if callee.is(&called, &mut machine) => {
+                value_at(&mut machine, unit, site, &callee, wanted).map(Said::Value)
+            }
+            other => other.map(Said::Another),
+        })
     });
-    match found.flatten() {
-        Some(Err(Unavailable::OptimisedOut | Unavailable::RegisterUnknown(_))) | None => Err(unknown),
-        Some(result) => result,
+    let found = match found.flatten().ok_or_else(unknown)? {
+        Ok(Said::Another(called)) => after_jumps(machine, (caller, debug), &callee, &called, wanted),
+        Ok(Said::Value(number)) => Ok(number),
+        Err(error) => Err(error),
+    };
+    match found {
+        // It may have been entered again by a jump, with other values.
+        Ok(_) if tail_calls::lead_back(&callee, machine.fuel) => Err(unknown()),
+        Err(Unavailable::OptimisedOut | Unavailable::RegisterUnknown(_)) => Err(unknown()),
+        // In a deep recursion, what one call gave may be what every call before it did.
+        Err(error) if error == too_deep() => Err(unknown()),
+        found => found,
     }
 }
 
-/// The function that was called.
-struct Callee {
-    debug: Arc<DebugInfo>,
-    entry: EntryId,
-    names: Names,
-    /// Where it begins in the process.
-    start: Option<Addr>,
+/// What a call says.
+enum Said {
+    Value(Number),
+    /// It is a call of another function, which left its frame by a jump.
+    Another(Called),
 }
 
-/// What a function is called in the source and in the object file.
-#[derive(Default, Debug)]
-struct Names {
-    name: Option<Vec<u8>>,
-    linkage_name: Option<Vec<u8>>,
+/// What the last jump says, where the call goes to another function, and one way of jumps leads from that to the callee.
+fn after_jumps(
+    machine: &mut Machine<'_, '_>,
+    (caller, debug): (&dyn FrameContext, &Arc<DebugInfo>),
+    callee: &Callee,
+    called: &Called,
+    wanted: Wanted,
+) -> Result<Number, Unavailable> {
+    let unknown = Unavailable::EntryValueUnknown;
+    let chain = tail_calls::chain(debug, called, callee, machine.frame.bias(), machine.fuel);
+    let chain = chain.ok_or(unknown.clone())?;
+    let jumped = Jumped::new(machine.frame, caller, &chain);
+    let last = jumped.last().ok_or(unknown)?;
+    machine.deeper(|inner| {
+        inner.in_frame(&jumped, (&callee.debug, last.from), |inner| {
+            inner.with_entry(last.site, |inner, unit, site| value_at(inner, unit, site, callee, wanted))
+        })
+    })
 }
 
-impl Names {
-    fn of(debug: &DebugInfo, mut id: EntryId, fuel: &mut Fuel<'_>) -> Self {
-        let mut names = Self::default();
-        for _ in 0..LONGEST_CHAIN {
-            let next = debug.with_entry(id, fuel, |unit: &EntryUnit<'_>, at: usize, _: &mut Fuel<'_>| {
-                let mut origin = Value::None;
-                let own = |value| unit.text(value).map(<[u8]>::to_vec);
-                for (attribute, value) in unit.entry(at)? {
-                    match attribute {
-                        dw::DW_AT_name if names.name.is_none() => names.name = own(value),
-                        dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name
-                            if names.linkage_name.is_none() =>
-                        {
-                            names.linkage_name = own(value);
-                        }
-                        dw::DW_AT_abstract_origin | dw::DW_AT_specification => origin = value,
-                        _ => {}
-                    }
-                }
-                unit.target(origin)
-            });
-            match next.flatten() {
-                Some(next) => id = next,
-                None => break,
-            }
-        }
-        names
-    }
-
-    fn are_same(&self, other: &Self) -> bool {
-        match (&self.linkage_name, &other.linkage_name) {
-            (Some(one), Some(other)) => one == other,
-            _ => self.name.is_some() && self.name == other.name,
-        }
-    }
-}
-
-impl Callee {
-    fn of(machine: &mut Machine<'_, '_>) -> Result<Self, Unavailable> {
-        let entry = machine.function.ok_or(Unavailable::EntryValueUnknown)?;
-        let bias = machine.frame.bias();
-        let start = machine.with_entry(entry, |_, unit, at| {
-            let mut attributes = unit.entry(at).ok_or_else(|| broken("an entry that is not there"))?;
-            let low_pc = attributes.find(|(name, _)| *name == dw::DW_AT_low_pc);
-            Ok(low_pc.and_then(|(_, value)| unit.address(value)))
-        })?;
-        let names = Names::of(machine.debug, entry, machine.fuel);
-        let start = start.map(|start| LinkAddr(start).to_addr(bias));
-        Ok(Self { debug: machine.debug.clone(), entry, names, start })
-    }
-}
-
-/// The entry of the call that returns to an address, somewhere in a function.
-fn find_site(unit: &EntryUnit<'_>, function: usize, returns: LinkAddr, fuel: &mut Fuel<'_>) -> Option<usize> {
-    let mut open = vec![unit.children(function)];
-    while let Some(children) = open.last_mut() {
-        let Some(entry) = children.next(fuel) else {
-            open.pop();
-            continue;
-        };
-        let (tag, at) = (entry.tag, entry.at);
-        match tag {
-            dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site => {
-                let is_it = |(name, value): (gimli::DwAt, Value<'_>)| {
-                    matches!(name, dw::DW_AT_call_return_pc | dw::DW_AT_low_pc)
-                        && unit.address(value) == Some(returns.0)
-                };
-                let mut entry = entry;
-                if entry.any(is_it) {
-                    return Some(at);
-                }
-            }
-            dw::DW_TAG_lexical_block
-            | dw::DW_TAG_inlined_subroutine
-            | dw::DW_TAG_try_block
-            | dw::DW_TAG_catch_block
-                if entry.has_children =>
-            {
-                open.push(unit.children(at));
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// What the call at `site` says, in the caller's frame.
+/// What the call or jump at `site` says, in the frame that made it.
 fn value_at(
     machine: &mut Machine<'_, '_>,
     unit: &EntryUnit<'_>,
@@ -194,10 +153,6 @@ fn value_at(
     callee: &Callee,
     wanted: Wanted,
 ) -> Result<Number, Unavailable> {
-    if !leads_to(machine, unit, site, callee)? {
-        // The called function has left its frame to another one: what that one was given is not said here.
-        return Err(Unavailable::EntryValueUnknown);
-    }
     let mut parameters = unit.children(site);
     while let Some(parameter) = parameters.next(machine.fuel) {
         let (mut place, mut value, mut pointed, mut entry) =
@@ -226,7 +181,7 @@ fn value_at(
         let arch = machine.frame.arch();
         let is_kept = arch.by_dwarf(number).is_some_and(|id| arch.register(id).preserved && id != arch.sp);
         if is_kept {
-            return machine.register(number).map(Number::Generic);
+            return machine.register(number).map(Number::generic);
         }
     }
     Err(Unavailable::EntryValueUnknown)
@@ -251,30 +206,4 @@ fn is_entry(
     machine: &Machine<'_, '_>,
 ) -> bool {
     Arc::ptr_eq(machine.debug, &callee.debug) && unit.target(value) == Some(wanted)
-}
-
-/// Whether a call goes to the function whose frame is there, and not to one that ended by jumping to it.
-fn leads_to(
-    machine: &mut Machine<'_, '_>,
-    unit: &EntryUnit<'_>,
-    site: usize,
-    callee: &Callee,
-) -> Result<bool, Unavailable> {
-    let (mut origin, mut target) = (Value::None, Value::None);
-    for (name, value) in unit.entry(site).ok_or_else(|| broken("an entry that is not there"))? {
-        match name {
-            dw::DW_AT_call_origin | dw::DW_AT_abstract_origin => origin = value,
-            dw::DW_AT_call_target | dw::DW_AT_GNU_call_site_target => target = value,
-            _ => {}
-        }
-    }
-    if let Some(called) = unit.target(origin) {
-        if Arc::ptr_eq(machine.debug, &callee.debug) && called == callee.entry {
-            return Ok(true);
-        }
-        return Ok(Names::of(machine.debug, called, machine.fuel).are_same(&callee.names));
-    }
-    let Some(expression) = target.expression() else { return Ok(false) };
-    let number = machine.number(unit, expression)?;
-    Ok(callee.start == Some(Addr(machine.address(number)?)))
 }

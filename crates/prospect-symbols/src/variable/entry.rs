@@ -75,8 +75,8 @@ enum Storage {
 pub(super) struct Position {
     pub(super) depth: u32,
     pub(super) in_scope: bool,
-    /// Where the code of its block begins, and the address that is asked about.
-    pub(super) block: Option<(LinkAddr, LinkAddr)>,
+    /// Where the code of its block begins, if that is known, and the address that is asked about.
+    pub(super) block: Option<(Option<LinkAddr>, LinkAddr)>,
     pub(super) in_function: bool,
 }
 
@@ -89,7 +89,7 @@ impl RawVariable {
         position: Position,
         fuel: &mut Fuel<'_>,
     ) -> Option<Self> {
-        let mut said = Said::default();
+        let mut said = Said { asked: position.block.map(|(_, asked)| asked), ..Said::default() };
         let mut next = said.add(debug, unit, at, fuel)?;
         let own_origin = next;
         for _ in 1..LONGEST_CHAIN {
@@ -101,7 +101,10 @@ impl RawVariable {
                 .flatten();
         }
         let begins_later = match (said.start_scope, position.block) {
-            (Some(start), Some((block, asked))) => asked.0 < block.0.saturating_add(start),
+            (Some(StartScope::Offset(start)), Some((Some(block), asked))) => {
+                asked.0 < block.0.saturating_add(start)
+            }
+            (Some(StartScope::Listed(is_within)), _) => !is_within,
             _ => false,
         };
         let is_nowhere = said.storage.is_none() && !said.has_constant;
@@ -143,7 +146,18 @@ struct Said {
     has_constant: bool,
     is_declaration: bool,
     is_artificial: bool,
-    start_scope: Option<u64>,
+    start_scope: Option<StartScope>,
+    /// The address that is asked about.
+    asked: Option<LinkAddr>,
+}
+
+/// Where in its block something begins to be there (DWARF 5, section 3.9).
+#[derive(Clone, Copy)]
+enum StartScope {
+    /// So many bytes behind the beginning of the block.
+    Offset(u64),
+    /// Whether the ranges in which it is there have the address that is asked about.
+    Listed(bool),
 }
 
 impl Default for Said {
@@ -160,6 +174,7 @@ impl Default for Said {
             is_declaration: false,
             is_artificial: false,
             start_scope: None,
+            asked: None,
         }
     }
 }
@@ -196,7 +211,7 @@ impl Said {
                 dw::DW_AT_const_value => self.has_constant = true,
                 dw::DW_AT_declaration => self.is_declaration |= value.is_set(),
                 dw::DW_AT_artificial => self.is_artificial |= value.is_set(),
-                dw::DW_AT_start_scope => self.start_scope = value.number(),
+                dw::DW_AT_start_scope => self.start_scope = self.start_scope(unit, value, fuel),
                 dw::DW_AT_abstract_origin | dw::DW_AT_specification => origin = value,
                 _ => {}
             }
@@ -205,6 +220,14 @@ impl Said {
             (self.line, self.file) = (line, file.and_then(|file| debug.source_path(unit, file, fuel)));
         }
         Some(unit.target(origin))
+    }
+
+    fn start_scope(&self, unit: &EntryUnit<'_>, value: Value<'_>, fuel: &mut Fuel<'_>) -> Option<StartScope> {
+        match (value.number(), self.asked) {
+            (Some(offset), _) => Some(StartScope::Offset(offset)),
+            (None, Some(asked)) => unit.list_covers(value, asked, fuel).map(StartScope::Listed),
+            _ => None,
+        }
     }
 }
 

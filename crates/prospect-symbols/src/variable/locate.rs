@@ -5,9 +5,8 @@ use std::sync::Arc;
 use gimli::{DwAt, constants as dw};
 
 use super::{
-    FrameContext, Located, Location, Piece, PieceSource, Unavailable, Variable, bounds,
-    expression::{Budget, Machine, broken},
-    globals,
+    FrameContext, Located, Location, Piece, PieceSource, Unavailable, Variable, bounds, globals,
+    machine::{Budget, Machine, broken},
 };
 use crate::{
     symbol::dwarf::{DebugInfo, EntryUnit, Fuel, Listed, Value},

@@ -7,14 +7,20 @@
 
 mod bounds;
 mod call_site;
+mod callee;
 mod entry;
-mod expression;
+mod entry_frame;
 mod globals;
 mod locate;
 mod location;
+mod machine;
+mod member;
 mod memo;
+mod number;
+mod operations;
 mod pieces;
 mod scopes;
+mod tail_calls;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +30,9 @@ use prospect_process::LinkAddr;
 
 pub use location::{FrameContext, ImplicitTarget, Location, Piece, PieceSource, Unavailable};
 pub(crate) use memo::RememberedScopes;
+
+pub use member::MemberExpression;
+pub(crate) use tail_calls::TailCalls;
 
 use crate::{ModuleBinary, symbol::dwarf::DebugInfo, type_info::TypeRef};
 

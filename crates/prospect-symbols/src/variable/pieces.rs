@@ -1,6 +1,6 @@
 //! Reading values that are somewhere, in one piece or in several.
 
-use super::{FrameContext, Location, Piece, PieceSource, Unavailable, expression::unknown_register};
+use super::{FrameContext, Location, Piece, PieceSource, Unavailable, machine::unknown_register};
 
 /// More bytes than this are not read at once.
 pub(super) const MOST_BYTES: u64 = 64 << 20;

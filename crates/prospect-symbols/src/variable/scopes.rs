@@ -102,7 +102,7 @@ impl Search<'_> {
         let position = Position {
             depth: 0,
             in_scope: true,
-            block: unit.start_of(at).map(|start| (start, self.at)),
+            block: Some((unit.start_of(at), self.at)),
             in_function: true,
         };
         let mut open = vec![Open { children: unit.children(at), position, pack: None }];
@@ -152,7 +152,7 @@ impl Search<'_> {
                     let position = Position {
                         depth: position.depth.saturating_add(1),
                         in_scope: position.in_scope && covers,
-                        block: unit.start_of(at).map(|start| (start, self.at)),
+                        block: Some((unit.start_of(at), self.at)),
                         in_function: true,
                     };
                     open.push(Open { children: unit.children(at), position, pack: None });

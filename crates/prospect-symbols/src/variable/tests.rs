@@ -1,5 +1,7 @@
 //! The machine, operation by operation, in frames that are made up; lists and values, by what compilers write.
 
+mod by_hand;
+
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use prospect_process::{Addr, Arch, ArchInfo, CapturedMemory, LinkAddr, Memory};
@@ -9,7 +11,7 @@ use crate::{
     Binary,
     symbol::dwarf::{DebugInfo, EntryUnit, Fuel, SplitDwarfSearch},
     testing::{TempDir, nm, run, text},
-    variable::expression::{Budget, Machine},
+    variable::machine::{Budget, Machine},
 };
 
 /// A frame that knows what it is told.
@@ -19,6 +21,9 @@ struct Made {
     registers: HashMap<u16, u64>,
     wide: HashMap<u16, Vec<u8>>,
     memory: CapturedMemory,
+    binary: Option<Arc<ModuleBinary>>,
+    returns: Option<u64>,
+    caller: Option<Box<Made>>,
 }
 
 impl Made {
@@ -27,7 +32,7 @@ impl Made {
         let memory = CapturedMemory::new((1..=16).collect(), [(Addr(0x7000), 16, 0)]);
         let registers = HashMap::from([(0, 0x1122_3344_5566_7788), (7, 0x7000), (3, 0x0102_0304)]);
         let wide = HashMap::from([(17, 2.5_f64.to_le_bytes().into_iter().chain([0; 8]).collect())]);
-        Self { arch, at: 0, registers, wide, memory }
+        Self { arch, at: 0, registers, wide, memory, binary: None, returns: None, caller: None }
     }
 }
 
@@ -51,16 +56,16 @@ impl FrameContext for Made {
         self.wide.get(&number).cloned()
     }
     fn binary(&self) -> Option<&ModuleBinary> {
-        None
+        self.binary.as_deref()
     }
     fn return_address(&self) -> Option<LinkAddr> {
-        None
+        self.returns.map(LinkAddr)
     }
     fn cfa(&self) -> Option<Addr> {
         Some(Addr(0x7008))
     }
     fn caller(&self) -> Option<&dyn FrameContext> {
-        None
+        self.caller.as_deref().map(|caller| caller as &dyn FrameContext)
     }
     fn thread_local(&self, offset: u64) -> Option<Addr> {
         (offset < 16).then(|| Addr(0x7000 + offset))

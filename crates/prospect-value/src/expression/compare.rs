@@ -8,7 +8,7 @@ use super::{
     evaluate::{Evaluator, Operand, enumerator},
     syntax::{BinaryOperator as Op, Expression, Node},
 };
-use crate::{Chars, Content, Key, Limits, Object, Value, ValueContext, ValueError};
+use crate::{Chars, Content, Key, Limits, Object, Value, ValueContext, ValueError, text::Text};
 
 /// Texts that are longer are not compared.
 const LONGEST_TEXT: u64 = 1 << 20;
@@ -57,6 +57,12 @@ impl Evaluator<'_> {
             Content::Unavailable(why) => Err(why.into()),
             content => Ok(text_of(content)),
         }
+    }
+
+    /// An object as it is shown on one line.
+    fn shown(&self, object: &Object) -> String {
+        let value = Value::read_with(object, self.scope, &Limits::default(), self.scope.views());
+        Text::one_line(&value).to_string()
     }
 
     /// Whether two texts are equal, of which one at least is of a library: pointers are compared as what they are.
@@ -154,9 +160,12 @@ impl Key for Sought<'_> {
         let name = match &self.what {
             What::Number(number) => return Ok(is_same(self.evaluator.number_in(key)?, *number)),
             What::Text(text) => {
-                let found = self.evaluator.text_in(key)?;
-                let no_text = || ValueError::NoConversion { from: key.ty.name(), to: "text".to_owned() };
-                let found = found.ok_or_else(no_text)?;
+                let Some(found) = self.evaluator.text_in(key)? else {
+                    // What is neither a number nor text, a tuple for instance, is named as it is shown.
+                    return Ok(
+                        matches!(text, Chars::Bytes(bytes) if self.evaluator.shown(key).as_bytes() == bytes),
+                    );
+                };
                 return Ok(match text {
                     Chars::Bytes(bytes) => {
                         std::str::from_utf8(bytes).map_or(found == *text, |text| is_text(&found, text))

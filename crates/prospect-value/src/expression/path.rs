@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use prospect_symbols::{
-    type_info::{Bound, Composite, Language, PointerKind, TypeKind},
+    type_info::{Bound, Composite, Language, PointerKind, TypeKind, TypeRef},
     variable::{Location, Piece, PieceSource},
 };
 
@@ -76,7 +76,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// A member that all objects of a class share.
+    /// A member that all objects of a class share, or a value of an enumeration without a scope of its own in it.
     fn static_member(&self, object: &Object, name: &str) -> Option<Object> {
         let (_, class) = object.bare_type(self.scope).ok()?;
         let of = class.qualified_name()?;
@@ -90,6 +90,16 @@ impl Evaluator<'_> {
                 Some(bytes) => Some(Object::from_bytes(bytes.clone(), member.ty.clone())),
                 None => self.scope.variable(None, &format!("{of}::{name}")).ok(),
             };
+        }
+        let of_enumeration = |ty: &TypeRef| {
+            let (_, bare) = ty.bare().ok()?;
+            let TypeKind::Enumeration(enumeration) = &bare.kind else { return None };
+            let found =
+                enumeration.enumerators.iter().find(|one| !enumeration.is_scoped && &*one.name == name)?;
+            Object::from_integer(found.value, ty.clone(), self.scope).ok()
+        };
+        if let Some(value) = class.enumerations.iter().find_map(of_enumeration) {
+            return Some(value);
         }
         let mut bases = class.members.iter().filter(|member| member.is_base && depth < DEEPEST_BASE);
         bases.find_map(|base| {

@@ -277,6 +277,19 @@ impl Reader<'_> {
         });
     }
 
+    /// Elements from where a pointer leads to on; nobody knows how many.
+    pub(crate) fn asked_unbounded(&mut self, pointer: &Object) {
+        if let Some(Asked { question: Question::Element(key), .. }) = self.asked {
+            let found = position(key, None).and_then(|index| {
+                self.led_to(pointer)?;
+                let index = i64::try_from(index)
+                    .map_err(|_| ValueError::OutOfRange { index: i64::MAX, length: 0 })?;
+                pointer.element(index, self.cx)
+            });
+            self.answer(found.map(Answer::Part));
+        }
+    }
+
     /// Elements one behind the other.
     pub(super) fn asked_contiguous(&mut self, first: Addr, element: &TypeRef, stride: u64, length: u64) {
         self.asked_indexed(length, &mut |_, index| {

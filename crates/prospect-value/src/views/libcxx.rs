@@ -6,7 +6,7 @@ mod holders;
 
 use super::{
     Named,
-    libstdcxx::{adaptor, pair, time_point},
+    libstdcxx::{adaptor, bitset, pair, time_point},
 };
 
 pub(super) const VIEWS: &[Named] = &[
@@ -14,6 +14,7 @@ pub(super) const VIEWS: &[Named] = &[
     Named { stems: &["std::basic_string_view"], show: containers::string_view },
     Named { stems: &["std::vector"], show: containers::vector },
     Named { stems: &["std::array"], show: containers::array },
+    Named { stems: &["std::bitset"], show: bitset },
     Named { stems: &["std::deque"], show: containers::deque },
     Named { stems: &["std::list"], show: containers::list },
     Named { stems: &["std::forward_list"], show: containers::forward_list },

@@ -5,8 +5,8 @@ mod holders;
 mod small;
 mod strings;
 
-pub(super) use containers::{adaptor, chain, packed_bits, pair_parts};
-pub(super) use holders::{alternative, owned};
+pub(super) use containers::{adaptor, bitset, chain, packed_bits, pair_parts};
+pub(super) use holders::{alternative, owned, owned_elements};
 pub(super) use small::{locked, pair, ticks, time_point};
 
 use super::Named;
@@ -17,6 +17,7 @@ pub(super) const VIEWS: &[Named] = &[
     Named { stems: &["std::filesystem::path"], show: strings::path },
     Named { stems: &["std::vector"], show: containers::vector },
     Named { stems: &["std::array"], show: containers::array },
+    Named { stems: &["std::bitset"], show: bitset },
     Named { stems: &["std::deque"], show: containers::deque },
     Named { stems: &["std::list"], show: containers::list },
     Named { stems: &["std::forward_list"], show: containers::forward_list },

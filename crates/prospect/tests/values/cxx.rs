@@ -39,7 +39,7 @@ fn classes(subject: &Subject) {
         ("nothing_at_all", "{}"),
         ("to_member", "0x0"),
         ("to_second", "0x8"),
-        ("to_no_member", "0"),
+        ("to_no_member", "nullptr"),
         ("to_method", "0x@ <Both::method()>"),
         ("a_nullptr", "0x0"),
         ("a_char8", "120 'x'"),

@@ -36,6 +36,10 @@ def show(level, path, value):
 def show_all():
     level, frame = 0, gdb.newest_frame()
     while frame is not None:
+        # What made a call as a jump has no frame of its own.
+        if frame.type() == gdb.TAILCALL_FRAME:
+            frame = frame.older()
+            continue
         try:
             block = frame.block()
         except RuntimeError:

@@ -2,8 +2,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod avx512;
 mod gdb;
 mod matrix;
+mod tail_calls;
 
 use prospect::{
     FrameView, OpenOptions, Session, ThreadStack,

@@ -57,8 +57,21 @@ pub(super) fn all(quick: bool) -> Vec<Subject> {
         }
     }
     for level in LEVELS {
-        let flags = vec![*level, "-g", "-m32", "-msse2", "-mfpmath=sse"];
-        all.push(built("gcc -m32", (Compiler::Gcc, "variables.c"), "plain", flags, None));
+        for version in ["-gdwarf-4", "-gdwarf-5"] {
+            // The program keeps a number in a vector register.
+            let of_32_bits = |flags: &[&'static str]| {
+                [&[*level, version, "-m32", "-msse2", "-mfpmath=sse"], flags].concat()
+            };
+            for (name, compiler, source) in [
+                ("gcc -m32", Compiler::Gcc, "variables.c"),
+                ("g++ -m32", Compiler::Gxx, "variables.cc"),
+                ("clang -m32", Compiler::Clang, "variables.c"),
+            ] {
+                for (form, split) in [("plain", &[][..]), ("dwo", &["-gsplit-dwarf"])] {
+                    all.push(built(name, (compiler, source), form, of_32_bits(split), None));
+                }
+            }
+        }
         for version in ["-Cdwarf-version=4", "-Cdwarf-version=5"] {
             for (form, split, step) in [
                 ("plain", "-Csplit-debuginfo=off", None),
@@ -90,6 +103,16 @@ pub(super) fn all(quick: bool) -> Vec<Subject> {
         ("names-cxx", &[]),
         ("names-rust", &[]),
         ("inlines-cxx", &[]),
+        ("tail-calls", &["one"]),
+        ("tail-calls", &["two"]),
+        ("tail-calls", &["either"]),
+        ("tail-calls", &["unknown"]),
+        ("tail-calls", &["again"]),
+        ("tail-calls-dwarf4", &["one"]),
+        ("tail-calls-dwo", &["one"]),
+        ("tail-calls-clang", &["one"]),
+        ("tail-calls-clang", &["again"]),
+        ("avx512", &[]),
         ("deep", &["30"]),
         ("threads", &["10", "6"]),
         ("sigalt", &[]),

@@ -135,7 +135,7 @@ impl Tally {
             if gdb.is_none() && has_parts(theirs, path) || own.is_none() && has_parts(ours, path) {
                 continue;
             }
-            let class = Class::of(gdb, own);
+            let class = Class::of((program, &ours.function, path), gdb, own);
             let example = || {
                 format!(
                     "{program}: {} {path}: gdb {}, ours {}",
@@ -150,7 +150,9 @@ impl Tally {
                 examples.push(example());
             }
             self.parts += 1;
-            if let (Some(Ok(gdb)), Some(Ok(value))) = (gdb, ours.values.get(path)) {
+            if let (Some(Ok(gdb)), Some(Ok(value))) = (gdb, ours.values.get(path))
+                && class != Class::KnownWrong
+            {
                 if gdb == value {
                     self.values.0 += 1;
                 } else {

@@ -14,7 +14,7 @@ use super::{
     sections::{Part, SectionPlaces, Sections},
     unit::UnitHeader,
 };
-use crate::Binary;
+use crate::{Binary, binary::ElfHeaders};
 
 /// How much of a packed `.debug_abbrev` is unpacked at first beyond where a table begins.
 pub(super) const TABLE_STEP: usize = 16 << 10;
@@ -67,6 +67,10 @@ impl DwarfFile {
             unit_starts: Mutex::default(),
             type_units: OnceLock::new(),
         }
+    }
+
+    pub(super) fn headers(&self) -> &ElfHeaders {
+        self.binary.headers()
     }
 
     pub(super) fn sections(&self) -> Sections<'_> {

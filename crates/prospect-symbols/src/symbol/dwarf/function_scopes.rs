@@ -251,4 +251,15 @@ impl EntryUnit<'_> {
         let _ = covered(&self.unit, &CodeAttributes::from(&taken), &[at.0], fuel, |_| covers = true);
         Some(covers)
     }
+
+    /// Whether one of the ranges of a list has an address; `None` where it is no list that can be read.
+    pub(crate) fn list_covers(&self, list: Value<'_>, at: LinkAddr, fuel: &mut Fuel<'_>) -> Option<bool> {
+        if !matches!(list, Value::Offset(_) | Value::ListIndex(_)) {
+            return None;
+        }
+        let ranges = Taken { ranges: list, ..Taken::default() };
+        let mut covers = false;
+        covered(&self.unit, &CodeAttributes::from(&ranges), &[at.0], fuel, |_| covers = true)?;
+        Some(covers)
+    }
 }

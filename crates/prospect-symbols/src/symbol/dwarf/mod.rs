@@ -68,7 +68,9 @@ use crate::{
     Binary, SearchStep,
     cache::Cache,
     parallel,
+    symbol::table::FunctionNames,
     type_info::{Definitions, EntryId, Remembered},
+    variable::TailCalls,
 };
 
 /// How many units' root entries are one job.
@@ -103,6 +105,9 @@ pub(crate) struct DebugInfo {
     /// The units in which addresses were found that were named; `None` for those that are in none.
     units_at: Mutex<HashMap<LinkAddr, Option<usize>>>,
     pub(crate) definitions: Definitions,
+    /// The calls that functions make as jumps.
+    pub(crate) tail_calls: TailCalls,
+    function_names: OnceLock<FunctionNames>,
     scopes: KeptScopes,
     usual_language: OnceLock<Option<gimli::DwLang>>,
     pub(crate) index: IndexSlot,
@@ -157,6 +162,8 @@ impl DebugInfo {
             paths: Mutex::default(),
             units_at: Mutex::default(),
             definitions: Definitions::default(),
+            tail_calls: TailCalls::default(),
+            function_names: OnceLock::new(),
             scopes: KeptScopes::default(),
             usual_language: OnceLock::new(),
         })
@@ -165,6 +172,11 @@ impl DebugInfo {
     /// The bytes of the unit that begins at `start`.
     pub(crate) fn unit_size(&self, start: usize) -> usize {
         UnitHeader::read(&self.main.sections(), start).map_or(0, |header| header.end - header.start)
+    }
+
+    /// Where the functions of that name in the object file begin, and their clones (`.part.0`), by its symbol table.
+    pub(crate) fn functions_named(&self, name: &[u8]) -> Vec<LinkAddr> {
+        self.function_names.get_or_init(|| FunctionNames::new(self.main.headers())).find(name)
     }
 
     /// Where was looked for the files of split DWARF, and what came of it.

@@ -3,6 +3,7 @@
 //! Few addresses are looked up by reading the table once, in the order that it has: that costs less
 //! than sorting it. Only when lookups repeat is an index made.
 
+mod by_name;
 mod files;
 mod index;
 pub(crate) mod raw;
@@ -16,6 +17,8 @@ use std::sync::{
 };
 
 use prospect_process::LinkAddr;
+
+pub(crate) use by_name::FunctionNames;
 
 use crate::binary::ElfHeaders;
 use files::LocalFiles;

@@ -9,8 +9,9 @@ use crate::{
     symbol::dwarf::Value,
     type_info::{
         Access, Composite, CompositeKind, Enumeration, Enumerator, Extent, Language, Member, MemberPlace,
-        StaticMember, TemplateParameter, Variant, VariantPart,
+        StaticMember, TemplateParameter, TypeRef, Variant, VariantPart,
     },
+    variable::MemberExpression,
 };
 
 impl<'a> Reading<'_, '_, 'a, '_> {
@@ -24,6 +25,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             kind,
             members: Vec::new(),
             static_members: Vec::new(),
+            enumerations: Vec::new(),
             variants: None,
             template_parameters: Vec::new(),
             is_declaration: own.declaration.is_set(),
@@ -49,6 +51,9 @@ impl<'a> Reading<'_, '_, 'a, '_> {
                         let parameter = self.template_parameter(&Attributes::read(child));
                         composite.template_parameters.push(parameter);
                     }
+                }
+                dw::DW_TAG_enumeration_type => {
+                    composite.enumerations.push(TypeRef::at_entry(self.debug, unit.id(at)));
                 }
                 dw::DW_TAG_variant_part => composite.variants = Some(self.variants(&Attributes::read(child))),
                 _ => {}
@@ -94,7 +99,10 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             Value::None => 0,
             Value::Expression(bytes) | Value::Block(bytes) => match constant_offset(bytes) {
                 Some(offset) => offset,
-                None => return MemberPlace::Computed(bytes.into()),
+                None => {
+                    let (debug, of) = (self.debug.clone(), self.unit.id(own.at));
+                    return MemberPlace::Computed(MemberExpression { debug, of, bytes: bytes.into() });
+                }
             },
             value => value.number().unwrap_or(0),
         };

@@ -101,6 +101,7 @@ fn composite(name: &str, size: Option<u64>, members: Vec<Member>) -> TypeRef {
         is_declaration: size.is_none(),
         members,
         static_members: Vec::new(),
+        enumerations: Vec::new(),
         variants: None,
         template_parameters: Vec::new(),
     });

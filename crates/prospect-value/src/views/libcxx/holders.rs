@@ -7,7 +7,7 @@ use crate::{
     Content, Fact, Object, Reader, ValueError,
     scalar::sign_extended,
     views::{
-        libstdcxx::{alternative, locked, owned, ticks},
+        libstdcxx::{alternative, locked, owned, owned_elements, ticks},
         reach::{self, any_of, core, seek, word},
         stem,
     },
@@ -33,14 +33,18 @@ pub(super) fn shared(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Res
     if uses < 0 || weak < 0 || uses == 0 && !ty.name.as_deref().unwrap_or_default().starts_with("weak") {
         return Err(ValueError::Implausible("its count of uses is none"));
     }
+    if uses > 0 {
+        owned_elements(&pointer, ty, reader);
+    }
     let value = if uses > 0 { reader.target(&pointer)? } else { None };
     let facts = vec![Fact { name: "use_count", number: uses }, Fact { name: "weak_count", number: weak }];
     Ok(Content::Holder { facts, value: value.map(Box::new) })
 }
 
-pub(super) fn unique(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
+pub(super) fn unique(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
     let found = object.member("__ptr_", reader.cx())?;
     let pointer = core(&found, reader.cx()).ok_or(ValueError::Implausible("it has no pointer"))?;
+    owned_elements(&pointer, ty, reader);
     owned(&pointer, reader)
 }
 

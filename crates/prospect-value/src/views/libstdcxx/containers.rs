@@ -50,6 +50,21 @@ fn bits(parts: &Object, reader: &mut Reader<'_>) -> Result<Content, ValueError> 
     packed_bits(first, count, reader)
 }
 
+pub(in crate::views) fn bitset(
+    object: &Object,
+    ty: &Type,
+    reader: &mut Reader<'_>,
+) -> Result<Content, ValueError> {
+    let first = ty.composite().and_then(|composite| composite.template_parameters.first()?.value);
+    let count = first.and_then(|count| u64::try_from(count).ok());
+    let count = count.ok_or(ValueError::Implausible("how many bits it has is not said"))?;
+    if count == 0 {
+        return Ok(crate::views::reach::no_elements(None));
+    }
+    let words = any_of(object, &["_M_w", "__first_"], reader.cx())?;
+    packed_bits(words.address().ok_or(ValueError::NoAddress)?, count, reader)
+}
+
 /// Truth values of one bit each, from the lowest one of each word on.
 pub(in crate::views) fn packed_bits(
     first: Addr,

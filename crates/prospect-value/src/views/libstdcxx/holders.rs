@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prospect_process::Addr;
-use prospect_symbols::type_info::Type;
+use prospect_symbols::type_info::{Type, TypeKind, TypeRef};
 
 use super::small::tuple_parts;
 use crate::{
@@ -28,19 +28,32 @@ pub(super) fn shared(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Res
     }
     // All uses together count as one that is weak.
     let weak = weak - i128::from(uses > 0);
+    if uses > 0 {
+        owned_elements(&pointer, ty, reader);
+    }
     // What a weak pointer led to may be gone.
     let value = if uses > 0 { reader.target(&pointer)? } else { None };
     let facts = vec![Fact { name: "use_count", number: uses }, Fact { name: "weak_count", number: weak }];
     Ok(Content::Holder { facts, value: value.map(Box::new) })
 }
 
-pub(super) fn unique(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
+pub(super) fn unique(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
     let cx = reader.cx();
     // Between the two there was a class of its own since GCC 9.
     let tuple = seek(&object.member("_M_t", cx)?, "_M_t", cx).or_else(|_| object.member("_M_t", cx))?;
     let parts = tuple_parts(&tuple, cx)?;
     let pointer = parts.first().ok_or(ValueError::Implausible("it has no pointer"))?;
+    owned_elements(pointer, ty, reader);
     owned(pointer, reader)
+}
+
+/// What a pointer of a template for arrays without a length leads to has elements.
+pub(in crate::views) fn owned_elements(pointer: &Object, ty: &Type, reader: &mut Reader<'_>) {
+    let is_array =
+        |ty: TypeRef| matches!(ty.bare(), Ok((_, bare)) if matches!(bare.kind, TypeKind::Array(_)));
+    if parameter(ty, 0).is_ok_and(is_array) {
+        reader.asked_unbounded(pointer);
+    }
 }
 
 /// What a pointer that owns it leads to.

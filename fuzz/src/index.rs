@@ -9,7 +9,7 @@ use std::{
 };
 
 use prospect_process::LinkAddr;
-use prospect_symbols::{Binaries, ModuleBinary, SearchOptions};
+use prospect_symbols::{Binaries, ModuleBinary, Names, SearchOptions};
 use prospect_testing::{Random, Scratch};
 
 use crate::subject::Cursor;
@@ -64,7 +64,9 @@ fn named(intact: &Intact, index: &[u8]) -> Option<usize> {
     let (binaries, module) = open(&intact.program, &cache)?;
     let addresses: Vec<LinkAddr> = (0x1000..0x6000).step_by(7).map(LinkAddr).collect();
     let resolved = module.resolve(&addresses);
-    module.resolve_each(&addresses, |_, _| {});
+    // So many that they are looked for in another way.
+    let many: Vec<LinkAddr> = addresses.iter().copied().cycle().take(8192).collect();
+    module.resolve_each(&many, Names::Demangled, |_, _| {});
     binaries.store();
     Some(resolved.iter().filter(|address| !address.frames.is_empty()).count())
 }

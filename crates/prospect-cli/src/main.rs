@@ -37,9 +37,9 @@ enum Command {
 }
 
 /// What is understood. Where no subcommand comes first, help may be wanted, which says what each of them does.
-fn command() -> clap::Command {
-    let mut command = commands::addr2line::adapt(Cli::command(), std::env::args_os());
-    let first = std::env::args_os().nth(1);
+fn command(arguments: &[OsString]) -> clap::Command {
+    let mut command = commands::addr2line::adapt(Cli::command(), arguments);
+    let first = arguments.get(1);
     if first.is_none_or(|first| command.find_subcommand(first).is_none()) {
         command.build();
     }
@@ -47,10 +47,16 @@ fn command() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let command = command();
-    let words = commands::print::mark_expressions(&command, std::env::args_os());
-    let cli = Cli::from_arg_matches(&command.get_matches_from(words)).unwrap_or_else(|error| error.exit());
-    let result = match cli.command {
+    ExitCode::from(exit::number(run()))
+}
+
+fn run() -> exit::Result {
+    let arguments = commands::addr2line::expand(std::env::args_os())?;
+    let command = command(&arguments);
+    let arguments = commands::print::mark_expressions(&command, arguments.into_iter());
+    let cli =
+        Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Stack(args) => commands::stack::run(args),
         Command::Info(args) => commands::info::run(&args),
         Command::Find(args) => commands::find::run(&args),
@@ -59,6 +65,5 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),
-    };
-    ExitCode::from(exit::number(result))
+    }
 }

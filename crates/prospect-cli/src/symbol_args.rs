@@ -30,6 +30,13 @@ pub(crate) struct SymbolArgs {
     #[arg(long, value_name = "FILE")]
     exe: Option<PathBuf>,
 
+    #[command(flatten)]
+    files: SearchArgs,
+}
+
+/// The same without the executable: where that is what the command is about.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SearchArgs {
     /// Look for the process's files below this directory.
     #[arg(long, value_name = "DIR")]
     sysroot: Option<PathBuf>,
@@ -58,10 +65,30 @@ impl SymbolArgs {
     /// # Errors
     /// A wrong path in the arguments is better said at once than found out from missing names.
     pub(crate) fn search(&self, fetch: Fetch) -> Result<SearchOptions> {
-        self.check_files()?;
+        if let Some(path) = self.exe.as_ref().filter(|path| !path.exists()) {
+            return Err(Failure::not_found(format_args!("there is no file {}", path.display())));
+        }
+        Ok(SearchOptions { executable: self.exe.clone(), ..self.files.search(fetch)? })
+    }
+
+    /// Whether any server is to be asked.
+    pub(crate) fn has_server(&self) -> bool {
+        self.files.has_server()
+    }
+}
+
+impl SearchArgs {
+    /// Where to look.
+    ///
+    /// # Errors
+    /// A wrong path in the arguments is better said at once than found out from missing names.
+    pub(crate) fn search(&self, fetch: Fetch) -> Result<SearchOptions> {
+        let mut directories = self.sysroot.iter().chain(&self.debug_dir);
+        if let Some(path) = directories.find(|path| !path.is_dir()) {
+            return Err(Failure::not_found(format_args!("there is no directory {}", path.display())));
+        }
         let mut search = SearchOptions {
             sysroot: self.sysroot.clone(),
-            executable: self.exe.clone(),
             cache: cache_directory().filter(|_| !self.no_cache),
             server: self.server(fetch)?,
             ..SearchOptions::default()
@@ -71,7 +98,7 @@ impl SymbolArgs {
     }
 
     /// Whether any server is to be asked.
-    pub(crate) fn has_server(&self) -> bool {
+    fn has_server(&self) -> bool {
         self.debuginfod.is_some() || (!self.no_debuginfod && DebuginfodOptions::from_env().is_some())
     }
 
@@ -97,16 +124,5 @@ impl SymbolArgs {
         }
         options.progress = downloads::progress();
         Ok(Some(Arc::new(Debuginfod::new(options))))
-    }
-
-    fn check_files(&self) -> Result<()> {
-        if let Some(path) = self.exe.as_ref().filter(|path| !path.exists()) {
-            return Err(Failure::not_found(format_args!("there is no file {}", path.display())));
-        }
-        let directories = self.sysroot.iter().chain(&self.debug_dir);
-        match directories.into_iter().find(|path| !path.is_dir()) {
-            Some(path) => Err(Failure::not_found(format_args!("there is no directory {}", path.display()))),
-            None => Ok(()),
-        }
     }
 }

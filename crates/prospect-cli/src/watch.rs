@@ -5,10 +5,15 @@ use std::{
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::exit::{self, Result};
+
+/// What is said of work that did not end in the time that `--timeout` gives.
+pub(crate) fn not_finished(timeout: Duration) -> String {
+    format!("not finished after {} s (--timeout)", timeout.as_secs_f64())
+}
 
 /// Watches over work on the current thread. When it has not finished by the deadline, another thread takes what
 /// there is of it, and ends the program when it has dealt with that.
@@ -104,8 +109,6 @@ impl<P> Shared<P> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn shared(state: State<u32>) -> Arc<Shared<u32>> {

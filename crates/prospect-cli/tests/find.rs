@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
-use prospect_testing::{Outcome, Tool, fixture, require, tool};
+use prospect_testing::{GoBuild, Outcome, Scratch, Tool, fixture, go_toolchains, require, tool};
 use serde_json::Value;
 
 fn prospect() -> Tool {
@@ -149,4 +149,89 @@ fn a_target_that_is_no_number_is_told_so_in_the_same_words() {
         assert_eq!(outcome.code(), Some(2), "{outcome:?}");
         assert!(outcome.stderr.contains("--name abc"), "{outcome:?}");
     }
+}
+
+/// Types, and what is of the same name and is none.
+const TYPES: &str = r#"
+struct node { struct node *next; long value; };
+union word { int i; float f; };
+typedef struct { char c[3]; } three;
+enum color {
+    RED, GREEN = 7, BLUE = -2, FAR = 5000000000 };
+struct node head;
+static int counted = 4;
+struct later;
+enum color use(enum color color, union word w, three t, struct later *later) {
+    head.value += w.i + t.c[0] + counted++ + !later;
+    return color;
+}
+int node(void) { return 1; }
+int main(void) { union word w = {1}; three t = {"ab"}; return use(RED, w, t, 0) + node(); }
+"#;
+
+#[test]
+fn types_and_constants_are_found_with_their_place_and_size() {
+    require!(tool("gcc"));
+    let scratch = Scratch::new("find-types");
+    for format in ["-gdwarf-4", "-gdwarf-5"] {
+        let (source, program) = (scratch.path().join("types.c"), scratch.path().join("types"));
+        std::fs::write(&source, TYPES).unwrap();
+        let compiled = Command::new("gcc").args([format, "-O1", "-o"]).args([&program, &source]).status();
+        assert!(compiled.unwrap().success());
+        let program = program.to_str().unwrap();
+        let find = |arguments: &[&str]| prospect().run(&[&["find", "--json", program], arguments].concat());
+        // What, kind, size, line, constant.
+        for (query, kind, size, line, constant) in [
+            (&["struct node"][..], "type", Some(16), 2, None),
+            (&["class node"], "type", Some(16), 2, None),
+            (&["--type", "node"], "type", Some(16), 2, None),
+            (&["union word"], "type", Some(4), 3, None),
+            (&["enum color"], "type", Some(8), 5, None),
+            (&["three"], "type", Some(3), 4, None),
+            (&["struct later"], "declaration", None, 9, None),
+            (&["GREEN"], "enumerator", None, 5, Some("7")),
+            (&["--type", "BLUE"], "enumerator", None, 5, Some("-2")),
+            (&["color::FAR"], "enumerator", None, 5, Some("5000000000")),
+            (&["head"], "data", Some(16), 7, None),
+            (&["counted"], "data", Some(4), 8, None),
+        ] {
+            let outcome = find(query);
+            assert_eq!(outcome.code(), Some(0), "{query:?} {outcome:?}");
+            let all = found(&outcome);
+            let [one] = &all[..] else { panic!("{query:?} {all:?}") };
+            assert_eq!(one["kind"], kind, "{query:?} {one}");
+            assert_eq!(one["size"].as_u64(), size, "{query:?} {one}");
+            // A declaration may say no place.
+            if kind != "declaration" {
+                assert!(text(one, "file").ends_with("types.c"), "{query:?} {one}");
+                assert_eq!(one["line"], line, "{query:?} {one}");
+            }
+            assert_eq!(one["constant"].as_str(), constant, "{query:?} {one}");
+        }
+        // A name means the function, too.
+        let kinds: BTreeSet<String> =
+            found(&find(&["node"])).iter().map(|one| text(one, "kind").to_owned()).collect();
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["function", "type"]);
+        for absent in
+            [&["union node"][..], &["enum word"], &["--type", "main"], &["struct nosuch"], &["union "]]
+        {
+            assert!(matches!(find(absent).code(), Some(2 | 3)), "{absent:?}");
+        }
+        let shown = prospect().run(&["find", program, "GREEN", "struct node"]).text();
+        assert!(shown.contains("color::GREEN = 7") && shown.contains("types.c:2"), "{shown}");
+    }
+}
+
+#[test]
+fn functions_and_lines_of_stripped_go_programs_are_found() {
+    let toolchain = require!(go_toolchains()).swap_remove(0);
+    let program = toolchain.build("parked.go", GoBuild { stripped: true, ..GoBuild::default() });
+    let program = program.to_str().unwrap();
+    let all = found(&prospect().run(&["find", "--json", program, "main.main"]));
+    let [main] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(main["kind"], "function");
+    assert!(text(main, "file").ends_with("parked.go"), "{main}");
+    let line = format!("parked.go:{}", main["line"]);
+    let places = found(&prospect().run(&["find", "--json", program, &line]));
+    assert!(places.iter().any(|one| one["address"] == main["address"] && one["exact"] == true), "{places:?}");
 }

@@ -5,7 +5,7 @@
 use std::{io::Write as _, path::Path, time::Instant};
 
 use prospect_process::LinkAddr;
-use prospect_symbols::{Binaries, SearchOptions};
+use prospect_symbols::{Binaries, Names, SearchOptions};
 
 #[expect(clippy::print_stderr, reason = "an example talks to whoever runs it")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let many: Vec<LinkAddr> = addresses.iter().copied().cycle().take(1_000_000 * rounds.min(1)).collect();
     for _ in 0..rounds {
         let (start, mut frames) = (Instant::now(), 0);
-        module.resolve_each(&many, |_, found| frames += found.len());
+        module.resolve_each(&many, Names::Demangled, |_, found| frames += found.len());
         let time = start.elapsed();
         eprintln!(
             "batch of {} addresses, {frames} frames: {} ns each",

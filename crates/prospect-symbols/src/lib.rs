@@ -33,7 +33,7 @@ pub use cache::cache_directory;
 pub use find::{
     Definition, DefinitionKind, DefinitionKinds, Found, FoundKind, IndirectSlot, LinePlace, Pattern,
     PatternError, Query, SourceLine, Symbol, SymbolBinding, SymbolKind, SymbolOrder, SymbolSource,
-    SymbolVersion, SymbolVisibility, VariablePlace,
+    SymbolVersion, SymbolVisibility, TypeKeyword, VariablePlace, unqualified_name,
 };
 pub use go::{GoProgram, GoRelease};
 pub use search::{
@@ -41,7 +41,7 @@ pub use search::{
     SearchOutcome, SearchStep, ServerFile, Sought,
 };
 pub use symbol::{
-    BinarySymbols, FrameRef, Function, IndexError, IndexProgress, IndexReport, LineFlags, PerfMap,
+    BinarySymbols, FrameRef, Function, IndexError, IndexProgress, IndexReport, LineFlags, Names, PerfMap,
     ResolvedAddress, SourceFrame, SymbolContext, SymbolReader, SymbolReaders, Symbolizer, UnitCount,
     demangle, demangle_with_types,
 };

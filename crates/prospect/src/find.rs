@@ -30,10 +30,7 @@ impl Session {
         }
         for (module, binary) in self.modules_in_load_order() {
             let path = module.path_lossy();
-            let wanted = match query {
-                Query::Name(pattern) => pattern.wants_module(&path, binary.soname().as_deref()),
-                _ => true,
-            };
+            let wanted = query.wants_module(&path, binary.soname().as_deref());
             let left = limit - matches.len();
             if !wanted || left == 0 {
                 continue;

@@ -1,7 +1,7 @@
 //! `prospect find`: from names and source lines to addresses.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use prospect::{
     process::{LinkAddr, Module},
     symbols::{
         Binaries, Found, FoundKind, ModuleBinary, Pattern, Query, ResolvedAddress, Symbol, SymbolKind,
-        SymbolOrder,
+        SymbolOrder, TypeKeyword,
     },
 };
 
@@ -20,7 +20,7 @@ use crate::{
     report::{self, FindReport, FoundRow},
     symbol_args::{Fetch, SymbolArgs},
     target::seconds,
-    watch::Watch,
+    watch::{Watch, not_finished},
 };
 
 /// Find functions, variables, types and source lines by name: where they are, with all copies and inlined calls.
@@ -30,8 +30,8 @@ pub(crate) struct Args {
     #[arg(value_name = "TARGET|FILE")]
     target: String,
 
-    /// What to look for: `name`, `ns::Type::name`, `name(int)`, `na*e`, `/regex/`, `file:line`; in one module:
-    /// `module!name`. A name means all things of that name, whatever they are in.
+    /// What to look for: `name`, `ns::Type::name`, `name(int)`, `na*e`, `/regex/`, `file:line`, `struct name`
+    /// (`class`, `union`, `enum`); in one module: `module!name`. A name means all things of that name, whatever they are in.
     #[arg(value_name = "PATTERN", required_unless_present = "exports")]
     patterns: Vec<String>,
 
@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// A name means only what is in nothing but what is written: `f` is not `ns::f`.
     #[arg(long)]
     qualified: bool,
+
+    /// Find types alone, and the constants of enumerations.
+    #[arg(long = "type", conflicts_with = "exports")]
+    types: bool,
 
     /// Show at most so many.
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -61,8 +65,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let queries = args.queries()?;
-    let timeout = args.timeout.as_secs_f64();
-    let late = move |_| Err(Failure::failed(format_args!("not finished after {timeout} s (--timeout)")));
+    let timeout = args.timeout;
+    let late = move |_| Err(Failure::failed(not_finished(timeout)));
     let watch = Watch::<()>::start(Instant::now() + args.timeout, late).map_err(Failure::failed)?;
     let place = Place::open(args)?;
     let mut report = FindReport { target: args.target.clone(), ..FindReport::default() };
@@ -101,8 +105,11 @@ pub(crate) fn run(args: &Args) -> Result {
 impl Args {
     fn queries(&self) -> Result<Vec<(&str, Query)>> {
         let read = |text: &String| -> Result<Query> {
+            let qualified = |pattern: Pattern| pattern.qualified(self.qualified);
             Ok(match Query::parse(text).map_err(Failure::usage)? {
-                Query::Name(pattern) => Query::Name(pattern.qualified(self.qualified)),
+                Query::Name(pattern) if self.types => Query::Type(qualified(pattern), TypeKeyword::Any),
+                Query::Name(pattern) => Query::Name(qualified(pattern)),
+                Query::Type(pattern, keyword) => Query::Type(qualified(pattern), keyword),
                 other => other,
             })
         };
@@ -163,7 +170,7 @@ impl Place {
                 matches.into_iter().map(row).collect()
             }
             Self::File { path, file: binary, .. } => {
-                if !wants(query, path, binary) {
+                if !query.wants_module(&path.to_string_lossy(), binary.soname().as_deref()) {
                     return Vec::new();
                 }
                 let found = binary.find(query, limit);
@@ -202,13 +209,6 @@ impl Place {
             Self::File { path, file: binary, .. } => add(path.display().to_string(), binary, 0),
         }
         rows
-    }
-}
-
-fn wants(query: &Query, path: &Path, binary: &ModuleBinary) -> bool {
-    match query {
-        Query::Name(pattern) => pattern.wants_module(&path.to_string_lossy(), binary.soname().as_deref()),
-        _ => true,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     symbol_args::{Fetch, SymbolArgs},
     target::{OtherTargetArgs, seconds},
     value_args::ValueArgs,
-    watch::Watch,
+    watch::{Watch, not_finished},
 };
 use place::FramePlace;
 
@@ -139,10 +139,8 @@ impl Print<'_> {
         let layout = PrintLayout { types, hex: self.args.values.hex };
         let process = self.process;
         let late = move |_| {
-            let timeout = timeout.as_secs_f64();
-            Err(Failure::failed(format_args!(
-                "process {process}: not finished after {timeout} s (--timeout)"
-            )))
+            let late = not_finished(timeout);
+            Err(Failure::failed(format_args!("process {process}: {late}")))
         };
         let watch = Watch::<()>::start(Instant::now() + timeout, late).map_err(Failure::failed)?;
         let session = self.open()?;

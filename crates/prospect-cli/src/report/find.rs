@@ -47,6 +47,8 @@ pub(crate) struct FoundRow {
     into: Option<String>,
     /// A thread-local variable's place, or a number.
     value: Option<u64>,
+    /// The number of a constant of an enumeration.
+    constant: Option<i128>,
     /// Of a line, whether it is the one that was asked for.
     is_exact: bool,
     /// What an indirect function was found to mean.
@@ -57,20 +59,25 @@ impl FoundRow {
     /// A row for what was found, and what is known of its address.
     pub(crate) fn new(module: String, found: &Found, resolved: Option<&ResolvedAddress>) -> Self {
         let start = found.range.as_ref().map(|range| range.start.0);
-        let size = found.range.as_ref().map(|range| range.end.0.saturating_sub(range.start.0));
+        let mut size = found.range.as_ref().map(|range| range.end.0.saturating_sub(range.start.0));
         // An inlined call's own lines are the innermost ones there; a function's are those of the outermost frame.
         let frames = resolved.map_or(&[][..], |resolved| &resolved.frames);
         let frame =
             if let FoundKind::InlinedCall { .. } = found.kind { frames.first() } else { frames.last() };
         let (mut file, mut line) =
             (frame.and_then(|frame| frame.file.clone()), frame.and_then(|frame| frame.line));
-        let (mut into, mut value) = (None, None);
+        if let Some((path, number)) = &found.declared {
+            (file, line) = (Some(path.to_string()), Some(*number));
+        }
+        let (mut into, mut value, mut constant) = (None, None, None);
         match &found.kind {
             FoundKind::Line { file: path, line: number, .. } => {
                 (file, line) = (Some(path.clone()), Some(*number))
             }
             FoundKind::InlinedCall { into: caller } => into.clone_from(caller),
             FoundKind::ThreadLocal(number) | FoundKind::Number(number) => value = Some(*number),
+            FoundKind::Type { size: bytes, .. } => size = *bytes,
+            FoundKind::Enumerator { value } => constant = *value,
             _ => {}
         }
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -87,6 +94,7 @@ impl FoundRow {
             line,
             into,
             value,
+            constant,
             is_exact: found.is_exact(),
             resolved: None,
         }
@@ -100,6 +108,9 @@ impl FoundRow {
         }
         if let Some(into) = &self.into {
             name += &format!(" in {}", Printable(into));
+        }
+        if let Some(constant) = self.constant {
+            name += &format!(" = {constant}");
         }
         if let Some(target) = self.resolved {
             name += &format!(" -> {target:#x}");
@@ -169,6 +180,7 @@ struct FoundPart<'a> {
     exact: bool,
     inlined_into: Option<&'a str>,
     value: Option<Hex>,
+    constant: Option<String>,
     resolved: Option<Hex>,
 }
 
@@ -198,6 +210,7 @@ fn found_part(row: &FoundRow) -> FoundPart<'_> {
         exact: row.is_exact,
         inlined_into: row.into.as_deref(),
         value: row.value.map(Hex),
+        constant: row.constant.map(|constant| constant.to_string()),
         resolved: row.resolved.map(Hex),
     }
 }

@@ -20,7 +20,7 @@ use crate::unwind_info::PointerFormat;
 
 /// Executables have some 40 sections, with short names, and two or three notes. What a broken file says
 /// beyond this is not looked at.
-const MOST_SECTIONS: usize = 65_536;
+pub(super) const MOST_SECTIONS: usize = 65_536;
 const LONGEST_NAME: usize = 256;
 const MOST_NOTES: usize = 64;
 
@@ -50,6 +50,8 @@ pub(crate) struct ElfHeaders {
     pub(crate) endian: RunTimeEndian,
     pub(crate) sections: Vec<NamedSection>,
     pub(crate) segments: Vec<Segment>,
+    /// The sections that are loaded, those without bytes in the file too, in its order.
+    pub(crate) loaded: Vec<(Box<[u8]>, Range<LinkAddr>)>,
     /// The addresses of the sections that are code, also of those whose bytes are in another file.
     pub(crate) code: Vec<Range<LinkAddr>>,
     /// `PT_DYNAMIC`.
@@ -62,6 +64,8 @@ pub(crate) struct ElfHeaders {
     pub(crate) exception_index: Option<Range<LinkAddr>>,
     /// Where a program begins, as far as the file says so.
     pub(crate) entry: Option<LinkAddr>,
+    /// Its sections had no addresses, and those that they have now were given to them when it was opened.
+    pub(crate) is_relocatable: bool,
     pub(crate) build_id: Option<BuildId>,
     /// The file; `None` where a process's memory is all that there is.
     file: Option<Arc<FileBytes>>,
@@ -76,12 +80,14 @@ impl ElfHeaders {
             endian,
             sections: Vec::new(),
             segments: Vec::new(),
+            loaded: Vec::new(),
             code: Vec::new(),
             dynamic: None,
             eh_frame_header: None,
             sframe: None,
             exception_index: None,
             entry: None,
+            is_relocatable: false,
             build_id: None,
             file: None,
         }
@@ -198,10 +204,16 @@ fn add_sections<H: FileHeader<Endian = Endianness>>(
     let mut notes = 0;
     for section in table.iter().take(MOST_SECTIONS) {
         let Some(name) = section_name(names, section.sh_name(endian)) else { continue };
-        if section.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0 {
-            let start: u64 = section.sh_addr(endian).into();
-            let size: u64 = section.sh_size(endian).into();
-            headers.code.push(LinkAddr(start)..LinkAddr(start.saturating_add(size)));
+        let flags = section.sh_flags(endian).0;
+        let (start, size): (u64, u64) = (section.sh_addr(endian).into(), section.sh_size(endian).into());
+        let range = LinkAddr(start)..LinkAddr(start.saturating_add(size));
+        // What each thread has of its own has no addresses.
+        let is_own = flags & elf::SHF_TLS.0 != 0 && section.sh_type(endian) == elf::SHT_NOBITS;
+        if flags & elf::SHF_ALLOC.0 != 0 && !is_own {
+            headers.loaded.push((name.into(), range.clone()));
+        }
+        if flags & elf::SHF_EXECINSTR.0 != 0 {
+            headers.code.push(range);
         }
         if headers.build_id.is_none() && section.sh_type(endian) == elf::SHT_NOTE && notes < MOST_NOTES {
             notes += 1;
@@ -252,10 +264,10 @@ fn build_id_among<H: FileHeader<Endian = Endianness>>(
 }
 
 /// Where a section's bytes are; how they are packed, and into how many they unpack.
-type SectionBytes = (Range<usize>, Option<(Compression, usize)>);
+pub(super) type SectionBytes = (Range<usize>, Option<(Compression, usize)>);
 
 /// Where a section's bytes are, and how they are packed. `None` for one without bytes in the file.
-fn section_bytes<H: FileHeader<Endian = Endianness>>(
+pub(super) fn section_bytes<H: FileHeader<Endian = Endianness>>(
     section: &H::SectionHeader,
     name: &[u8],
     endian: Endianness,

@@ -5,6 +5,7 @@ mod file;
 mod loaded;
 mod memory;
 mod packed;
+mod relocatable;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use crate::{
     UnwindInfoError, UnwindRow,
     cache::{Cache, Key, Slot},
     go::{GoProgram, GoRow},
-    symbol::table::{self, FunctionSymbol, SymbolTable, TableKind},
+    symbol::table::{self, FunctionSymbol, SymbolTable, TableKind, What},
     unwind_info::CallFrameInfo,
 };
 
@@ -69,7 +70,10 @@ impl Binary {
 
     /// Parses bytes that are in hand; `path` is what they are called in messages.
     pub(crate) fn from_bytes(path: PathBuf, file: Arc<FileBytes>) -> Result<Self, BinaryError> {
-        let mut binary = Self::from_parts(path, ElfHeaders::parse(&file)?);
+        let linked = relocatable::link(&file);
+        let mut headers = ElfHeaders::parse(linked.as_ref().unwrap_or(&file))?;
+        headers.is_relocatable = linked.is_some();
+        let mut binary = Self::from_parts(path, headers);
         binary.stamp = file.stamp();
         Ok(binary)
     }
@@ -113,11 +117,18 @@ impl Binary {
 
     /// The sections that are loaded, by name, with their addresses as linked, in the file's order.
     pub fn loaded_sections(&self) -> impl Iterator<Item = (&[u8], Range<LinkAddr>)> {
-        let range = |one: &NamedSection| {
-            one.address..LinkAddr(one.address.0.saturating_add(one.section.len() as u64))
-        };
-        let is_loaded = |one: &&NamedSection| one.address.0 > 0;
-        self.headers.sections.iter().filter(is_loaded).map(move |one| (&*one.name, range(one)))
+        self.headers.loaded.iter().map(|(name, range)| (&**name, range.clone()))
+    }
+
+    /// The addresses of the sections that are code, in the file's order.
+    pub fn code_sections(&self) -> impl Iterator<Item = Range<LinkAddr>> {
+        self.headers.code.iter().cloned()
+    }
+
+    /// Whether it has still to be linked (`.o`, kernel modules): the addresses of its sections are not those of any process, but
+    /// were given to them, one behind the other, when it was opened.
+    pub fn is_relocatable(&self) -> bool {
+        self.headers.is_relocatable
     }
 
     /// Which file it is.
@@ -151,18 +162,19 @@ impl Binary {
         self.headers.endian
     }
 
-    /// The functions that `addresses` (sorted) lie in, by one of its symbol tables. `None` when it has no
+    /// The functions, or variables, that `addresses` (sorted) lie in, by one of its symbol tables. `None` when it has no
     /// such table.
-    pub(crate) fn functions(
+    pub(crate) fn symbols_at(
         &self,
         kind: TableKind,
+        what: What,
         addresses: &[LinkAddr],
     ) -> Option<Vec<Option<FunctionSymbol<'_>>>> {
         let table = match kind {
             TableKind::Full => &self.symbols,
             TableKind::Dynamic => &self.dynamic_symbols,
         };
-        table.find(&self.headers, kind, addresses)
+        table.find(&self.headers, kind, what, addresses)
     }
 
     /// The source file of a local function, by one of its symbol tables.
@@ -175,8 +187,8 @@ impl Binary {
     }
 
     /// The address of the symbol of this name, by one of its symbol tables.
-    pub(crate) fn symbol_address(&self, kind: TableKind, name: &[u8]) -> Option<LinkAddr> {
-        table::address_of(&self.headers, kind, name)
+    pub(crate) fn symbol_address(&self, kind: TableKind, what: What, name: &[u8]) -> Option<LinkAddr> {
+        table::address_of(&self.headers, kind, what, name)
     }
 
     /// The machine it is for.

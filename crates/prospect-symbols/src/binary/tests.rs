@@ -47,7 +47,7 @@ fn memory_tells_the_same_rows_and_dynamic_symbols_as_the_file() {
         assert!(covered > addresses.len() * 9 / 10, "{covered} of {}", addresses.len());
         let name = |found: &FunctionSymbol<'_>| String::from_utf8_lossy(found.name).into_owned();
         let names = |binary: &Binary| {
-            let found = binary.functions(TableKind::Dynamic, &addresses[..1000]).unwrap();
+            let found = binary.symbols_at(TableKind::Dynamic, What::Code, &addresses[..1000]).unwrap();
             found.iter().map(|one| one.as_ref().map(name)).collect::<Vec<_>>()
         };
         assert_eq!(names(&memory), names(&file));
@@ -118,7 +118,7 @@ fn the_vdso_is_read_from_memory() {
     for (start, size, name) in functions.iter().filter(|one| one.1 > 0) {
         let at = LinkAddr(start + size / 2);
         assert!(binary.unwind_row(at).unwrap().is_some(), "{name}");
-        let found = binary.functions(TableKind::Dynamic, &[at]).unwrap()[0].unwrap();
+        let found = binary.symbols_at(TableKind::Dynamic, What::Code, &[at]).unwrap()[0].unwrap();
         assert_eq!(found.start.0, *start, "{name}");
     }
 }
@@ -159,7 +159,7 @@ fn a_file_that_was_changed_at_random_is_read_without_harm() {
                 let _ = binary.unwind_row(*at);
             }
             for kind in [TableKind::Full, TableKind::Dynamic] {
-                let _ = binary.functions(kind, &addresses);
+                let _ = binary.symbols_at(kind, What::Code, &addresses);
             }
         }
     }
@@ -188,7 +188,7 @@ fn a_module_whose_memory_was_changed_at_random_is_read_without_harm() {
         for at in &addresses {
             let _ = binary.unwind_row(*at);
         }
-        let _ = binary.functions(TableKind::Dynamic, &addresses);
+        let _ = binary.symbols_at(TableKind::Dynamic, What::Code, &addresses);
     }
 }
 

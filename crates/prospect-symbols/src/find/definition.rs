@@ -34,6 +34,8 @@ pub enum DefinitionKind {
     },
     /// A variable that is no local one of a call.
     Variable(VariablePlace),
+    /// A constant of an enumeration: the entry is that of the enumeration.
+    Enumerator,
     /// A type.
     Type {
         /// That there is such a type, and no more.
@@ -66,15 +68,21 @@ pub struct DefinitionKinds {
     pub variables: bool,
     /// Types.
     pub types: bool,
+    /// The constants of enumerations.
+    pub enumerators: bool,
 }
 
 impl DefinitionKinds {
+    /// None of them.
+    const NONE: Self =
+        Self { functions: false, inlined: false, variables: false, types: false, enumerators: false };
     /// All of them.
-    pub const ALL: Self = Self { functions: true, inlined: true, variables: true, types: true };
+    pub const ALL: Self =
+        Self { functions: true, inlined: true, variables: true, types: true, enumerators: true };
     /// What has code.
-    pub const CODE: Self = Self { functions: true, inlined: true, variables: false, types: false };
+    pub const CODE: Self = Self { functions: true, inlined: true, ..Self::NONE };
     /// Variables alone.
-    pub const VARIABLES: Self = Self { functions: false, inlined: false, variables: true, types: false };
+    pub const VARIABLES: Self = Self { variables: true, ..Self::NONE };
     /// Types alone.
-    pub const TYPES: Self = Self { functions: false, inlined: false, variables: false, types: true };
+    pub const TYPES: Self = Self { types: true, ..Self::NONE };
 }

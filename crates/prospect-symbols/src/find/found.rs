@@ -1,17 +1,21 @@
 //! One search over all that there is of a module: symbols, definitions, lines.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     ops::Range,
+    sync::Arc,
 };
 
 use prospect_process::LinkAddr;
 
 use super::{
     Definition, DefinitionKind, DefinitionKinds, Pattern, PatternError, SourceLine, Symbol, SymbolKind,
-    SymbolVersion, VariablePlace, split_clone,
+    SymbolVersion, VariablePlace, declared::declared_at, module::MOST_TYPES, split_clone, unqualified_name,
 };
-use crate::ModuleBinary;
+use crate::{
+    ModuleBinary,
+    type_info::{CompositeKind, EntryId, TypeKind, TypeRef},
+};
 
 /// What is looked for.
 #[derive(Clone, Debug)]
@@ -21,17 +25,68 @@ pub enum Query {
     Name(Pattern),
     /// What belongs to a source line.
     Line(SourceLine),
+    /// Types that have a name, and the constants of enumerations.
+    Type(Pattern, TypeKeyword),
+}
+
+/// The word before a type's name, which says what kinds of types are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum TypeKeyword {
+    /// None: types of all kinds, and the constants of enumerations.
+    Any,
+    /// `struct` or `class`: C++ makes no difference.
+    Struct,
+    /// `union`.
+    Union,
+    /// `enum`.
+    Enum,
+}
+
+impl TypeKeyword {
+    /// Takes the keyword off a text that begins with one.
+    fn split(text: &str) -> Option<(Self, &str)> {
+        let (word, name) = text.split_once(' ')?;
+        let keyword = match word {
+            "struct" | "class" => Self::Struct,
+            "union" => Self::Union,
+            "enum" => Self::Enum,
+            _ => return None,
+        };
+        Some((keyword, name.trim()))
+    }
+
+    fn wants(self, kind: &TypeKind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Enum => matches!(kind, TypeKind::Enumeration(_)),
+            Self::Struct | Self::Union => matches!(kind, TypeKind::Composite(composite)
+                if (composite.kind == CompositeKind::Union) == (self == Self::Union)),
+        }
+    }
 }
 
 impl Query {
-    /// Reads `file:line`, or else a [pattern](Pattern::parse).
+    /// Reads `file:line`, `struct name` and the like, or else a [pattern](Pattern::parse).
     ///
     /// # Errors
-    /// When it is neither.
+    /// When it is none of them.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some((keyword, name)) = TypeKeyword::split(text) {
+            return Ok(Self::Type(Pattern::parse(name)?, keyword));
+        }
         match SourceLine::parse(text) {
             Some(line) => Ok(Self::Line(line)),
             None => Pattern::parse(text).map(Self::Name),
+        }
+    }
+
+    /// Whether a module of this path, which calls itself `soname`, is to be looked at.
+    #[must_use]
+    pub fn wants_module(&self, path: &str, soname: Option<&str>) -> bool {
+        match self {
+            Self::Name(pattern) | Self::Type(pattern, _) => pattern.wants_module(path, soname),
+            Self::Line(_) => true,
         }
     }
 }
@@ -50,6 +105,10 @@ pub struct Found {
     /// Its addresses as linked, empty where its end is not known. `None` for what has none: types, thread-local variables,
     /// numbers.
     pub range: Option<Range<LinkAddr>>,
+    /// Where the source declares it, for types, constants and variables that debug information describes: file, line.
+    pub declared: Option<(Arc<str>, u32)>,
+    /// What describes it.
+    pub(crate) entry: Option<EntryId>,
 }
 
 /// What was found.
@@ -89,6 +148,13 @@ pub enum FoundKind {
     Type {
         /// That there is such a type, and no more is known here.
         is_declaration: bool,
+        /// How many bytes a value has.
+        size: Option<u64>,
+    },
+    /// A constant of an enumeration.
+    Enumerator {
+        /// Its number, if it is one.
+        value: Option<i128>,
     },
 }
 
@@ -106,13 +172,24 @@ impl FoundKind {
             Self::ThreadLocal(_) => "thread-local",
             Self::Number(_) => "absolute",
             Self::Variable(_) => "variable",
-            Self::Type { is_declaration: true } => "declaration",
+            Self::Type { is_declaration: true, .. } => "declaration",
+            Self::Enumerator { .. } => "enumerator",
             Self::Type { .. } => "type",
         }
     }
 }
 
 impl Found {
+    /// Takes the entry of a variable that a symbol told of first.
+    fn describe(&mut self, entry: EntryId) {
+        if matches!(
+            self.kind,
+            FoundKind::Symbol(SymbolKind::Data | SymbolKind::Common) | FoundKind::ThreadLocal(_)
+        ) {
+            self.entry.get_or_insert(entry);
+        }
+    }
+
     /// Whether it is what was asked for, and not the code of a later line.
     #[must_use]
     pub fn is_exact(&self) -> bool {
@@ -129,15 +206,63 @@ impl ModuleBinary {
             Query::Line(line) => self.find_line(line, limit),
             Query::Name(pattern) => {
                 let symbols = self.symbols(pattern, limit);
-                merge(symbols, self.definitions(pattern, DefinitionKinds::ALL, limit))
+                let mut found = merge(symbols, self.definitions(pattern, DefinitionKinds::ALL, limit));
+                self.add_go_functions(pattern, limit, &mut found);
+                found
+            }
+            Query::Type(pattern, keyword) => {
+                let enumerators = *keyword == TypeKeyword::Any;
+                let kinds = DefinitionKinds { enumerators, ..DefinitionKinds::TYPES };
+                merge(Vec::new(), self.definitions(pattern, kinds, MOST_TYPES))
             }
         };
         found.sort_by_cached_key(|one| {
             let place = one.range.as_ref().map(|range| range.start);
             (place.is_none(), place, one.name.clone(), one.linkage_name.clone())
         });
-        found.truncate(limit);
-        found
+        let keyword = if let Query::Type(_, keyword) = query { *keyword } else { TypeKeyword::Any };
+        found.into_iter().filter_map(|one| self.described(one, keyword)).take(limit).collect()
+    }
+
+    /// The same with what its entry says besides; `None` where that is no type of the kind that is meant.
+    fn described(&self, mut found: Found, keyword: TypeKeyword) -> Option<Found> {
+        let Some((entry, debug)) = found.entry.zip(self.debug_info()) else { return Some(found) };
+        found.declared = declared_at(debug, entry);
+        if let FoundKind::Type { .. } | FoundKind::Enumerator { .. } = found.kind {
+            let described = TypeRef::at_entry(debug, entry);
+            let read = described.get().ok();
+            if keyword != TypeKeyword::Any && !read.as_ref().is_some_and(|read| keyword.wants(&read.kind)) {
+                return None;
+            }
+            match (&mut found.kind, read.as_ref().map(|read| &read.kind)) {
+                (FoundKind::Type { size, .. }, _) => *size = described.size(),
+                (FoundKind::Enumerator { value }, Some(TypeKind::Enumeration(one))) => {
+                    let own = unqualified_name(&found.name);
+                    *value = one.enumerators.iter().find(|one| *one.name == *own).map(|one| one.value);
+                }
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+
+    /// What only the tables of Go's runtime know.
+    fn add_go_functions(&self, pattern: &Pattern, limit: usize, found: &mut Vec<Found>) {
+        let Some((binary, go)) = self.binary.as_ref().and_then(|binary| Some((binary, binary.go()?))) else {
+            return;
+        };
+        let known: HashSet<LinkAddr> =
+            found.iter().filter_map(|one| Some(one.range.as_ref()?.start)).collect();
+        let named = go.functions_named(binary.headers(), pattern, limit).into_iter();
+        found.extend(named.filter(|(_, range)| !known.contains(&range.start)).map(|(name, range)| Found {
+            linkage_name: None,
+            version: None,
+            kind: FoundKind::Symbol(SymbolKind::Function),
+            range: Some(range),
+            declared: None,
+            entry: None,
+            name,
+        }));
     }
 
     fn find_line(&self, wanted: &SourceLine, limit: usize) -> Vec<Found> {
@@ -153,6 +278,8 @@ impl ModuleBinary {
                 is_inlined: place.is_inlined,
             },
             range: Some(place.address..place.address),
+            declared: None,
+            entry: None,
         });
         found.collect()
     }
@@ -173,63 +300,86 @@ impl From<Symbol> for Found {
             !matches!(symbol.kind, SymbolKind::ThreadLocal | SymbolKind::Absolute | SymbolKind::Common);
         let name = crate::symbol::demangle(if is_function { plain } else { &symbol.name });
         let range = has_address.then(|| symbol.range.clone());
-        Self { name, linkage_name: Some(symbol.name), version: symbol.version, kind, range }
+        let (linkage_name, version) = (Some(symbol.name), symbol.version);
+        Self { name, linkage_name, version, kind, range, declared: None, entry: None }
     }
 }
 
 /// Symbols, and of what is defined, all that no symbol is for.
 fn merge(symbols: Vec<Symbol>, definitions: Vec<Definition>) -> Vec<Found> {
     let mut found: Vec<Found> = symbols.into_iter().map(Found::from).collect();
-    let mut known: HashSet<LinkAddr> =
-        found.iter().filter_map(|one| one.range.as_ref().map(|range| range.start)).collect();
-    let own = |one: &Found| if let FoundKind::ThreadLocal(offset) = one.kind { Some(offset) } else { None };
-    let known_own: HashSet<u64> = found.iter().filter_map(own).collect();
+    let mut known: HashMap<LinkAddr, usize> = HashMap::new();
+    let mut known_own: HashMap<u64, usize> = HashMap::new();
+    for (index, one) in found.iter().enumerate() {
+        if let Some(range) = &one.range {
+            known.entry(range.start).or_insert(index);
+        }
+        if let FoundKind::ThreadLocal(offset) = one.kind {
+            known_own.entry(offset).or_insert(index);
+        }
+    }
     // Every unit has its own entries for the types that it uses: the best one of a name is enough.
-    let mut types: HashMap<String, bool> = HashMap::new();
+    let mut types: HashMap<(String, bool), (bool, EntryId)> = HashMap::new();
     for definition in definitions {
-        let Definition { name, linkage_name, kind, code, .. } = definition;
-        let mut add = |kind: FoundKind, range: Option<Range<LinkAddr>>| {
+        let Definition { name, linkage_name, kind, code, entry } = definition;
+        let next = found.len();
+        let mut add = |kind: FoundKind, range: Option<Range<LinkAddr>>, entry: Option<EntryId>| {
             let linkage_name = linkage_name.clone().map(String::into_bytes);
-            found.push(Found { name: name.clone(), linkage_name, version: None, kind, range });
+            let (name, declared) = (name.clone(), None);
+            found.push(Found { name, linkage_name, version: None, kind, range, declared, entry });
         };
         match kind {
             DefinitionKind::Function => {
                 for (index, range) in code.into_iter().enumerate() {
-                    if known.insert(range.start) {
+                    if let Entry::Vacant(place) = known.entry(range.start) {
+                        place.insert(next);
                         let kind = if index == 0 {
                             FoundKind::Symbol(SymbolKind::Function)
                         } else {
                             FoundKind::Part
                         };
-                        add(kind, Some(range));
+                        add(kind, Some(range), None);
                     }
                 }
             }
             DefinitionKind::InlinedCall { into } => {
-                add(FoundKind::InlinedCall { into }, code.into_iter().next())
+                add(FoundKind::InlinedCall { into }, code.into_iter().next(), None)
             }
-            DefinitionKind::Variable(VariablePlace::Address(at)) => {
-                if known.insert(at) {
-                    add(FoundKind::Symbol(SymbolKind::Data), Some(at..at));
+            DefinitionKind::Variable(VariablePlace::Address(at)) => match known.get(&at) {
+                Some(&symbol) => found[symbol].describe(entry),
+                None => {
+                    known.insert(at, next);
+                    add(FoundKind::Symbol(SymbolKind::Data), Some(at..at), Some(entry));
                 }
-            }
-            DefinitionKind::Variable(VariablePlace::ThreadLocal(offset)) => {
-                if !known_own.contains(&offset) {
-                    add(FoundKind::ThreadLocal(offset), None);
-                }
-            }
-            DefinitionKind::Variable(place) => add(FoundKind::Variable(place), None),
+            },
+            DefinitionKind::Variable(VariablePlace::ThreadLocal(offset)) => match known_own.get(&offset) {
+                Some(&symbol) => found[symbol].describe(entry),
+                None => add(FoundKind::ThreadLocal(offset), None, Some(entry)),
+            },
+            DefinitionKind::Variable(place) => add(FoundKind::Variable(place), None, Some(entry)),
             DefinitionKind::Type { is_declaration } => {
-                types.entry(name).and_modify(|known| *known &= is_declaration).or_insert(is_declaration);
+                let best = types.entry((name, false)).or_insert((is_declaration, entry));
+                if best.0 && !is_declaration {
+                    *best = (is_declaration, entry);
+                }
+            }
+            DefinitionKind::Enumerator => {
+                types.entry((name, true)).or_insert((false, entry));
             }
         }
     }
-    found.extend(types.into_iter().map(|(name, is_declaration)| Found {
+    found.extend(types.into_iter().map(|((name, is_enumerator), (is_declaration, entry))| Found {
         name,
         linkage_name: None,
         version: None,
-        kind: FoundKind::Type { is_declaration },
+        kind: if is_enumerator {
+            FoundKind::Enumerator { value: None }
+        } else {
+            FoundKind::Type { is_declaration, size: None }
+        },
         range: None,
+        declared: None,
+        entry: Some(entry),
     }));
     found
 }

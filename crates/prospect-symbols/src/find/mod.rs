@@ -1,5 +1,6 @@
 //! From names and source lines to addresses: symbols, what debug information defines, lines.
 
+mod declared;
 mod definition;
 mod exports;
 mod found;
@@ -16,9 +17,10 @@ mod version;
 
 pub use definition::{Definition, DefinitionKind, DefinitionKinds, VariablePlace};
 pub use exports::SymbolOrder;
-pub use found::{Found, FoundKind, Query};
+pub use found::{Found, FoundKind, Query, TypeKeyword};
 pub use indirect::IndirectSlot;
 pub(crate) use path::is_end_of_base;
+pub use path::unqualified_name;
 pub(crate) use pattern::split_clone;
 pub use pattern::{Pattern, PatternError};
 pub use source_line::{LinePlace, SourceLine};

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Of types with one name, no more are looked at.
-const MOST_TYPES: usize = 10_000;
+pub(super) const MOST_TYPES: usize = 10_000;
 /// Symbols that are one job.
 const SYMBOLS_PER_JOB: u32 = 8192;
 /// What one symbol costs, in bytes of debug information.
@@ -102,7 +102,15 @@ impl ModuleBinary {
     /// line that has some.
     #[must_use]
     pub fn line_places(&self, line: &SourceLine, limit: usize) -> Vec<LinePlace> {
-        self.debug_info().map_or_else(Vec::new, |debug| dwarf::find::places(debug, line, limit))
+        let described =
+            self.debug_info().map_or_else(Vec::new, |debug| dwarf::find::places(debug, line, limit));
+        if described.iter().any(|place| place.is_exact) {
+            return described;
+        }
+        // What only the tables of Go's runtime know.
+        let go = self.binary.as_ref().and_then(|binary| Some((binary, binary.go()?)));
+        let known = go.map_or_else(Vec::new, |(binary, go)| go.line_places(binary.headers(), line, limit));
+        if known.is_empty() || !described.is_empty() && !known[0].is_exact { described } else { known }
     }
 
     /// Where the arguments of a function that begins at `start` can be read: behind its prologue, as far as the line table says where

@@ -136,6 +136,29 @@ impl<'a> NamePath<'a> {
     }
 }
 
+/// A name of debug information, which has no parameters, without the namespaces and types before it: `twice<int>` of `zoo::twice<int>`.
+/// It is what stands in `DW_AT_name`.
+#[must_use]
+pub fn unqualified_name(name: &str) -> &str {
+    if memchr::memmem::find(name.as_bytes(), b"::").is_none() {
+        return name;
+    }
+    let (mut at, mut start) = (0, 0);
+    while at < name.len() {
+        let rest = &name[at..];
+        at += match rest.as_bytes()[0] {
+            _ if at == start && is_operator(rest) => operator_length(rest),
+            b'(' | b'{' | b'<' | b'[' => balanced(rest),
+            b':' if rest.starts_with("::") => {
+                start = at + 2;
+                2
+            }
+            _ => rest.chars().next().map_or(1, char::len_utf8),
+        };
+    }
+    &name[start.min(name.len())..]
+}
+
 /// Where the last part of a name in debug information, which has no parameters, ends: at its arguments.
 pub(crate) fn is_end_of_base(next: u8) -> bool {
     matches!(next, 0 | b'<' | b'(' | b'[')
@@ -195,6 +218,26 @@ fn inside(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_unqualified_name_is_the_last_part_with_its_arguments() {
+        for (name, last) in [
+            ("f", "f"),
+            ("zoo::twice<std::pair<int, a::b> >", "twice<std::pair<int, a::b> >"),
+            ("(anonymous namespace)::unit<0>", "unit<0>"),
+            ("a::b::{impl#3}::fmt<core::option::Option<a::B>>", "fmt<core::option::Option<a::B>>"),
+            ("a::{closure#0}::{closure_env#1}<b::c>", "{closure_env#1}<b::c>"),
+            ("ns::X::operator<", "operator<"),
+            ("ns::X::operator-><ns::Y>", "operator-><ns::Y>"),
+            ("ns::X::operator ns::Y<int>", "operator ns::Y<int>"),
+            ("f(int)::<lambda(a::b)>::operator()", "operator()"),
+            ("é::ü", "ü"),
+            ("a::", ""),
+            ("<<<::", "<<<::"),
+        ] {
+            assert_eq!(unqualified_name(name), last);
+        }
+    }
 
     fn means(wanted: &str, name: &str) -> bool {
         NamePath::parse(wanted).means(&NamePath::parse(name), false)

@@ -199,6 +199,16 @@ impl Pattern {
         }
     }
 
+    /// Whether a function of a Go program is meant: `Serve`, `(*Server).Serve`, `http.(*Server).Serve` and
+    /// `net/http.(*Server).Serve` mean the same.
+    pub(crate) fn matches_go(&self, name: &str) -> bool {
+        let is_end = |wanted: &str| {
+            let before = name.strip_suffix(wanted).filter(|_| !self.qualified);
+            before.is_some_and(|before| before.ends_with(['.', '/']))
+        };
+        self.matches(name) || matches!(&self.test, Test::Name(wanted) if is_end(wanted))
+    }
+
     /// What the names in debug information, without what stands before them, begin with; `None` where nothing can be said.
     pub(crate) fn base(&self) -> Option<&str> {
         match &self.test {

@@ -9,11 +9,10 @@ use crate::symbol::{
     demangle,
     table::raw::{
         RawEntry, RawSymbols, SHN_ABS, SHN_COMMON, SHN_UNDEF, STB_LOCAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC,
-        STT_NOTYPE,
+        STT_NOTYPE, STT_OBJECT,
     },
 };
 
-const STT_OBJECT: u8 = 1;
 const STT_SECTION: u8 = 3;
 const STT_FILE: u8 = 4;
 const STT_COMMON: u8 = 5;

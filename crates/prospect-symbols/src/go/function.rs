@@ -140,10 +140,46 @@ impl Function<'_> {
         at.and_then(|at| self.tables.bytes.get(at)).copied().unwrap_or(0)
     }
 
+    /// The addresses at which a line of one of the files that are meant begins: the line, and where.
+    pub(super) fn lines(&self, mut is_meant: impl FnMut(u32, usize) -> bool) -> Vec<(u32, u64)> {
+        let unit = match self.tables.header.format {
+            Format::Go12 => Some(0),
+            _ => self.number(Number::Unit),
+        };
+        let Some(unit) = unit else { return Vec::new() };
+        let files: Vec<_> = self
+            .rows(Number::File)
+            .filter(|(file, _)| usize::try_from(*file).is_ok_and(|file| is_meant(unit, file)))
+            .map(|(_, range)| range)
+            .collect();
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let mut next = 0;
+        let line = |(line, range): (i32, std::ops::Range<u64>)| {
+            while files.get(next).is_some_and(|file| file.end <= range.start) {
+                next += 1;
+            }
+            let file = files.get(next).filter(|file| file.start < range.end)?;
+            Some((u32::try_from(line).ok().filter(|line| *line > 0)?, range.start.max(file.start)))
+        };
+        self.rows(Number::Line).filter_map(line).collect()
+    }
+
+    /// A whole table over the function's addresses.
+    fn rows(&self, which: Number) -> impl Iterator<Item = (i32, std::ops::Range<u64>)> {
+        let table = self.number(which).and_then(|table| self.table(table)).unwrap_or_default();
+        pc_values::rows(table, self.start, self.tables.header.quantum)
+    }
+
     /// What a table over the function's addresses says of one.
     fn value(&self, table: u32, pc: u64) -> Option<(i32, std::ops::Range<u64>)> {
+        pc_values::value(self.table(table)?, self.start, self.tables.header.quantum, pc)
+    }
+
+    fn table(&self, table: u32) -> Option<&[u8]> {
         let at =
             self.tables.header.pc_tables.checked_add(usize::try_from(table).ok().filter(|at| *at != 0)?)?;
-        pc_values::value(self.tables.fields().from(at)?, self.start, self.tables.header.quantum, pc)
+        self.tables.fields().from(at)
     }
 }

@@ -195,13 +195,21 @@ impl<'a> Tables<'a> {
             let middle = low + (high - low) / 2;
             if self.entry(middle)?.0 <= at { low = middle + 1 } else { high = middle }
         }
-        let (start, offset) = self.entry(low.checked_sub(1)?)?;
-        let end = self.entry(low)?.0;
-        if !(start..end).contains(&at) {
-            return None;
-        }
+        let (function, end) = self.function_of(low.checked_sub(1)?)?;
+        (function.start..end).contains(&at).then_some(function)
+    }
+
+    /// All functions, each with where it ends, in the order of their addresses.
+    pub(super) fn functions(self) -> impl Iterator<Item = (Function<'a>, u64)> {
+        (0..self.header.function_count).map_while(move |index| self.function_of(index))
+    }
+
+    fn function_of(self, index: usize) -> Option<(Function<'a>, u64)> {
+        let (start, offset) = self.entry(index)?;
+        let end = self.entry(index.checked_add(1)?)?.0;
         let base = if self.header.format == Format::Go12 { 0 } else { self.header.functions };
-        Some(Function { tables: self, start, at: base.checked_add(usize::try_from(offset).ok()?)? })
+        let at = base.checked_add(usize::try_from(offset).ok()?)?;
+        Some((Function { tables: self, start, at }, end))
     }
 
     /// The name at an offset among the names.

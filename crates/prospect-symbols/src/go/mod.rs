@@ -12,6 +12,7 @@
 
 mod build_info;
 mod fields;
+mod find;
 mod frames;
 mod function;
 mod header;

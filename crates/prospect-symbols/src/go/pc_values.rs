@@ -8,9 +8,14 @@ const MOST_ROWS: usize = 1 << 20;
 
 /// The number at `pc`, and the addresses that it holds for. The table ends with the function.
 pub(super) fn value(table: &[u8], start: u64, quantum: u8, pc: u64) -> Option<(i32, Range<u64>)> {
+    rows(table, start, quantum).find(|(_, range)| range.contains(&pc))
+}
+
+/// All numbers, in the order of the addresses that they hold for.
+pub(super) fn rows(table: &[u8], start: u64, quantum: u8) -> impl Iterator<Item = (i32, Range<u64>)> + '_ {
     let mut rest = table;
     let (mut value, mut from) = (-1i32, start);
-    for row in 0..MOST_ROWS {
+    (0..MOST_ROWS).map_while(move |row| {
         let change = unsigned(&mut rest)?;
         // The first number may be the one that all tables begin with.
         if change == 0 && row > 0 {
@@ -18,12 +23,10 @@ pub(super) fn value(table: &[u8], start: u64, quantum: u8, pc: u64) -> Option<(i
         }
         value = value.wrapping_add((change >> 1) as i32 ^ -((change & 1) as i32));
         let to = from.checked_add(u64::from(unsigned(&mut rest)?) * u64::from(quantum))?;
-        if (from..to).contains(&pc) {
-            return Some((value, from..to));
-        }
+        let range = from..to;
         from = to;
-    }
-    None
+        Some((value, range))
+    })
 }
 
 /// Seven bits in each byte, the lowest ones first.

@@ -11,7 +11,8 @@ use prospect_testing::{GoBuild, Random, go_toolchains, require};
 
 use super::*;
 use crate::{
-    Binaries, Binary, CfaRule, ModuleBinary, RegisterRule, SearchOptions, binary::FileBytes, testing::TempDir,
+    Binaries, Binary, CfaRule, Found, FoundKind, ModuleBinary, Pattern, Query, RegisterRule, SearchOptions,
+    SymbolKind, binary::FileBytes, testing::TempDir,
 };
 
 /// In how many ways each program is built.
@@ -182,4 +183,52 @@ fn a_program_without_go_is_none() {
     let own = Binary::open(&std::env::current_exe().unwrap()).unwrap();
     assert!(own.go().is_none());
     assert!(Binary::open(std::path::Path::new("/bin/sh")).is_ok_and(|shell| shell.go().is_none()));
+}
+
+#[test]
+fn names_and_lines_lead_to_the_addresses_that_debug_information_has() {
+    for toolchain in require!(go_toolchains()) {
+        for how in builds() {
+            let module = open(&toolchain.build("parked.go", how));
+            let stripped = open(&toolchain.build("parked.go", GoBuild { stripped: true, ..how }));
+            assert!(stripped.debug_info().is_none());
+            // Every function of the program, by each way to write its name.
+            let main = Query::parse("/^main\\./").unwrap();
+            let wanted = module.find(&main, 1000);
+            let functions = wanted.iter().filter(|one| one.kind == FoundKind::Symbol(SymbolKind::Function));
+            let mut count = 0;
+            for function in functions {
+                let start = function.range.as_ref().unwrap().start;
+                let own = function.name.strip_prefix("main.").unwrap();
+                for name in [&*function.name, own] {
+                    let found = stripped.find(&Query::Name(Pattern::name(name).unwrap()), 100);
+                    let is_it = |one: &Found| one.range.as_ref().is_some_and(|range| range.start == start);
+                    assert!(found.iter().any(is_it), "{name}: {found:?}");
+                    count += 1;
+                }
+                let qualified = Pattern::name(own).unwrap().qualified(true);
+                assert_eq!(stripped.find(&Query::Name(qualified), 100), [], "{own}");
+            }
+            assert!(count > 6, "{wanted:?}");
+            // Every line: the first code of it in some function is one of the places.
+            let (mut exact, mut same) = (0, 0);
+            for line in 1..200 {
+                let query = Query::parse(&format!("parked.go:{line}")).unwrap();
+                let (by_dwarf, by_tables) = (module.find(&query, 100), stripped.find(&query, 100));
+                if !by_dwarf.iter().any(Found::is_exact) {
+                    continue;
+                }
+                exact += 1;
+                same += usize::from(
+                    by_tables
+                        .iter()
+                        .any(|one| one.is_exact() && by_dwarf.iter().any(|other| other.range == one.range)),
+                );
+            }
+            // A place of the debug information is where a statement begins, which the tables do not know.
+            assert!(exact > 20 && same * 10 >= exact * 9, "{}: {same} of {exact}", toolchain.release);
+            assert_eq!(stripped.find(&Query::parse("nosuch.go:1").unwrap(), 10), []);
+            assert_eq!(stripped.find(&Query::parse("main.nosuch").unwrap(), 10), []);
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     go::field_offsets,
     symbol::{
         dwarf::DebugInfo,
-        table::{FunctionSymbol, TableKind},
+        table::{FunctionSymbol, TableKind, What},
     },
     type_info::RememberedTypes,
     variable::RememberedScopes,
@@ -178,7 +178,7 @@ impl ModuleBinary {
     fn own_symbol_at(&self, at: LinkAddr) -> Option<FunctionSymbol<'_>> {
         let binary = self.binary.as_ref()?;
         [TableKind::Full, TableKind::Dynamic].into_iter().find_map(|kind| {
-            let mut found = binary.functions(kind, &[at])?;
+            let mut found = binary.symbols_at(kind, What::Code, &[at])?;
             found.pop().flatten()
         })
     }

@@ -65,8 +65,8 @@ impl From<&FrameRef<'_>> for SourceFrame {
 }
 
 impl ModuleBinary {
-    /// Names very many addresses of the module, as linked: `visit` is called once for each, with its place in
-    /// `addresses` and its frames, which are those of [`resolve`](Self::resolve). The order of the calls is not that of
+    /// Names many addresses of the module, as linked: `visit` is called once for each, with its place in `addresses` and its
+    /// frames, which are those of [`resolve`](Self::resolve), named as `names` says. The order of the calls is not that of
     /// `addresses`.
     ///
     /// Nothing is allocated for an answer that an index has, and memory stays bounded however many addresses there are.
@@ -74,18 +74,10 @@ impl ModuleBinary {
     pub fn resolve_each(
         self: &Arc<Self>,
         addresses: &[LinkAddr],
+        names: Names,
         mut visit: impl FnMut(usize, &[FrameRef<'_>]),
     ) {
-        self.each_with(addresses, Names::Demangled, &mut visit);
-    }
-
-    /// The same with functions named as [`resolve_linkage_names`](Self::resolve_linkage_names) names them.
-    pub fn visit_linkage_names(
-        self: &Arc<Self>,
-        addresses: &[LinkAddr],
-        mut visit: impl FnMut(usize, &[FrameRef<'_>]),
-    ) {
-        self.each_with(addresses, Names::Linkage, &mut visit);
+        self.each_with(addresses, names, &mut visit);
     }
 
     /// Whether there is an index of the debug information in the cache, so that an address is found without reading the

@@ -20,7 +20,7 @@ pub use batch::FrameRef;
 pub use demangle::{demangle, demangle_with_types};
 pub use dwarf::UnitCount;
 pub use dwarf::index::{IndexError, IndexProgress, IndexReport};
-pub use names::Function;
+pub use names::{Function, Names};
 pub use reader::{BinarySymbols, PerfMap, SymbolContext, SymbolReader, SymbolReaders};
 
 /// One function at one place: an address has several where calls were inlined.
@@ -126,7 +126,7 @@ impl<'a> Symbolizer<'a> {
 fn from_binaries(sorted: &[Addr], context: &SymbolContext<'_>) -> Vec<ResolvedAddress> {
     let groups = groups(sorted, context);
     let mut resolved = vec![ResolvedAddress::default(); sorted.len()];
-    for (group, found) in groups.iter().zip(names::resolve(&groups, names::Names::Demangled)) {
+    for (group, found) in groups.iter().zip(names::resolve(&groups, Names::Demangled)) {
         for (place, frames) in resolved[group.which.clone()].iter_mut().zip(found) {
             place.frames = frames;
         }

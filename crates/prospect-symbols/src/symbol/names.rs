@@ -13,7 +13,7 @@ use super::{
     demangle::demangle,
     dwarf::{self, DebugInfo, DwarfFrame},
     plt,
-    table::{FunctionSymbol, TableKind},
+    table::{FunctionSymbol, TableKind, What},
 };
 use crate::{Binary, ModuleBinary, parallel};
 
@@ -21,17 +21,18 @@ use crate::{Binary, ModuleBinary, parallel};
 const MOST_LINKAGE_ENTRIES: usize = 256;
 
 /// For so many addresses of a module, it is worth while to have an index made in memory.
-pub(super) const VERY_MANY: usize = 8192;
+pub(crate) const VERY_MANY: usize = 8192;
 
 /// How many bytes of debug information are read in the time that one byte of a name takes to demangle.
 const DEMANGLING: usize = 64;
 
 /// How functions are to be named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Names {
+pub enum Names {
     /// As people write them.
     Demangled,
-    /// As the binary has them.
+    /// As the binary has them: where there is a linkage name, [`SourceFrame::function`] is that. Nothing is demangled, which can
+    /// take longer than all the rest.
     Linkage,
 }
 
@@ -137,7 +138,9 @@ fn add_symbol_names(group: &Group, found: &mut [Known], names: Names) {
     let unnamed: Vec<usize> = (0..found.len()).filter(|index| wants_symbol(&found[*index])).collect();
     let addresses: Vec<LinkAddr> = unnamed.iter().map(|index| group.addresses[*index]).collect();
     let mut linkage_entries = 0;
-    for ((index, at), symbol) in unnamed.iter().zip(&addresses).zip(symbols_at(&group.binary, &addresses)) {
+    for ((index, at), symbol) in
+        unnamed.iter().zip(&addresses).zip(symbols_at(&group.binary, What::Code, &addresses))
+    {
         if let Some(symbol) = symbol {
             found[*index].take_symbol(symbol.name, names);
         } else if let Some(binary) =
@@ -180,8 +183,12 @@ impl Known {
     }
 }
 
-/// The functions that `addresses` (sorted) lie in, by the first symbol table of the module that has each.
-fn symbols_at<'a>(module: &'a ModuleBinary, addresses: &[LinkAddr]) -> Vec<Option<FunctionSymbol<'a>>> {
+/// The functions, or variables, that `addresses` (sorted) lie in, by the first symbol table of the module that has each.
+fn symbols_at<'a>(
+    module: &'a ModuleBinary,
+    what: What,
+    addresses: &[LinkAddr],
+) -> Vec<Option<FunctionSymbol<'a>>> {
     let mut found = vec![None; addresses.len()];
     let mut missing: Vec<usize> = (0..addresses.len()).collect();
     for table in tables(module) {
@@ -189,7 +196,7 @@ fn symbols_at<'a>(module: &'a ModuleBinary, addresses: &[LinkAddr]) -> Vec<Optio
             break;
         }
         let asked: Vec<LinkAddr> = missing.iter().map(|index| addresses[*index]).collect();
-        let Some(symbols) = table.binary().and_then(|one| one.functions(table.kind, &asked)) else {
+        let Some(symbols) = table.binary().and_then(|one| one.symbols_at(table.kind, what, &asked)) else {
             continue;
         };
         for (index, symbol) in missing.iter().zip(symbols) {
@@ -211,7 +218,7 @@ fn is_qualified_form(name: &str, bare: &str) -> bool {
         })
 }
 
-/// A function in the symbols of a module.
+/// A function or variable in the symbols of a module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Function<'a> {
     /// Its name as it is there, mangled.
@@ -232,22 +239,11 @@ impl ModuleBinary {
     /// Names many addresses of the module at once, as linked, one answer for each, in order.
     #[must_use]
     pub fn resolve(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
-        self.resolve_with(addresses, Names::Demangled)
-    }
-
-    /// The same with functions named as the binary names them: where there is a linkage name, [`SourceFrame::function`] is
-    /// that. Nothing is demangled, which can take longer than all the rest.
-    #[must_use]
-    pub fn resolve_linkage_names(self: &Arc<Self>, addresses: &[LinkAddr]) -> Vec<ResolvedAddress> {
-        self.resolve_with(addresses, Names::Linkage)
-    }
-
-    fn resolve_with(self: &Arc<Self>, addresses: &[LinkAddr], names: Names) -> Vec<ResolvedAddress> {
         if addresses.len() < VERY_MANY {
-            return self.resolve_together(addresses, names);
+            return self.resolve_together(addresses, Names::Demangled);
         }
         let mut resolved = vec![ResolvedAddress::default(); addresses.len()];
-        self.each_with(addresses, names, &mut |place, frames| {
+        self.each_with(addresses, Names::Demangled, &mut |place, frames| {
             resolved[place].frames = frames.iter().map(SourceFrame::from).collect();
         });
         resolved
@@ -287,9 +283,27 @@ impl ModuleBinary {
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        let symbols = symbols_at(self, &sorted);
+        let symbols = symbols_at(self, What::Code, &sorted);
         let function = |at| symbols[sorted.binary_search(at).ok()?].map(Function::from);
         addresses.iter().map(function).collect()
+    }
+
+    /// The variable that an address of the module lies in, in the same way: its symbol.
+    #[must_use]
+    pub fn variable(&self, at: LinkAddr) -> Option<Function<'_>> {
+        symbols_at(self, What::Data, &[at]).pop().flatten().map(Function::from)
+    }
+
+    /// The directory that the code at an address was compiled in (`DW_AT_comp_dir`), and the version of DWARF that describes it.
+    #[must_use]
+    pub fn compilation_directory(&self, at: LinkAddr) -> Option<(String, u16)> {
+        let debug = self.debug_info()?;
+        let tank = debug.tank();
+        let found = debug.with_unit_at(at, &mut tank.fuel(), |unit, _| {
+            let directory = String::from_utf8_lossy(unit.comp_dir()?).into_owned();
+            Some((directory, unit.encoding().version))
+        });
+        found.flatten()
     }
 
     /// The source file, without its directory, of a function that only its own file knows, as the symbol table has it:
@@ -302,11 +316,14 @@ impl ModuleBinary {
             .find_map(|table| table.binary()?.local_file(table.kind, start, function.linkage_name))
     }
 
-    /// Where the function or label of this name begins, its name as it is in the symbols: those of the binary, of its
-    /// debug file, and of `.gnu_debugdata`, whichever has it first.
+    /// Where the function or label of this name begins, or else the variable, its name as it is in the symbols: those of the
+    /// binary, of its debug file, and of `.gnu_debugdata`, whichever has it first.
     #[must_use]
     pub fn address_of(&self, linkage_name: &[u8]) -> Option<LinkAddr> {
-        tables(self).into_iter().find_map(|table| table.binary()?.symbol_address(table.kind, linkage_name))
+        [What::Code, What::Data].into_iter().find_map(|what| {
+            let mut tables = tables(self).into_iter();
+            tables.find_map(|table| table.binary()?.symbol_address(table.kind, what, linkage_name))
+        })
     }
 }
 

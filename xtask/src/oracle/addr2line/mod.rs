@@ -98,6 +98,21 @@ pub(super) fn run(comparison: &Comparison<'_>) -> Result<()> {
         };
         let names: Vec<Verdict> = raw.iter().zip(our_names.iter().zip(&their_names)).map(demangled).collect();
         let beside_llvm = judge("llvm", &llvm, &binutils);
+        // Where the others agree, whoever differs has to explain it.
+        let agreed: Vec<usize> = (0..addresses.len())
+            .filter(|at| classes::are_equal(&binutils[*at], &llvm[*at], "llvm"))
+            .collect();
+        let pick =
+            |all: &[Vec<Frame>]| -> Vec<Vec<Frame>> { agreed.iter().map(|at| all[*at].clone()).collect() };
+        let both: Vec<Verdict> = agreed.iter().map(|at| beside_llvm[*at]).collect();
+        let tally = tally_of(
+            program,
+            &agreed.iter().map(|at| addresses[*at]).collect::<Vec<u64>>(),
+            &both,
+            (&pick(&ours), &pick(&llvm)),
+        );
+        print_row(&program.name, "both", &tally);
+        whole.entry("both, where they agree").or_default().add(tally);
         for (peer, verdicts, ours, theirs) in [
             ("binutils", raw, &ours, &binutils),
             ("binutils -C", names, &our_names, &their_names),

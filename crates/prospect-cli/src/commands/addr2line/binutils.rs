@@ -6,8 +6,7 @@ use prospect::symbols::FrameRef;
 
 use super::{
     Args,
-    names::Names,
-    query::Request,
+    names::{Names, source_name},
     source::{Answer, Symbol},
 };
 
@@ -15,17 +14,15 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     args: &Args,
     names: &mut Names,
-    digits: usize,
-    request: &Request,
     answer: &Answer<'_, '_>,
 ) -> io::Result<()> {
-    if args.addresses {
-        let separator = if args.pretty_print { ": " } else { "\n" };
-        write!(out, "0x{:0digits$x}{separator}", request.address)?;
-    }
-    let Some((innermost, outermost)) = answer.frames.first().zip(answer.frames.last()) else {
+    let Some(outermost) = answer.frames.last() else {
         if args.functions {
-            out.extend_from_slice(if args.pretty_print { b"?? " } else { b"??\n" });
+            // A variable's name is more than the originals have to say here.
+            let symbol = answer.any_symbol();
+            let name = symbol.as_ref().map_or("??", |symbol| names.linked(args, &symbol.name));
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(if args.pretty_print { b" " } else { b"\n" });
         }
         out.extend_from_slice(b"??:0\n");
         return Ok(());
@@ -45,7 +42,7 @@ pub(super) fn write(
             function(out, args, names, frame, symbol);
             out.extend_from_slice(if args.pretty_print { b" at " } else { b"\n" });
         }
-        place(out, args, frame, innermost, symbol)?;
+        place(out, args, names, answer, frame, symbol)?;
     }
     Ok(())
 }
@@ -62,8 +59,8 @@ fn function(
     let symbol = || symbol?.name.split(".cold").next().filter(|name| !name.is_empty());
     let raw = frame.linkage_name.or_else(symbol);
     let name = match raw {
-        Some(raw) if args.demangles() => names.shown(raw),
-        _ => raw.or(frame.function).unwrap_or("??"),
+        Some(raw) => names.linked(args, raw),
+        None => source_name(frame).unwrap_or("??"),
     };
     out.extend_from_slice(name.as_bytes());
 }
@@ -71,12 +68,13 @@ fn function(
 fn place(
     out: &mut Vec<u8>,
     args: &Args,
+    names: &mut Names,
+    answer: &Answer<'_>,
     frame: &FrameRef<'_>,
-    innermost: &FrameRef<'_>,
     symbol: Option<&Symbol<'_>>,
 ) -> io::Result<()> {
     match frame.file {
-        Some(file) => out.extend_from_slice(args.shown(file).as_bytes()),
+        Some(file) => out.extend_from_slice(names.path(args, answer, file).as_bytes()),
         // The symbol table may know the file of code without lines.
         None => match symbol.and_then(Symbol::source_file) {
             Some(file) => out.extend_from_slice(args.shown(&file).as_bytes()),
@@ -84,7 +82,8 @@ fn place(
         },
     }
     // The discriminator is that of the address, and binutils says it of each of its frames.
-    match (frame.line, innermost.discriminator) {
+    let discriminator = answer.frames.first().and_then(|innermost| innermost.discriminator);
+    match (frame.line, discriminator) {
         (None, _) => out.extend_from_slice(b":?\n"),
         (Some(line), Some(number)) => writeln!(out, ":{line} (discriminator {number})")?,
         (Some(line), None) => writeln!(out, ":{line}")?,

@@ -1,13 +1,15 @@
 //! The form of elfutils' `eu-addr2line`.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use prospect::symbols::FrameRef;
 
 use super::{
     Args,
-    names::Names,
-    query::Request,
+    names::{Names, source_name},
     source::{Answer, Symbol},
 };
 
@@ -15,23 +17,17 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     args: &Args,
     names: &mut Names,
-    digits: usize,
-    request: &Request,
     answer: &Answer<'_, '_>,
 ) -> io::Result<()> {
     let end = if args.pretty_print { " " } else { "\n" };
-    if args.addresses {
-        let separator = if args.pretty_print { ": " } else { "\n" };
-        write!(out, "0x{:0digits$x}{separator}", request.address)?;
-    }
     let with_symbols = args.symbols || args.symbols_sections;
     let is_named = args.functions && functions(out, args, names, answer, end)?;
     // It is a symbol that names what has no debug information, and what code was inlined into.
     let is_shown = if with_symbols {
         symbol(out, args, names, answer)?
     } else if args.functions && !is_named {
-        let known = answer.symbol();
-        write!(out, "{}", known.as_ref().map_or("??", |symbol| name(args, names, &symbol.name)))?;
+        let known = answer.any_symbol();
+        write!(out, "{}", known.as_ref().map_or("??", |symbol| names.linked(args, &symbol.name)))?;
         true
     } else {
         false
@@ -44,7 +40,7 @@ pub(super) fn write(
     }
     match answer.frames.first().filter(|frame| frame.file.is_some()) {
         Some(innermost) => {
-            place(out, args, innermost)?;
+            place(out, args, names, answer, innermost)?;
             if args.flags {
                 flags(out, innermost)?;
             }
@@ -61,7 +57,7 @@ pub(super) fn write(
                 let separator = if args.pretty_print { " at " } else { "\n" };
                 write!(out, "{}{separator}", function(args, names, frame))?;
             }
-            place(out, args, frame)?;
+            place(out, args, names, answer, frame)?;
             writeln!(out)?;
         }
     }
@@ -82,7 +78,7 @@ fn functions(
     match answer.frames.get(1).filter(|_| innermost.inlined && !args.pretty_print) {
         Some(caller) => {
             write!(out, " inlined at ")?;
-            place(out, args, caller)?;
+            place(out, args, names, answer, caller)?;
             write!(out, " in ")?;
             Ok(false)
         }
@@ -92,20 +88,16 @@ fn functions(
 
 fn function<'a>(args: &Args, names: &'a mut Names, frame: &FrameRef<'a>) -> &'a str {
     match frame.linkage_name {
-        Some(raw) => name(args, names, raw),
-        None => frame.function.unwrap_or("??"),
+        Some(raw) => names.linked(args, raw),
+        None => source_name(frame).unwrap_or("??"),
     }
-}
-
-fn name<'a>(args: &Args, names: &'a mut Names, raw: &'a str) -> &'a str {
-    if args.demangles() { names.shown(raw) } else { raw }
 }
 
 /// Whether there was anything to say.
 fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_, '_>) -> io::Result<bool> {
-    match (answer.symbol(), answer.linked) {
+    match (answer.any_symbol(), answer.linked) {
         (Some(symbol), _) => {
-            write!(out, "{}", name(args, names, &symbol.name))?;
+            write!(out, "{}", names.linked(args, &symbol.name))?;
             if symbol.offset != 0 {
                 write!(out, "+{:#x}", symbol.offset)?;
             }
@@ -113,16 +105,25 @@ fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_,
                 write!(out, " ({section})")?;
             }
         }
-        // As C's `%#x` writes it.
-        (None, Some(0)) => write!(out, "()+0")?,
-        (None, Some(at)) => write!(out, "()+{at:#x}")?,
+        (None, Some(at)) => {
+            let (section, offset) = answer.relocatable_section().unwrap_or((Cow::Borrowed(""), at));
+            // As C's `%#x` writes it.
+            let prefix = if offset == 0 { "" } else { "0x" };
+            write!(out, "({section})+{prefix}{offset:x}")?;
+        }
         (None, None) => return Ok(false),
     }
     Ok(true)
 }
 
-fn place(out: &mut Vec<u8>, args: &Args, frame: &FrameRef<'_>) -> io::Result<()> {
-    let file = frame.file.map_or("??", |file| args.shown(file));
+fn place(
+    out: &mut Vec<u8>,
+    args: &Args,
+    names: &mut Names,
+    answer: &Answer<'_>,
+    frame: &FrameRef<'_>,
+) -> io::Result<()> {
+    let file = frame.file.map_or("??", |file| names.path(args, answer, file));
     write!(out, "{file}:{}", frame.line.unwrap_or(0))?;
     frame.column.map_or(Ok(()), |column| write!(out, ":{column}"))
 }

@@ -38,12 +38,12 @@ struct Frame<'a> {
 }
 
 pub(super) fn write(out: &mut Vec<u8>, request: &Request, answer: &Answer<'_, '_>) -> io::Result<()> {
-    let symbol = answer.symbol();
+    let symbol = answer.any_symbol();
     let section = symbol.as_ref().and_then(super::source::Symbol::section);
     let report = Report {
         version: VERSION,
         query: &request.text,
-        address: format!("{:#x}", request.address),
+        address: format!("{:#x}", request.shown),
         module: answer.module,
         offset: answer.linked.map(|at| format!("{at:#x}")),
         symbol: symbol.as_ref().map(|symbol| Symbol {

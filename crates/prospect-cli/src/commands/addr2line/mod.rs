@@ -1,5 +1,6 @@
 //! `prospect addr2line`: functions and source lines of addresses, in the forms of binutils' and of elfutils' `addr2line`.
 
+mod arguments;
 mod binutils;
 mod elfutils;
 mod input;
@@ -16,9 +17,11 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{ArgAction, Command};
-
-use crate::exit::{self, Failure, Outcome, Result};
+use crate::{
+    exit::{self, Failure, Outcome, Result},
+    symbol_args::SearchArgs,
+};
+pub(crate) use arguments::{adapt, expand};
 use names::Names;
 use query::Request;
 use source::{Answer, Source, Visitor};
@@ -93,6 +96,18 @@ pub(crate) struct Args {
     #[arg(short = 'A', long)]
     absolute: bool,
 
+    /// Taken for elfutils' sake, where it makes no difference either.
+    #[arg(long)]
+    relative: bool,
+
+    /// The running kernel (elfutils; not supported: give its file with `-e`).
+    #[arg(short = 'k', long)]
+    kernel: bool,
+
+    /// Files that a process had mapped, as its `maps` file says (elfutils; not supported: give the process, or one of its files).
+    #[arg(short = 'M', long, value_name = "FILE")]
+    linux_process_map: Option<PathBuf>,
+
     /// Taken for binutils' sake: names are always demangled as deep as is safe.
     #[arg(short = 'r', long, alias = "no-recursion-limit")]
     no_recurse_limit: bool,
@@ -105,13 +120,12 @@ pub(crate) struct Args {
     #[arg(short = 'b', long, value_name = "FORMAT")]
     target: Option<String>,
 
-    /// Look for separate debug files here first; may be given several times.
-    #[arg(long, value_name = "DIR")]
-    debug_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    search: SearchArgs,
 
-    /// Use nothing that was kept of earlier runs (docs/cache.md).
-    #[arg(long)]
-    no_cache: bool,
+    /// The directories of this list, parted by colons, are debug directories too (elfutils).
+    #[arg(long, value_name = "PATH")]
+    debuginfo_path: Option<String>,
 
     /// Print JSON: one object per address, each on a line (docs/json.md).
     #[arg(long)]
@@ -141,26 +155,6 @@ const OUTPUT: usize = 256 << 10;
 /// The subcommand's name.
 pub(crate) const COMMAND: &str = "addr2line";
 
-/// Gives `-p` the meaning that it has in the style that is asked for.
-pub(crate) fn adapt(command: Command, arguments: impl Iterator<Item = OsString>) -> Command {
-    let arguments: Vec<OsString> = arguments.collect();
-    let is_eu = |style: &str| matches!(style, "eu" | "elfutils");
-    let asks = arguments.windows(2).any(|pair| pair[0] == "--style" && pair[1].to_str().is_some_and(is_eu))
-        || arguments
-            .iter()
-            .any(|one| one.to_str().and_then(|one| one.strip_prefix("--style=")).is_some_and(is_eu));
-    if !asks {
-        return command;
-    }
-    command.mut_subcommand(COMMAND, |this| {
-        this.defer(|this| {
-            let this = <Args as clap::Args>::augment_args(this);
-            this.mut_arg("pretty_print", |arg| arg.short(None))
-                .mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
-        })
-    })
-}
-
 pub(crate) fn run(args: Args) -> Result {
     args.check()?;
     let mut looker = Looker::new(args)?;
@@ -181,6 +175,14 @@ impl Args {
     fn check(&self) -> Result<()> {
         if self.core.is_some() {
             return Err(Failure::failed("core files cannot be read yet"));
+        }
+        if self.kernel {
+            return Err(Failure::failed("-k: the running kernel cannot be asked: give its file with -e"));
+        }
+        if self.linux_process_map.is_some() {
+            return Err(Failure::failed(
+                "-M: maps files cannot be asked: give the process, or one of its files",
+            ));
         }
         const STYLES: [&str; 9] = ["auto", "gnu-v3", "rust", "none", "java", "gnat", "dlang", "gnu", "lucid"];
         match &self.demangle {
@@ -273,13 +275,11 @@ impl Looker {
             Style::Eu => query::elfutils(text, &self.source),
         };
         match found {
-            Ok(address) => {
+            Ok(asked) => {
                 // Only JSON repeats the question.
                 let text = self.args.json.then(|| String::from_utf8_lossy(text).trim().to_owned());
-                Some(Request {
-                    address: address.wrapping_add(self.source.base()),
-                    text: text.unwrap_or_default(),
-                })
+                let (address, shown) = self.source.place(asked, self.args.style);
+                Some(Request { address, shown, text: text.unwrap_or_default() })
             }
             Err(reason) => {
                 self.understood = false;
@@ -327,10 +327,14 @@ impl Visitor for Writer<'_> {
         let Self { args, digits, names, page, .. } = self;
         let Some(request) = self.requests.get(place) else { return };
         let start = page.text.len();
+        if args.addresses && !args.json {
+            let separator = if args.pretty_print { ": " } else { "\n" };
+            page.text.extend_from_slice(format!("0x{:0digits$x}{separator}", request.shown).as_bytes());
+        }
         let written = match args.style {
             _ if args.json => json::write(&mut page.text, request, answer),
-            Style::Binutils => binutils::write(&mut page.text, args, names, *digits, request, answer),
-            Style::Eu => elfutils::write(&mut page.text, args, names, *digits, request, answer),
+            Style::Binutils => binutils::write(&mut page.text, args, names, answer),
+            Style::Eu => elfutils::write(&mut page.text, args, names, answer),
         };
         page.places.push((place, start..page.text.len()));
         if written.is_err() {

@@ -7,40 +7,51 @@ use super::source::Source;
 pub(super) struct Request {
     /// Of what the source is: as linked for a file, at run time for a process.
     pub(super) address: u64,
+    /// The same as it is shown: what has still to be linked is not asked with those addresses that it has meanwhile.
+    pub(super) shown: u64,
     /// As it was written, where that is shown.
     pub(super) text: String,
 }
 
+/// What was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    /// A number, which counts from somewhere.
+    Number(u64),
+    /// The address of a symbol, or behind it.
+    Symbol(u64),
+}
+
 /// As binutils reads it: hexadecimal; or a symbol, with an offset; or hexadecimal digits with anything behind them, of which
 /// there may be none.
-pub(super) fn binutils(text: &[u8], source: &Source) -> u64 {
+pub(super) fn binutils(text: &[u8], source: &Source) -> Asked {
     let text = text.trim_ascii();
     let (number, rest) = hexadecimal(text);
     if rest.is_empty() {
-        return number;
+        return Asked::Number(number);
     }
     let mut parts = text.splitn(2, |byte| *byte == b'+');
     let name = parts.next().unwrap_or_default().trim_ascii();
     match source.symbol(name) {
-        Some(start) => start.wrapping_add(any_base(parts.next().unwrap_or_default()).0),
-        None => number,
+        Some(start) => Asked::Symbol(start.wrapping_add(any_base(parts.next().unwrap_or_default()).0)),
+        None => Asked::Number(number),
     }
 }
 
 /// As elfutils reads it: hexadecimal, or a symbol with an offset.
-pub(super) fn elfutils(text: &[u8], source: &Source) -> Result<u64, String> {
+pub(super) fn elfutils(text: &[u8], source: &Source) -> Result<Asked, String> {
     let lossy = String::from_utf8_lossy(text);
     let text = text.trim_ascii_start();
     let (number, rest) = hexadecimal(text);
     if rest.is_empty() && !text.is_empty() {
-        return Ok(number);
+        return Ok(Asked::Number(number));
     }
     let at = text.iter().position(|byte| matches!(byte, b'+' | b'-')).unwrap_or(text.len());
     let (name, offset) = text.split_at(at);
     let (offset, rest) = if offset.is_empty() { (0, offset) } else { any_base(offset) };
     let start = source.symbol(name).filter(|_| !name.is_empty());
     match start {
-        Some(start) if rest.is_empty() => Ok(start.wrapping_add(offset)),
+        Some(start) if rest.is_empty() => Ok(Asked::Symbol(start.wrapping_add(offset))),
         Some(_) => Err(format!("cannot understand {lossy:?}")),
         None => Err(format!("cannot find symbol '{}'", String::from_utf8_lossy(name))),
     }

@@ -5,11 +5,14 @@ use std::{borrow::Cow, cell::RefCell, num::NonZero, path::Path, slice, sync::Arc
 use prospect::{
     Mode, OpenOptions, Session,
     process::{Addr, LinkAddr, Module},
-    symbols::{Binaries, FrameRef, Function, ModuleBinary, SearchOptions, Symbolizer, cache_directory},
+    symbols::{Binaries, Binary, FrameRef, Function, ModuleBinary, Names, SearchOptions, Symbolizer},
 };
 
-use super::Args;
-use crate::exit::{Failure, Result};
+use super::{Args, Style, query::Asked};
+use crate::{
+    exit::{Failure, Result},
+    symbol_args::Fetch,
+};
 
 /// Fewer addresses are not worth another thread. Without an index, the units that they lie in are shared out over the
 /// processors.
@@ -29,8 +32,8 @@ pub(super) struct Source {
     kind: Kind,
     /// The digits of an address.
     pub(super) digits: usize,
-    /// What is added to every address.
-    base: u64,
+    /// What numbers count from.
+    base: Option<u64>,
 }
 
 enum Kind {
@@ -85,13 +88,41 @@ pub(super) struct Symbol<'a> {
 }
 
 impl<'f> Answer<'_, 'f> {
-    /// The symbol that the address lies in. It is looked for when it is asked for.
+    /// The symbol of the function that the address lies in. It is looked for when it is asked for.
     pub(super) fn symbol(&self) -> Option<Symbol<'f>> {
-        let (at, (symbols, place)) = (self.linked?, self.symbols?);
-        let (function, file) = (symbols.get(place)?, symbols.file);
+        let (symbols, place) = self.symbols?;
+        self.symbol_of(symbols.get(place)?)
+    }
+
+    /// The same of a function or variable.
+    pub(super) fn any_symbol(&self) -> Option<Symbol<'f>> {
+        self.symbol().or_else(|| self.symbol_of(self.file()?.variable(LinkAddr(self.linked?))?))
+    }
+
+    fn file(&self) -> Option<&'f ModuleBinary> {
+        self.symbols.map(|(symbols, _)| symbols.file)
+    }
+
+    fn symbol_of(&self, function: Function<'f>) -> Option<Symbol<'f>> {
+        let (at, file) = (self.linked?, self.file()?);
         let start = function.range.start;
         let name = String::from_utf8_lossy(function.linkage_name);
         Some(Symbol { name, offset: at.wrapping_sub(start.0), start, file, function })
+    }
+}
+
+impl Answer<'_, '_> {
+    /// Where the code there was compiled, and the version of DWARF that says so.
+    pub(super) fn compilation_directory(&self) -> Option<(String, u16)> {
+        self.file()?.compilation_directory(LinkAddr(self.linked?))
+    }
+
+    /// The section that the address lies in, and how far behind its start, in a file that has still to be linked.
+    pub(super) fn relocatable_section(&self) -> Option<(Cow<'_, str>, u64)> {
+        let (at, file) = (LinkAddr(self.linked?), self.file()?.binary.as_ref()?);
+        let mut sections = file.loaded_sections().filter(|_| file.is_relocatable());
+        let (name, range) = sections.find(|(_, range)| range.contains(&at))?;
+        Some((String::from_utf8_lossy(name), at.0 - range.start.0))
     }
 }
 
@@ -112,17 +143,22 @@ impl<'a> Symbol<'a> {
 impl Source {
     pub(super) fn open(args: &Args) -> Result<Self> {
         let kind = match process(args) {
-            Some(pid) => Kind::Process(Box::new(options(args).open(pid)?)),
-            None => open_file(args)?,
+            // Names need no stop.
+            Some(pid) => {
+                let options = OpenOptions::new().mode(Mode::NoStop).search(search(args)?);
+                Kind::Process(Box::new(options.open(pid)?))
+            }
+            None => open_file(args, search(args)?)?,
         };
-        let mut source = Self { kind, digits: 16, base: 0 };
+        let mut source = Self { kind, digits: 16, base: None };
         if source.arch().is_some_and(|arch| arch.info().word_bytes == 4) {
             source.digits = 8;
         }
         if let Some(name) = &args.section {
-            source.base = source.section_start(name).ok_or_else(|| {
+            let start = source.section_start(name).ok_or_else(|| {
                 Failure::failed(format_args!("{}: cannot find section {name}", args.exe.display()))
             })?;
+            source.base = Some(start);
         }
         Ok(source)
     }
@@ -134,9 +170,48 @@ impl Source {
         }
     }
 
-    /// What is added to every address.
-    pub(super) fn base(&self) -> u64 {
-        self.base
+    /// The address that is meant, and the one that is shown.
+    pub(super) fn place(&self, asked: Asked, style: Style) -> (u64, u64) {
+        let start = self.relocatable().map(|binary| (binary, binary.loaded_sections().next()));
+        let Some((binary, Some((_, first)))) = start else {
+            let address = match asked {
+                Asked::Number(number) => number.wrapping_add(self.base.unwrap_or(0)),
+                Asked::Symbol(address) => address,
+            };
+            return (address, address);
+        };
+        // Without addresses of their own, sections begin at 0: all of them for binutils, the first for elfutils, which
+        // lays them out as we do.
+        match (asked, style) {
+            (Asked::Number(number), Style::Eu) => {
+                let base = self.base.unwrap_or(first.start.0);
+                (base.wrapping_add(number), base.wrapping_add(number).wrapping_sub(first.start.0))
+            }
+            (Asked::Number(number), Style::Binutils) if self.base.is_some() => {
+                (number.wrapping_add(self.base.unwrap_or(0)), number)
+            }
+            (Asked::Symbol(address), Style::Eu) => (address, address.wrapping_sub(first.start.0)),
+            (Asked::Number(number), Style::Binutils) => {
+                // The first section that is so long, one of code if there is any.
+                let mut sections =
+                    binary.code_sections().chain(binary.loaded_sections().map(|(_, range)| range));
+                let found = sections.find(|range| range.end.0 - range.start.0 > number);
+                (found.map_or(number, |range| range.start.0 + number), number)
+            }
+            (Asked::Symbol(address), Style::Binutils) => {
+                let mut sections = binary.loaded_sections();
+                let found = sections.find(|(_, range)| range.contains(&LinkAddr(address)));
+                (address, address.wrapping_sub(found.map_or(0, |(_, range)| range.start.0)))
+            }
+        }
+    }
+
+    /// The file, if it has still to be linked.
+    fn relocatable(&self) -> Option<&Binary> {
+        match &self.kind {
+            Kind::File { file, .. } => file.binary.as_deref().filter(|binary| binary.is_relocatable()),
+            Kind::Process(_) => None,
+        }
     }
 
     /// Has all that is known of each address told to one of several `visitors`, each of which `visitor` makes and gets addresses
@@ -212,14 +287,11 @@ fn process(args: &Args) -> Option<u32> {
     args.pid.or_else(named)
 }
 
-fn open_file(args: &Args) -> Result<Kind> {
+fn open_file(args: &Args, search: SearchOptions) -> Result<Kind> {
     let path: &Path = &args.exe;
     if !path.exists() {
         return Err(Failure::failed(format_args!("'{}': No such file", path.display())));
     }
-    let mut search =
-        SearchOptions { cache: cache_directory().filter(|_| !args.no_cache), ..SearchOptions::default() };
-    search.debug_directories.splice(0..0, args.debug_dir.iter().cloned());
     let binaries = Box::new(Binaries::new(search));
     match binaries.open(path) {
         Ok(file) => Ok(Kind::File { file, binaries }),
@@ -227,13 +299,15 @@ fn open_file(args: &Args) -> Result<Kind> {
     }
 }
 
-/// Names need no stop.
-fn options(args: &Args) -> OpenOptions {
-    let options = match cache_directory().filter(|_| !args.no_cache) {
-        Some(directory) => OpenOptions::new().cache(directory),
-        None => OpenOptions::new(),
-    };
-    args.debug_dir.iter().rev().fold(options.mode(Mode::NoStop), OpenOptions::debug_directory)
+/// Where to look. Servers have the time that they are given elsewhere: nobody waits for what can be had without.
+fn search(args: &Args) -> Result<SearchOptions> {
+    let mut search = args.search.search(Fetch::Unhurried)?;
+    let more = args.debuginfo_path.iter().flat_map(|path| path.split(':'));
+    // `+` and `-` before an entry say whether checksums are compared, which they always are. What is relative is looked
+    // at anyway: it is beside the file.
+    let more = more.map(|entry| Path::new(entry.trim_start_matches(['+', '-'])));
+    search.debug_directories.extend(more.filter(|path| path.is_absolute()).map(Path::to_owned));
+    Ok(search)
 }
 
 fn binary(session: &Session, module: &Module) -> Arc<ModuleBinary> {
@@ -253,11 +327,8 @@ fn of_file<V: Visitor>(
         let symbols = Some((&symbols, place));
         visitor.visit(first + place, &Answer { frames, linked, module: None, symbols });
     };
-    if args.json {
-        file.resolve_each(addresses, visit);
-    } else {
-        file.visit_linkage_names(addresses, visit);
-    }
+    let names = if args.json { Names::Demangled } else { Names::Linkage };
+    file.resolve_each(addresses, names, visit);
     visitor
 }
 

@@ -19,7 +19,7 @@ use crate::{
     exit::{Failure, Outcome, Result, worse},
     report::{self, Layout, StackReport},
     target::Targets,
-    watch::Watch,
+    watch::{Watch, not_finished},
 };
 
 /// How long the end of the program may be put off by writing to the cache.
@@ -214,7 +214,7 @@ impl Look {
     }
 
     fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
-        let late = format!("not finished after {} s (--timeout)", self.args.timeout.as_secs_f64());
+        let late = not_finished(self.args.timeout);
         let Some(mut report) = walked else {
             let why = "its memory map or memory could not be read in time";
             return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));

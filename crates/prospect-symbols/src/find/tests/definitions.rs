@@ -176,7 +176,11 @@ fn clones_parts_and_variables_are_found() {
                 let kind = DefinitionKind::Type { is_declaration: declared };
                 assert!(matches!(found.as_slice(), [one] if one.kind == kind), "{name}: {found:?}");
             }
-            for absent in ["count", "arguments", "p", "RED", "x", "scale"] {
+            let constants = find(&module, "RED", DefinitionKinds::ALL);
+            let [red] = &constants[..] else { panic!("{constants:?}") };
+            assert_eq!((&*red.name, &red.kind), ("colour::RED", &DefinitionKind::Enumerator));
+            assert_eq!(find(&module, "RED", DefinitionKinds::TYPES), []);
+            for absent in ["count", "arguments", "p", "x", "scale"] {
                 assert_eq!(find(&module, absent, DefinitionKinds::ALL), [], "{absent}");
             }
             assert!(find(&module, "/^(scaled|main|complain)$/", DefinitionKinds::CODE).len() >= 3);

@@ -192,6 +192,11 @@ impl<'a> EntryUnit<'a> {
         self.unit.header.root
     }
 
+    /// Where it was compiled (`DW_AT_comp_dir`).
+    pub(crate) fn comp_dir(&self) -> Option<&'a [u8]> {
+        self.unit.comp_dir()
+    }
+
     /// How its numbers are stored.
     pub(crate) fn encoding(&self) -> Encoding {
         self.unit.header.encoding

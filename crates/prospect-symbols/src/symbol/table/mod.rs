@@ -24,6 +24,7 @@ use crate::binary::ElfHeaders;
 use files::LocalFiles;
 use index::SymbolIndex;
 use raw::RawSymbols;
+pub(crate) use raw::What;
 
 /// Beyond so many addresses at once, or so many times, an index is made.
 const MOST_SCANNED: usize = 4096;
@@ -69,27 +70,30 @@ pub(crate) struct FunctionSymbol<'a> {
 pub(crate) struct SymbolTable {
     scans: AtomicU32,
     index: OnceLock<SymbolIndex>,
+    data: OnceLock<SymbolIndex>,
     files: OnceLock<LocalFiles>,
 }
 
 impl SymbolTable {
-    /// The functions that `addresses` (sorted) lie in, one answer for each. `None` when the file has no
+    /// The functions, or variables, that `addresses` (sorted) lie in, one answer for each. `None` when the file has no
     /// such table.
     pub(crate) fn find<'a>(
         &self,
         headers: &'a ElfHeaders,
         kind: TableKind,
+        what: What,
         addresses: &[LinkAddr],
     ) -> Option<Vec<Option<FunctionSymbol<'a>>>> {
         let (symbols, strings) = kind.section_names();
-        let symbols = RawSymbols::of(headers, symbols, strings)?;
-        let scan = self.index.get().is_none()
+        let symbols = RawSymbols::of(headers, symbols, strings)?.wanting(what);
+        let index = if what == What::Code { &self.index } else { &self.data };
+        let scan = index.get().is_none()
             && addresses.len() <= MOST_SCANNED
             && self.scans.fetch_add(1, Ordering::Relaxed) < MOST_SCANS;
         Some(if scan {
             scan::find(symbols, headers, addresses)
         } else {
-            let index = self.index.get_or_init(|| SymbolIndex::new(symbols));
+            let index = index.get_or_init(|| SymbolIndex::new(symbols));
             addresses.iter().map(|at| index.find(symbols, headers, *at)).collect()
         })
     }
@@ -110,10 +114,10 @@ impl SymbolTable {
     }
 }
 
-/// Where the function or label of this name begins. One lookup reads the table once.
-pub(crate) fn address_of(headers: &ElfHeaders, kind: TableKind, name: &[u8]) -> Option<LinkAddr> {
+/// Where the function, label or variable of this name begins. One lookup reads the table once.
+pub(crate) fn address_of(headers: &ElfHeaders, kind: TableKind, what: What, name: &[u8]) -> Option<LinkAddr> {
     let (symbols, strings) = kind.section_names();
-    let symbols = RawSymbols::of(headers, symbols, strings)?;
+    let symbols = RawSymbols::of(headers, symbols, strings)?.wanting(what);
     let found = symbols.functions().find(|(_, symbol)| symbols.function_name(symbol) == name);
     found.map(|(_, symbol)| LinkAddr(symbol.start))
 }

@@ -8,6 +8,7 @@ use crate::binary::ElfHeaders;
 const LONGEST_NAME: usize = 64 << 10;
 
 pub(crate) const STT_NOTYPE: u8 = 0;
+pub(crate) const STT_OBJECT: u8 = 1;
 pub(crate) const STT_FUNC: u8 = 2;
 pub(crate) const STT_GNU_IFUNC: u8 = 10;
 pub(crate) const STB_LOCAL: u8 = 0;
@@ -29,6 +30,17 @@ pub(crate) struct RawSymbols<'a> {
     /// The functions' descriptors, which their symbols are of, and where they are ("64-bit PowerPC ELF Application
     /// Binary Interface Supplement", section 3.2.5). They begin with the address of the code.
     descriptors: Option<(u64, &'a [u8])>,
+    /// What is looked for in it.
+    wants: What,
+}
+
+/// What symbols are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// Functions, and the labels that may be some.
+    Code,
+    /// Variables.
+    Data,
 }
 
 /// One entry, with the numbers that it has in the file.
@@ -66,20 +78,26 @@ impl<'a> RawSymbols<'a> {
             big_endian: headers.pointer_format(0).big_endian,
             has_thumb_mark: headers.arch == Some(Arch::Arm),
             descriptors: descriptors.map(|found| (found.address.0, found.section.all())),
+            wants: What::Code,
         })
+    }
+
+    /// The same for other symbols.
+    pub(super) fn wanting(self, wants: What) -> Self {
+        Self { wants, ..self }
     }
 
     fn entry_bytes(&self) -> usize {
         if self.wide { 24 } else { 16 }
     }
 
-    /// The functions, and the labels that may be some, each with its number.
+    /// The symbols that are looked for, each with its number.
     pub(super) fn functions(self) -> impl Iterator<Item = (u32, RawSymbol)> + 'a {
         let entries = self.bytes.chunks_exact(self.entry_bytes()).zip(0..);
         entries.filter_map(move |(entry, number)| Some((number, self.function(entry)?)))
     }
 
-    /// The function of that number.
+    /// The symbol of that number, if it is looked for.
     pub(super) fn get(&self, number: u32) -> Option<RawSymbol> {
         let start = usize::try_from(number).ok()?.checked_mul(self.entry_bytes())?;
         self.function(self.bytes.get(start..start.checked_add(self.entry_bytes())?)?)
@@ -154,14 +172,19 @@ impl<'a> RawSymbols<'a> {
     #[inline]
     fn function(&self, entry: &[u8]) -> Option<RawSymbol> {
         let info = *entry.get(if self.wide { 4 } else { 12 })?;
-        if !matches!(info & 0xf, STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE) {
+        let is_wanted = match self.wants {
+            What::Code => matches!(info & 0xf, STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE),
+            What::Data => info & 0xf == STT_OBJECT,
+        };
+        if !is_wanted {
             return None;
         }
         let RawEntry { name, value: start, size, section, .. } = self.read(entry)?;
         if matches!(section, SHN_UNDEF | SHN_ABS | SHN_COMMON) {
             return None;
         }
-        let start = if info & 0xf == STT_NOTYPE { start } else { self.code_of(start)? };
+        let is_function = matches!(info & 0xf, STT_FUNC | STT_GNU_IFUNC);
+        let start = if is_function { self.code_of(start)? } else { start };
         Some(RawSymbol { start, size, name, info })
     }
 

@@ -63,7 +63,8 @@ pub(super) fn find<'a>(
     choose(symbols, &found, headers, addresses)
 }
 
-/// Of two that cover an address, the inner one is meant: it begins later, or ends earlier.
+/// Of two that cover an address, the inner one is meant: it begins later, or ends earlier. Of equal ones
+/// the first, as binutils has it.
 fn replace_if_better(symbols: RawSymbols<'_>, place: &mut Option<RawSymbol>, other: RawSymbol) {
     let order = |one: &RawSymbol| (one.start, std::cmp::Reverse(one.size), symbols.rank(one));
     if place.as_ref().is_none_or(|best| order(&other) > order(best)) {

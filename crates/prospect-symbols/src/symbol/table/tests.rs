@@ -68,7 +68,7 @@ elsewhere:
 
 fn find(binary: &Binary, kind: TableKind, addresses: &[u64]) -> Vec<Option<(String, u64)>> {
     let addresses: Vec<LinkAddr> = addresses.iter().map(|at| LinkAddr(*at)).collect();
-    let found = binary.functions(kind, &addresses).unwrap();
+    let found = binary.symbols_at(kind, What::Code, &addresses).unwrap();
     let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     found.iter().map(|one| one.map(|one| (text(one.name), one.start.0))).collect()
 }
@@ -181,7 +181,7 @@ fn symbols_that_cover_everything_do_not_take_for_ever() {
     let table = SymbolTable::default();
     let addresses: Vec<LinkAddr> = (0..4000).map(|at| LinkAddr(at + count)).collect();
     let find = |addresses: &[LinkAddr]| {
-        let found = table.find(&headers, TableKind::Full, addresses).unwrap();
+        let found = table.find(&headers, TableKind::Full, What::Code, addresses).unwrap();
         assert_eq!(found[0].unwrap().name, b"f");
     };
     find(&addresses);

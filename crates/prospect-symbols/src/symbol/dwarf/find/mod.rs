@@ -99,7 +99,8 @@ pub(crate) fn definitions(
         }
     }
     definitions.sort_by_cached_key(|one: &Definition| (one.code.first().map(|code| code.start), one.entry));
-    definitions.dedup_by_key(|one| one.entry);
+    // The constants of an enumeration share its entry.
+    definitions.dedup_by(|one, other| one.entry == other.entry && one.name == other.name);
     definitions.truncate(limit);
     definitions
 }

@@ -112,6 +112,7 @@ impl<'p> Search<'p> {
             Role::Function => self.kinds.functions || self.kinds.inlined,
             Role::Variable => self.kinds.variables,
             Role::Type => self.kinds.types,
+            Role::Enumerator => self.kinds.enumerators,
             _ => false,
         }
     }
@@ -161,8 +162,15 @@ impl<'p> Search<'p> {
         let linkage_name = linkage_name.map(|name| String::from_utf8_lossy(name).into_owned());
         let target = TargetName { name, linkage_name };
         match unit.definition(at, role, &target, fuel) {
-            Some(found) => hits.definitions.push(found),
-            None if role != Role::Type => hits.open.push((unit.place(at), target)),
+            Some(mut found) => {
+                if let (Role::Enumerator, Some(around)) = (role, scopes.innermost()) {
+                    found.entry = unit.place(around);
+                }
+                hits.definitions.push(found);
+            }
+            None if !matches!(role, Role::Type | Role::Enumerator) => {
+                hits.open.push((unit.place(at), target))
+            }
             None => {}
         }
         Some(())
@@ -191,6 +199,11 @@ impl Scopes {
             self.open.pop();
             self.path = None;
         }
+    }
+
+    /// Where the one is that holds all of what is read.
+    fn innermost(&self) -> Option<usize> {
+        self.open.last().map(|&(_, at, _)| at)
     }
 
     /// What stands before the name of anything in them.

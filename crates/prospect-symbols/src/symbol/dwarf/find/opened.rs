@@ -114,6 +114,7 @@ impl<'a> OpenedUnit<'a> {
                 }
             }
             Role::Variable => DefinitionKind::Variable(self.variable_place(attributes.location)?),
+            Role::Enumerator => DefinitionKind::Enumerator,
             _ => DefinitionKind::Type { is_declaration: attributes.is_declaration },
         };
         let TargetName { name, linkage_name } = name;

@@ -20,6 +20,8 @@ pub(super) enum Role {
     Variable,
     /// A type that may hold others.
     Type,
+    /// A constant of an enumeration.
+    Enumerator,
     Namespace,
     Other,
 }
@@ -133,7 +135,7 @@ impl<'t> Plan<'t> {
 }
 
 fn slot_of(name: DwAt, role: Role, purpose: Purpose, has_children: bool) -> Option<Slot> {
-    let is_named = matches!(role, Role::Function | Role::Variable | Role::Type);
+    let is_named = matches!(role, Role::Function | Role::Variable | Role::Type | Role::Enumerator);
     match (purpose, name) {
         (_, dw::DW_AT_sibling) if has_children => Some(Slot::Sibling),
         (Purpose::Names, dw::DW_AT_name) if is_named => Some(Slot::Name),
@@ -170,6 +172,7 @@ fn role_of(tag: DwTag) -> Role {
         | dw::DW_TAG_base_type
         | dw::DW_TAG_unspecified_type
         | dw::DW_TAG_template_alias => Role::Type,
+        dw::DW_TAG_enumerator => Role::Enumerator,
         _ => Role::Other,
     }
 }

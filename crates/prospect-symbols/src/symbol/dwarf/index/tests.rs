@@ -11,9 +11,9 @@ use std::{
 
 use prospect_process::LinkAddr;
 
-use crate::symbol::names::VERY_MANY;
 use crate::{
-    Binaries, IndexError, IndexReport, ModuleBinary, ResolvedAddress, SearchOptions,
+    Binaries, IndexError, IndexReport, ModuleBinary, Names, ResolvedAddress, SearchOptions,
+    symbol::names::VERY_MANY,
     testing::{Random, TempDir, nm, run, text},
 };
 
@@ -138,9 +138,10 @@ fn check(program: &Program) {
     let module = program.open();
     assert_same(program, &resolve(&module, &addresses), &addresses);
     // Raw names are the same too, and are those of the others.
-    let raw = module.resolve_linkage_names(&addresses[..addresses.len().min(4096)]);
+    let some = &addresses[..addresses.len().min(4096)];
+    let raw = each(&module, some, Names::Linkage);
     let without = program.without_index();
-    assert_eq!(raw, without.resolve_linkage_names(&addresses[..raw.len()]));
+    assert_eq!(raw, each(&without, some, Names::Linkage));
     for (raw, shown) in raw.iter().zip(resolve(&module, &addresses)) {
         for (raw, shown) in raw.frames.iter().zip(&shown.frames) {
             assert_eq!(raw.linkage_name, shown.linkage_name);
@@ -149,34 +150,32 @@ fn check(program: &Program) {
     }
     // Few are not indexed in memory: those that the index does not know all of are read.
     for module in [&module, &without] {
-        for (some, raw) in addresses[..raw.len()].chunks(1000).zip(raw.chunks(1000)) {
-            let mut visited = 0;
-            module.visit_linkage_names(some, |place, frames| {
-                visited += 1;
-                let frames = frames.iter().map(Into::into).collect();
-                assert_eq!(ResolvedAddress { frames }, raw[place], "{:#x}", some[place].0);
-            });
-            assert_eq!(visited, some.len());
+        for (some, raw) in some.chunks(1000).zip(raw.chunks(1000)) {
+            assert_eq!(each(module, some, Names::Linkage), raw);
         }
     }
     assert!(module.has_index() && !without.has_index());
     let debug = module.debug_info().unwrap();
     assert!(debug.index.take_touched().is_empty(), "units were read although they are in the index");
-    let addresses: Vec<LinkAddr> =
-        addresses.iter().copied().cycle().take(addresses.len().max(VERY_MANY)).collect();
     for module in [module, program.without_index()] {
-        let mut each = vec![None; addresses.len()];
         // More than what is worth a part.
-        for _ in 0..2 {
-            each.fill(None);
-            module.resolve_each(&addresses, |place, frames| {
-                let frames = frames.iter().map(Into::into).collect();
-                assert!(each[place].replace(ResolvedAddress { frames }).is_none());
-            });
-        }
-        let each: Vec<ResolvedAddress> = each.into_iter().map(Option::unwrap).collect();
-        assert_same(program, &each, &addresses);
+        let many: Vec<LinkAddr> =
+            addresses.iter().copied().cycle().take(addresses.len().max(VERY_MANY)).collect();
+        each(&module, &many, Names::Demangled);
+        let found = each(&module, &many, Names::Demangled);
+        assert_same(program, &found[..addresses.len()], &addresses);
+        assert_eq!(found[addresses.len()..], found[..many.len() - addresses.len()]);
     }
+}
+
+/// What it is told of each address, once.
+fn each(module: &Arc<ModuleBinary>, addresses: &[LinkAddr], names: Names) -> Vec<ResolvedAddress> {
+    let mut each = vec![None; addresses.len()];
+    module.resolve_each(addresses, names, |place, frames| {
+        let frames = frames.iter().map(Into::into).collect();
+        assert!(each[place].replace(ResolvedAddress { frames }).is_none());
+    });
+    each.into_iter().map(Option::unwrap).collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod demangle;
+mod elf_core;
 mod find;
 mod go;
 mod image;
@@ -20,6 +21,7 @@ mod values;
 
 pub use analysis::analysis;
 pub use demangle::demangle;
+pub use elf_core::elf_core;
 pub use find::find;
 pub use go::go;
 pub use index::index;

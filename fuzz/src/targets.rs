@@ -8,6 +8,7 @@ use prospect_testing::Random;
 
 use crate::analysis::{analysis, pieces};
 use crate::demangle::{self, demangle};
+use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "values", run: values, seed: values::seed },
     Target { name: "go", run: go, seed: go::seed },
     Target { name: "index", run: index, seed: index::seed },
+    Target { name: "elf_core", run: elf_core, seed: elf_core::seed },
     Target { name: "type_info", run: type_info, seed: random_bytes },
 ];
 

@@ -1,4 +1,4 @@
-//! How far downloads are, on stderr.
+//! How far downloads and the unpacking of cores are, on stderr.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,10 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use prospect::debuginfod::{Progress, ProgressFn};
+use prospect::{
+    OpenOptions,
+    debuginfod::{Progress, ProgressFn},
+};
 
 const KNOWN: &str = "{prefix} {bar:20} {bytes}/{total_bytes} {percent}% {eta} left";
 const UNKNOWN: &str = "{prefix} {bytes}";
@@ -30,11 +33,32 @@ pub(crate) fn progress() -> Option<Arc<ProgressFn>> {
     }))
 }
 
+/// Shows a line while a compressed core is unpacked.
+pub(crate) fn show_unpacking(options: OpenOptions) -> OpenOptions {
+    if !io::stderr().is_terminal() {
+        return options;
+    }
+    let bar: Mutex<Option<ProgressBar>> = Mutex::default();
+    options.unpacking(move |progress| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = bar.get_or_insert_with(|| bar_with(ProgressBar::new(progress.length), KNOWN, "unpacking"));
+        line.set_position(progress.read);
+        if progress.read == progress.length {
+            line.finish_and_clear();
+            *bar = None;
+        }
+    })
+}
+
+fn bar_with(bar: ProgressBar, template: &str, prefix: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style).with_prefix(prefix.to_owned())
+}
+
 fn line(progress: &Progress<'_>) -> ProgressBar {
     let bar = progress.total.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let template = if progress.total.is_some() { KNOWN } else { UNKNOWN };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style).with_prefix(shown(progress.url))
+    bar_with(bar, template, &shown(progress.url))
 }
 
 /// An address, short enough to leave room: the server, and the beginning of the build-id.

@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use prospect::{
     OpenError,
+    dump::elf_core::CoreError,
     live::{LiveError, permission::Obstacle, procfs::ProcError},
 };
 
@@ -109,6 +110,14 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Live(error) => error.into(),
+            OpenError::Core { error: CoreError::Read(ref reason), .. } => {
+                let kind = match reason.kind() {
+                    io::ErrorKind::NotFound => Kind::NotFound,
+                    io::ErrorKind::PermissionDenied => Kind::Permission,
+                    _ => Kind::Failed,
+                };
+                Self::new(kind, error)
+            }
             other => Self::failed(other),
         }
     }

@@ -2,14 +2,20 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use prospect::{LaunchError, Launched, live::procfs, process::ProcessId};
+use prospect::{
+    LaunchError, Launched, Source,
+    dump::{Compression, elf_core::ElfCore, systemd},
+    live::procfs,
+    process::ProcessId,
+};
 
 use crate::{
     commands::demo,
@@ -19,7 +25,7 @@ use crate::{
 /// The arguments that say what to look at.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct TargetArgs {
-    /// What to look at: the number of a process.
+    /// What to look at: the number of a process, or a core (also one that is compressed with zstd, xz, lz4 or gzip).
     #[arg(value_name = "TARGET", conflicts_with_all = ["demo", "command"])]
     targets: Vec<String>,
 
@@ -34,8 +40,16 @@ pub(crate) struct OtherTargetArgs {
     #[arg(long, value_name = "NAME")]
     name: Vec<OsString>,
 
+    /// The newest core that systemd-coredump has stored of a process of this name or number.
+    #[arg(long, value_name = "NAME|PID", conflicts_with = "command")]
+    coredump: Vec<String>,
+
+    /// With `--coredump`: the directory to look in.
+    #[arg(long, value_name = "DIR", default_value = systemd::DIRECTORY, requires = "coredump")]
+    coredump_dir: PathBuf,
+
     /// Look at a small program that comes with this command, to see what it does.
-    #[arg(long, conflicts_with_all = ["name", "command"])]
+    #[arg(long, conflicts_with_all = ["name", "coredump", "command"])]
     demo: bool,
 
     /// Start this command, look at it after `--after` seconds, and end it. What it writes goes to stderr.
@@ -49,7 +63,7 @@ pub(crate) struct OtherTargetArgs {
 
 /// What was asked for, found.
 pub(crate) struct Targets {
-    pub(crate) processes: Vec<ProcessId>,
+    pub(crate) sources: Vec<Source>,
     /// A process that we started, and end.
     child: Option<Launched>,
 }
@@ -60,35 +74,35 @@ impl TargetArgs {
         self.others.find(&self.targets)
     }
 
-    /// The same, where arguments that are not numbers are files.
+    /// The same, where arguments that are no numbers and no cores are files.
     pub(crate) fn find_with_files(&self) -> Result<(Targets, Vec<PathBuf>)> {
-        let is_number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
-        let (numbers, files): (Vec<String>, Vec<String>) = self.targets.iter().cloned().partition(is_number);
+        let is_target = |text: &String| is_number(text) || core(Path::new(text)).is_some();
+        let (targets, files): (Vec<String>, Vec<String>) = self.targets.iter().cloned().partition(is_target);
         let files = files.into_iter().map(PathBuf::from).collect::<Vec<_>>();
-        if numbers.is_empty() && !self.others.are_given() && !files.is_empty() {
-            return Ok((Targets { processes: Vec::new(), child: None }, files));
+        if targets.is_empty() && !self.others.are_given() && !files.is_empty() {
+            return Ok((Targets { sources: Vec::new(), child: None }, files));
         }
-        Ok((self.others.find(&numbers)?, files))
+        Ok((self.others.find(&targets)?, files))
     }
 }
 
 impl OtherTargetArgs {
     /// Whether there are any.
     pub(crate) fn are_given(&self) -> bool {
-        self.demo || !self.name.is_empty() || !self.command.is_empty()
+        self.demo || !self.name.is_empty() || !self.coredump.is_empty() || !self.command.is_empty()
     }
 
-    /// Finds or starts what is to be looked at, and these processes.
-    pub(crate) fn find(&self, numbers: &[String]) -> Result<Targets> {
+    /// Finds or starts what is to be looked at, and these processes and cores.
+    pub(crate) fn find(&self, targets: &[String]) -> Result<Targets> {
         if self.demo {
             return Ok(Targets::launched(demo::start()?.into()));
         }
         if let Some((program, arguments)) = self.command.split_first() {
             return self.launch(program, arguments);
         }
-        let mut processes = Vec::new();
-        for target in numbers {
-            processes.push(pid(target)?);
+        let mut sources = Vec::new();
+        for target in targets {
+            sources.push(source(target)?);
         }
         for name in &self.name {
             let found = procfs::find_by_name(name.as_bytes()).map_err(Failure::failed)?;
@@ -98,14 +112,27 @@ impl OtherTargetArgs {
                     name.to_string_lossy()
                 )));
             }
-            processes.extend(found);
+            sources.extend(found.into_iter().map(Source::Process));
         }
-        if processes.is_empty() {
+        for wanted in &self.coredump {
+            sources.push(self.stored_core(wanted)?);
+        }
+        if sources.is_empty() {
             return Err(Failure::usage(
-                "nothing to look at: give a process number, --name NAME, --demo, or -- COMMAND",
+                "nothing to look at: give a process number, a core, --name NAME, --demo, or -- COMMAND",
             ));
         }
-        Ok(Targets { processes, child: None })
+        Ok(Targets { sources, child: None })
+    }
+
+    fn stored_core(&self, wanted: &str) -> Result<Source> {
+        let directory = self.coredump_dir.display();
+        let stored = systemd::stored(&self.coredump_dir)
+            .map_err(|error| Failure::not_found(format_args!("no stored cores in {directory}: {error}")))?;
+        match stored.into_iter().find(|core| core.is_of(wanted)) {
+            Some(core) => Ok(Source::Core(core.path)),
+            None => Err(Failure::not_found(format_args!("no core of {wanted} is stored in {directory}"))),
+        }
     }
 
     fn launch(&self, program: &OsString, arguments: &[OsString]) -> Result<Targets> {
@@ -125,7 +152,16 @@ impl OtherTargetArgs {
 
 impl Targets {
     fn launched(child: Launched) -> Self {
-        Self { processes: vec![child.id()], child: Some(child) }
+        Self { sources: vec![Source::Process(child.id())], child: Some(child) }
+    }
+
+    /// The processes, for an option that needs them alive.
+    pub(crate) fn processes(&self, option: &str) -> Result<Vec<ProcessId>> {
+        let process = |source: &Source| match source {
+            Source::Process(id) => Ok(*id),
+            other => Err(Failure::usage(format_args!("{option} is for live processes, and not for {other}"))),
+        };
+        self.sources.iter().map(process).collect()
     }
 
     /// Ends what was started for this.
@@ -136,16 +172,46 @@ impl Targets {
     }
 }
 
-/// Reads the number of a process.
-pub(crate) fn pid(target: &str) -> Result<ProcessId> {
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Reads the number of a process, or the path of a core. A core that has a number for a name can be given with its
+/// directory.
+fn source(target: &str) -> Result<Source> {
     match target.parse::<u32>() {
-        Ok(pid) if pid > 0 => Ok(ProcessId(pid)),
-        _ if target.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Err(Failure::not_found(format_args!("there is no process {target}")))
-        }
-        _ => Err(Failure::usage(format_args!(
-            "{target:?} is not the number of a process (a process by name: --name {target})"
-        ))),
+        Ok(pid) if pid > 0 => Ok(Source::Process(ProcessId(pid))),
+        _ if is_number(target) => Err(Failure::not_found(format_args!("there is no process {target}"))),
+        _ => match core(Path::new(target)) {
+            Some(core) => Ok(core),
+            None if is_denied(Path::new(target)) => Ok(Source::Core(target.into())),
+            None if Path::new(target).exists() => Err(Failure::usage(format_args!("{target:?} is no core"))),
+            None => Err(Failure::usage(format_args!(
+                "{target:?} is not the number of a process, and no core (a process by name: --name {target})"
+            ))),
+        },
+    }
+}
+
+/// The core that a file is, where it is one, or is compressed as one may be.
+pub(crate) fn core(path: &Path) -> Option<Source> {
+    // Opening a FIFO would block: what it is comes before.
+    let file = path.is_file().then(|| File::open(path).ok())??;
+    let is_core = ElfCore::is_core(&file) || matches!(Compression::of_file(&file), Ok(Some(_)));
+    is_core.then(|| Source::Core(path.to_owned()))
+}
+
+/// Whether we may not look at a file: opening it will say so.
+fn is_denied(path: &Path) -> bool {
+    path.is_file() && File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// How a source is given in arguments.
+pub(crate) fn argument(source: &Source) -> String {
+    match source {
+        Source::Process(id) => id.to_string(),
+        Source::Core(path) => path.display().to_string(),
+        other => other.to_string(),
     }
 }
 

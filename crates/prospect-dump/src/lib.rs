@@ -2,3 +2,8 @@
 //! [`Process`](prospect_process::Process).
 
 pub mod elf_core;
+pub mod systemd;
+
+mod unpack;
+
+pub use unpack::{Compression, UnpackError, UnpackProgress, Unpacked, unpack};

@@ -17,6 +17,10 @@ pub const ENTRY: u64 = 9;
 pub const HARDWARE_CAPABILITIES: u64 = 16;
 /// Clock ticks per second (`AT_CLKTCK`).
 pub const CLOCK_TICKS: u64 = 17;
+/// Where 16 random bytes are, on the stack of the first thread (`AT_RANDOM`).
+pub const RANDOM: u64 = 25;
+/// Where the path is that the program was started by (`AT_EXECFN`).
+pub const EXECUTABLE_PATH: u64 = 31;
 /// Where the vdso's ELF header is (`AT_SYSINFO_EHDR`).
 pub const VDSO: u64 = 33;
 

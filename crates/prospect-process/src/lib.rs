@@ -12,6 +12,7 @@ mod address;
 mod frozen;
 mod mapping;
 mod process;
+mod signal;
 mod target;
 mod thread;
 
@@ -29,5 +30,6 @@ pub use mapping::{Advice, FileId, Mapping, Mappings, Permissions};
 pub use memory::{CapturedMemory, Content, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};
 pub use process::{FileAccess, KernelFacts, Process, ProcessInfo};
+pub use signal::SignalInfo;
 pub use target::{Target, TargetError};
 pub use thread::{NoRegisters, ProcessId, Signals, Thread, ThreadId, ThreadState};

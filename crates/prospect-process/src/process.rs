@@ -111,7 +111,8 @@ pub trait Process: Sync {
     /// What is known of it as a whole.
     fn info(&self) -> &ProcessInfo;
 
-    /// Its threads; the first is the one that the process began with, where it still exists.
+    /// Its threads; the first is the one that the process began with, where it still exists. In a dump it is the one that the
+    /// dump was made for: that crashed.
     fn threads(&self) -> &[Thread];
 
     /// A thread's general registers at the moment that this view is of. `None` when it was not held

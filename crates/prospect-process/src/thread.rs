@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::{Arch, SignalInfo};
+
 /// The number of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub u32);
@@ -105,6 +107,9 @@ pub enum NoRegisters {
     /// It was on a processor, and was not to be stopped.
     #[error("was running and was not stopped, so that its registers are unknown")]
     Running,
+    /// It is one of a dump that does not have them.
+    #[error("its registers are not in the dump")]
+    NotInDump,
     /// The system did not let us.
     #[error("cannot be stopped: {0}")]
     Refused(String),
@@ -158,6 +163,22 @@ impl Thread {
             signals: Signals::default(),
             not_stopped: None,
         }
+    }
+}
+
+impl Signals {
+    /// What is known of the signal that it was stopped by or died of; `None` where there was none.
+    #[must_use]
+    pub fn decoded(&self, arch: Arch) -> Option<SignalInfo> {
+        let info = self.info.as_deref().and_then(|bytes| SignalInfo::decode(arch, bytes));
+        let number = i32::from(self.current);
+        info.filter(|info| info.number != 0).or_else(|| (number != 0).then(|| SignalInfo::of_number(number)))
+    }
+}
+
+impl From<u32> for ProcessId {
+    fn from(id: u32) -> Self {
+        Self(id)
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Signal {
     Interrupt,
     /// `SIGUSR2`: the same.
     User2,
+    /// End with a core.
+    Abort,
     /// End.
     Kill,
 }
@@ -28,6 +30,7 @@ pub fn send(signal: Signal, pid: u32) -> bool {
     let name = match signal {
         Signal::Stop => "STOP",
         Signal::Continue => "CONT",
+        Signal::Abort => "ABRT",
         Signal::User1 => "USR1",
         Signal::Terminate => "TERM",
         Signal::Interrupt => "INT",

@@ -16,10 +16,12 @@
 //! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened. A [`Watch`]
 //! looks at processes again and again, and says when they end.
 //! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
-//! machine, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they
+//! machine, [`dump`] reads and writes cores, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they
 //! share. With the feature
 //! `debuginfod`, `debuginfod` fetches debug files from servers.
 
+mod core_files;
+mod core_source;
 mod find;
 mod frame_scope;
 mod frame_view;
@@ -27,6 +29,7 @@ mod function;
 mod goroutines;
 mod launch;
 mod memo;
+mod named_modules;
 mod open;
 mod own_stacks;
 mod session;
@@ -43,6 +46,7 @@ mod watch;
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+pub use core_files::MemoryFile;
 pub use find::Match;
 pub use frame_scope::FrameScope;
 pub use frame_view::FrameView;
@@ -53,6 +57,7 @@ pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use own_stacks::OwnStacks;
 #[cfg(feature = "debuginfod")]
 pub use prospect_debuginfod as debuginfod;
+pub use prospect_dump as dump;
 pub use prospect_live as live;
 pub use prospect_process as process;
 pub use prospect_stack as stack;

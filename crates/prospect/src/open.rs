@@ -1,13 +1,22 @@
 //! From a source to a session.
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
+use prospect_dump::{UnpackError, UnpackProgress, elf_core::CoreError};
 use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, Modules, ProcessId};
 use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
 use crate::{
     GoroutinesError, LaunchError, Launched, Session,
+    core_files::over_files,
+    core_source::{self, UnpackListener},
     goroutines::{GoRuntime, RawGoroutines},
     memo::Memo,
     session::View,
@@ -16,11 +25,23 @@ use crate::{
 };
 
 /// What can be opened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Source {
     /// A process of this machine.
     Process(ProcessId),
+    /// An ELF core: this file. It may be compressed with zstd, xz, lz4 or gzip; it is unpacked then into a file without a name
+    /// in the directory for temporary files.
+    Core(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(id) => write!(f, "process {id}"),
+            Self::Core(path) => write!(f, "core {}", path.display()),
+        }
+    }
 }
 
 impl From<u32> for Source {
@@ -67,6 +88,22 @@ pub enum OpenError {
     /// A live process cannot be looked at.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// A core cannot be read.
+    #[error("{}: {error}", path.display())]
+    Core {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: CoreError,
+    },
+    /// A compressed core cannot be unpacked.
+    #[error("{}: {error}", path.display())]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: UnpackError,
+    },
     /// A command cannot be started, or ended too soon.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -85,6 +122,7 @@ pub struct OpenOptions {
     goroutines: bool,
     search: SearchOptions,
     symbols: SymbolReaders,
+    unpacking: Option<UnpackListener>,
 }
 
 impl Default for OpenOptions {
@@ -97,6 +135,7 @@ impl Default for OpenOptions {
             goroutines: false,
             search: SearchOptions::default(),
             symbols: SymbolReaders::standard(),
+            unpacking: None,
         }
     }
 }
@@ -181,6 +220,13 @@ impl OpenOptions {
         self
     }
 
+    /// Is told again and again how far the unpacking of a compressed core has come.
+    #[must_use]
+    pub fn unpacking(mut self, listener: impl Fn(UnpackProgress) + Send + Sync + 'static) -> Self {
+        self.unpacking = Some(UnpackListener(Arc::new(listener)));
+        self
+    }
+
     /// A file to take for the executable.
     #[must_use]
     pub fn executable(mut self, path: impl Into<PathBuf>) -> Self {
@@ -216,8 +262,20 @@ impl OpenOptions {
     /// # Errors
     /// When there is no such thing, or the system does not let us look at it.
     pub fn open(&self, source: impl Into<Source>) -> Result<Session, OpenError> {
-        let Source::Process(id) = source.into();
-        self.look(&LiveProcess::open(id)?, &self.binaries(), &Arc::default())
+        self.open_with(&source.into(), &self.binaries())
+    }
+
+    fn open_with(&self, source: &Source, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
+        match source {
+            Source::Process(id) => self.look(&LiveProcess::open(*id)?, binaries, &Arc::default()),
+            Source::Core(path) => self.read_core(path, binaries),
+        }
+    }
+
+    fn read_core(&self, path: &Path, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
+        let core = core_source::open(path, self.unpacking.as_ref())?;
+        let (core, files) = over_files(core, &self.search);
+        Ok(self.session(View::Core(Box::new(core), files), None, binaries, &Arc::default()))
     }
 
     /// Opens several sources, one after the other, each when the iterator comes to it: one that cannot be opened does not
@@ -229,9 +287,7 @@ impl OpenOptions {
         let binaries = self.binaries();
         sources.into_iter().map(move |source| {
             let source: Source = source.into();
-            let Source::Process(id) = source;
-            let live = LiveProcess::open(id).map_err(OpenError::from);
-            let session = live.and_then(|live| self.look(&live, &binaries, &Arc::default()));
+            let session = self.open_with(&source, &binaries);
             (source, session)
         })
     }
@@ -291,20 +347,23 @@ impl OpenOptions {
             }
             Mode::NoStop => (View::Frozen(Box::new(live.glance(&self.plan)?)), None),
         };
-        let (binaries, memo, symbols) = (binaries.clone(), memo.clone(), self.symbols.clone());
-        let (mode, walk) = (self.mode, self.walk);
-        Ok(Session {
+        let session = self.session(view, Some(self.mode), binaries, memo);
+        Ok(Session { pause, goroutines, ..session })
+    }
+
+    fn session(&self, view: View, mode: Option<Mode>, binaries: &Arc<Binaries>, memo: &Arc<Memo>) -> Session {
+        Session {
             view,
             mode,
-            pause,
-            binaries,
-            symbols,
-            walk,
-            memo,
+            pause: None,
+            binaries: binaries.clone(),
+            symbols: self.symbols.clone(),
+            walk: self.walk,
+            memo: memo.clone(),
             types: TypeMemo::default(),
-            goroutines,
+            goroutines: None,
             launched: None,
-        })
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::{process::Child, sync::Arc, time::Duration};
 
+use prospect_dump::elf_core::ElfCore;
 use prospect_live::Stopped;
 use prospect_process::{Addr, FrozenProcess, Module, Process, Thread, ThreadId};
 use prospect_stack::{Frame, Stack, StepContext, Walker};
 use prospect_symbols::{Binaries, ModuleBinary, ResolvedAddress, SymbolReaders, Symbolizer};
 
 use crate::{
-    Goroutine, Goroutines, GoroutinesError, Launched, Mode,
+    Goroutine, Goroutines, GoroutinesError, Launched, MemoryFile, Mode,
+    core_files::FilesOfCore,
     function::Function,
     goroutines::{self, GoRuntime, RawGoroutines},
     memo::Memo,
@@ -17,11 +19,12 @@ use crate::{
     walk::{self, WalkOptions},
 };
 
-/// A process that was opened: it stands still, or is a copy that does.
+/// A process that was opened: it stands still, or is a copy that does, or is in a dump.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) view: View,
-    pub(crate) mode: Mode,
+    /// `None` for a dump.
+    pub(crate) mode: Option<Mode>,
     pub(crate) pause: Option<Duration>,
     pub(crate) binaries: Arc<Binaries>,
     pub(crate) symbols: SymbolReaders,
@@ -38,6 +41,7 @@ pub struct Session {
 pub(crate) enum View {
     Frozen(Box<FrozenProcess>),
     Held(Stopped),
+    Core(Box<ElfCore>, FilesOfCore),
 }
 
 impl Session {
@@ -47,13 +51,32 @@ impl Session {
         match &self.view {
             View::Frozen(process) => process.as_ref(),
             View::Held(process) => process,
+            View::Core(process, _) => process.as_ref(),
         }
     }
 
-    /// How it is looked at.
+    /// How it is looked at; `None` when it is not alive but in a dump.
     #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> Option<Mode> {
         self.mode
+    }
+
+    /// The core that it is read from, where it is one.
+    #[must_use]
+    pub fn core(&self) -> Option<&ElfCore> {
+        match &self.view {
+            View::Core(core, _) => Some(core),
+            _ => None,
+        }
+    }
+
+    /// The files that memory was read from so far which a core left out.
+    #[must_use]
+    pub fn memory_files(&self) -> Vec<MemoryFile> {
+        match &self.view {
+            View::Core(_, files) => files.used(),
+            _ => Vec::new(),
+        }
     }
 
     /// For how long the process was held; `None` while it is, or when it never was.
@@ -68,14 +91,26 @@ impl Session {
         &self.binaries
     }
 
-    /// What a reader should know before believing the names that were found so far: files that are of
+    /// What a reader should know before believing what was found so far: what is wrong with a core, files that are of
     /// another build than what runs, broken ones, and the like.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> =
+        let notices = self.core().map(ElfCore::notices).unwrap_or_default();
+        let mut warnings: Vec<String> = notices.iter().map(ToString::to_string).collect();
+        if self.core().is_some_and(|core| core.modules().executable().is_none()) {
+            let what = "the headers of the program are not in the core, so that its file is not known";
+            warnings.push(format!("{what}: it can be named (--exe)"));
+        }
+        let unverified = self.memory_files().into_iter().filter(|file| !file.verified);
+        warnings.extend(unverified.map(|file| {
+            let path = file.path.display();
+            format!("unverified: memory that the core left out is read from {path}, which was named for it")
+        }));
+        let mut problems: Vec<String> =
             self.binaries.opened().iter().flat_map(|binary| binary.problems()).collect();
-        warnings.sort();
-        warnings.dedup();
+        problems.sort();
+        problems.dedup();
+        warnings.extend(problems);
         warnings
     }
 
@@ -83,7 +118,7 @@ impl Session {
     #[must_use = "dropping the session lets the process go too"]
     pub fn close(self) -> Option<Duration> {
         match self.view {
-            View::Frozen(_) => self.pause,
+            View::Frozen(_) | View::Core(..) => self.pause,
             View::Held(stopped) => stopped.resume(),
         }
     }
@@ -172,7 +207,8 @@ impl Session {
             // As `runtime.isSystemGoroutine` has it.
             name.starts_with("runtime.") && !matches!(&*name, "runtime.main" | "runtime.handleAsyncEvent")
         };
-        Ok(goroutines::goroutines(runtime, raw, process, &self.binaries, &mut self.walker(), is_system))
+        let (mut walker, is_live) = (self.walker(), self.core().is_none());
+        Ok(goroutines::goroutines(runtime, raw, process, &self.binaries, &mut walker, is_system, is_live))
     }
 
     /// The names of all addresses in `stacks`: the half of [`stacks`](Self::stacks) that reads symbol files.

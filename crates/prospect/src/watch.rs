@@ -10,7 +10,7 @@ use prospect_live::{Event, Events, LiveError, LiveProcess, Wait, Waker};
 use prospect_process::ProcessId;
 use prospect_symbols::Binaries;
 
-use crate::{OpenError, OpenOptions, Session, Source, memo::Memo};
+use crate::{OpenError, OpenOptions, Session, memo::Memo};
 
 /// Looks at the same processes again and again, without stalling them: between two looks nobody is attached to them.
 ///
@@ -66,8 +66,8 @@ impl Watch {
     ///
     /// # Errors
     /// When there is no such process, or its end cannot be waited for.
-    pub fn add(&self, source: impl Into<Source>) -> Result<ProcessId, OpenError> {
-        let Source::Process(id) = source.into();
+    pub fn add(&self, process: impl Into<ProcessId>) -> Result<ProcessId, OpenError> {
+        let id = process.into();
         if let Entry::Vacant(place) = self.watched().entry(id) {
             let live = LiveProcess::open(id)?;
             self.events.add(&live)?;

@@ -16,17 +16,18 @@ use prospect::{
 };
 
 use crate::{
+    downloads,
     exit::{Failure, Outcome, Result},
     report::{self, FindReport, FoundRow},
     symbol_args::{Fetch, SymbolArgs},
-    target::seconds,
+    target::{self, seconds},
     watch::{Watch, not_finished},
 };
 
 /// Find functions, variables, types and source lines by name: where they are, with all copies and inlined calls.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where to look: the number of a process, or a file.
+    /// Where to look: the number of a process, a core, or a file.
     #[arg(value_name = "TARGET|FILE")]
     target: String,
 
@@ -132,6 +133,10 @@ impl Place {
             return Ok(Self::Process(Box::new(options.open(pid)?)));
         }
         let path = PathBuf::from(&args.target);
+        if let Some(core) = target::core(&path) {
+            let options = downloads::show_unpacking(OpenOptions::new()).search(search);
+            return Ok(Self::Process(Box::new(options.open(core)?)));
+        }
         let binaries = Box::new(Binaries::new(search));
         match binaries.open(&path) {
             Ok(file) => Ok(Self::File { path, file, binaries }),

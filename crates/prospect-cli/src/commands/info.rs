@@ -1,14 +1,18 @@
 //! `prospect info`: what is known of a process, without stopping it.
 
 use prospect::{
+    OpenOptions, Source,
+    dump::elf_core::ElfCore,
     live::{LiveError, LiveProcess},
-    process::{Mappings, Memory as _, Modules, ProcessId, Thread},
+    process::{Mappings, Memory, Modules, ProcessId, ProcessInfo, Thread},
     symbols::{Binaries, SearchOptions},
 };
 
 use crate::{
+    downloads,
     exit::{Outcome, Result, worse},
-    report::{self, InfoReport, ModuleReport},
+    report::{self, CoreReport, InfoReport, ModuleReport},
+    symbol_args::{Fetch, SymbolArgs},
     target::TargetArgs,
 };
 
@@ -21,6 +25,9 @@ pub(crate) struct Args {
     /// Show only this part; may be given several times.
     #[arg(long, value_enum)]
     part: Vec<Part>,
+
+    #[command(flatten)]
+    symbols: SymbolArgs,
 
     /// Print JSON: one object per process, each on a line (docs/json.md).
     #[arg(long)]
@@ -42,28 +49,66 @@ enum Part {
 
 pub(crate) fn run(args: &Args) -> Result {
     let targets = args.target.find()?;
+    let search = args.symbols.search(Fetch::Never)?;
     let mut result = Ok(Outcome::Complete);
-    for process in &targets.processes {
-        result = worse(result, look(args, *process));
+    for source in &targets.sources {
+        let one = match source {
+            Source::Process(process) => look(args, &search, *process),
+            core => look_into(args, &search, core),
+        };
+        result = worse(result, one);
     }
     targets.end();
     result
 }
 
-fn look(args: &Args, id: ProcessId) -> Result {
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.part.is_empty() || self.part.contains(&part)
+    }
+
+    fn print(&self, report: &InfoReport) -> Result {
+        if self.json { report::info_json(report) } else { report::info_text(report) }?;
+        Ok(if report.missing.is_empty() { Outcome::Complete } else { Outcome::Partial })
+    }
+}
+
+/// What is known of a process in a core.
+fn look_into(args: &Args, search: &SearchOptions, source: &Source) -> Result {
+    let options = downloads::show_unpacking(OpenOptions::new()).search(search.clone());
+    let session = options.open(source.clone())?;
+    let process = session.process();
+    let (info, memory) = (process.info(), process.memory());
+    let notices = session.core().map(ElfCore::notices).unwrap_or_default();
+    let modules =
+        args.wants(Part::Modules).then(|| reports(process.modules(), info, memory, session.binaries()));
+    args.print(&InfoReport {
+        info: info.clone(),
+        core: CoreReport::of(source, &session),
+        show_process: args.wants(Part::Process),
+        children: None,
+        threads: args.wants(Part::Threads).then(|| process.threads().to_vec()),
+        modules,
+        mappings: args.wants(Part::Memory).then(|| process.mappings().clone()),
+        missing: notices.iter().filter(|one| one.is_loss()).map(ToString::to_string).collect(),
+    })
+}
+
+fn look(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
     let live = LiveProcess::open(id)?;
-    let wanted = |part| args.part.is_empty() || args.part.contains(&part);
+    let wanted = |part| args.wants(part);
     let mut missing = Vec::new();
     let children = wanted(Part::Process).then(|| live.descendants(usize::MAX));
     let threads = wanted(Part::Threads).then(|| live.threads());
     let needs_map = wanted(Part::Modules) || wanted(Part::Memory);
     let mappings: Option<Mappings> = keep(needs_map.then(|| live.mappings()), "memory map", &mut missing);
     let modules = match &mappings {
-        Some(mappings) if wanted(Part::Modules) => modules(&live, mappings, &mut missing),
+        Some(mappings) if wanted(Part::Modules) => modules(&live, mappings, search, &mut missing),
         _ => Vec::new(),
     };
     let report = InfoReport {
         info: live.info().clone(),
+        core: None,
         show_process: wanted(Part::Process),
         children: keep(children, "children", &mut missing).map(|children| {
             children.into_iter().filter(|child| child.parent == id).map(|child| child.id).collect()
@@ -73,8 +118,7 @@ fn look(args: &Args, id: ProcessId) -> Result {
         mappings: mappings.filter(|_| wanted(Part::Memory)),
         missing,
     };
-    if args.json { report::info_json(&report) } else { report::info_text(&report) }?;
-    Ok(if report.missing.is_empty() { Outcome::Complete } else { Outcome::Partial })
+    args.print(&report)
 }
 
 /// What could be had; what could not is noted, and the rest is shown all the same.
@@ -86,7 +130,12 @@ fn keep<T>(
     part?.map_err(|error| missing.push(format!("{name}: {error}"))).ok()
 }
 
-fn modules(live: &LiveProcess, mappings: &Mappings, missing: &mut Vec<String>) -> Vec<ModuleReport> {
+fn modules(
+    live: &LiveProcess,
+    mappings: &Mappings,
+    search: &SearchOptions,
+    missing: &mut Vec<String>,
+) -> Vec<ModuleReport> {
     let (memory, info) = (live.memory(), live.info());
     // Of a process whose memory may not be read, no module is found: that is not the same as none.
     let probe = mappings.iter().find(|mapping| mapping.permissions.read);
@@ -94,8 +143,16 @@ fn modules(live: &LiveProcess, mappings: &Mappings, missing: &mut Vec<String>) -
         missing.push(format!("modules: {error}"));
         return Vec::new();
     }
-    let binaries = Binaries::new(SearchOptions::default());
     let modules = Modules::find(mappings, memory, info.executable.as_deref());
+    reports(&modules, info, memory, &Binaries::new(search.clone()))
+}
+
+fn reports(
+    modules: &Modules,
+    info: &ProcessInfo,
+    memory: &dyn Memory,
+    binaries: &Binaries,
+) -> Vec<ModuleReport> {
     let report = |module: &prospect::process::Module| {
         let files = binaries.get(module, info, memory);
         ModuleReport {

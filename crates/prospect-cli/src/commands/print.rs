@@ -8,8 +8,8 @@ use std::{
 };
 
 use prospect::{
-    FrameScope, Mode, OpenOptions, Session, ThreadStack,
-    process::{ProcessId, Thread, ThreadId},
+    FrameScope, Mode, OpenOptions, Session, Source, ThreadStack,
+    process::{Thread, ThreadId},
     value::{
         Content, Object, Value, ValueContext as _, ValueError,
         expression::{ErrorKind, Expression, ExpressionError, LookupError},
@@ -17,10 +17,11 @@ use prospect::{
 };
 
 use crate::{
+    downloads,
     exit::{self, Failure, Outcome, Result},
     report::{self, PrintLayout, PrintReport, Printed, PrintedFrame},
     symbol_args::{Fetch, SymbolArgs},
-    target::{OtherTargetArgs, seconds},
+    target::{self, OtherTargetArgs, seconds},
     value_args::ValueArgs,
     watch::{Watch, not_finished},
 };
@@ -35,7 +36,7 @@ use place::FramePlace;
     override_usage = "prospect print [OPTIONS] <TARGET> [EXPR]...\n       prospect print [OPTIONS] --name <NAME> [EXPR]...\n       prospect print [OPTIONS] --demo [EXPR]...\n       prospect print [OPTIONS] [EXPR]... -- <COMMAND>..."
 )]
 pub(crate) struct Args {
-    /// What to look at: the number of a process, where nothing else says it; then what to print. Paths and operators are those of C
+    /// What to look at: the number of a process or a core, where nothing else says it; then what to print. Paths and operators are those of C
     /// (`->`, casts, `sizeof`), C++ (`ns::x`, `this`) and Rust (`x.0`, `x as u8`, `a[2..5]`); registers are `$rip`; a variable of
     /// one file or module is `'file.c'::x`, `'libssl.so.3'!x`. An expression may begin with a minus sign, `-x`; one with two, or with
     /// the letter of an option behind it, needs parentheses: `(--x)`.
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     others: OtherTargetArgs,
 
-    /// In this thread; may be given several times. Without it, in the process's first one.
+    /// In this thread; may be given several times. Without it, in the process's first one; of a core, in the one that crashed.
     #[arg(long, value_name = "TID")]
     thread: Vec<u32>,
 
@@ -119,8 +120,11 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let targets = args.others.find(numbers)?;
     let mut result = Ok(Outcome::Complete);
-    for process in &targets.processes {
-        result = exit::worse(result, Print { args, expressions: &expressions, process: *process }.run());
+    if args.hold {
+        targets.processes("--hold")?;
+    }
+    for source in &targets.sources {
+        result = exit::worse(result, Print { args, expressions: &expressions, source }.run());
     }
     targets.end();
     result
@@ -130,18 +134,15 @@ pub(crate) fn run(args: &Args) -> Result {
 struct Print<'a> {
     args: &'a Args,
     expressions: &'a [&'a str],
-    process: ProcessId,
+    source: &'a Source,
 }
 
 impl Print<'_> {
     fn run(&self) -> Result {
         let Args { timeout, types, json, .. } = *self.args;
         let layout = PrintLayout { types, hex: self.args.values.hex };
-        let process = self.process;
-        let late = move |_| {
-            let late = not_finished(timeout);
-            Err(Failure::failed(format_args!("process {process}: {late}")))
-        };
+        let source = self.source.clone();
+        let late = move |_| Err(Failure::failed(format_args!("{source}: {}", not_finished(timeout))));
         let watch = Watch::<()>::start(Instant::now() + timeout, late).map_err(Failure::failed)?;
         let session = self.open()?;
         let reports = self.reports(&session);
@@ -163,20 +164,23 @@ impl Print<'_> {
 
     fn open(&self) -> Result<Session> {
         let args = self.args;
-        let options = OpenOptions::new()
+        let options = downloads::show_unpacking(OpenOptions::new())
             .mode(if args.hold { Mode::Hold } else { Mode::Freeze })
             .timeout(args.timeout / 2)
             .register_sets(true)
             .search(args.symbols.search(Fetch::Within(args.timeout / 2))?);
-        Ok(options.open(self.process)?)
+        Ok(options.open(self.source.clone())?)
     }
 
     /// What there is to print of each thread that is meant, and how it went.
     fn reports(&self, session: &Session) -> Result<Vec<(PrintReport, Result)>> {
         let threads: Vec<ThreadId> = session.process().threads().iter().map(|thread| thread.id).collect();
-        let process = self.process;
-        let none = || Failure::not_found(format_args!("process {process} has no thread"));
-        let first = threads.iter().find(|thread| thread.0 == process.0).or(threads.first());
+        let source = self.source;
+        let none = || Failure::not_found(format_args!("{source} has no thread"));
+        // Of a core, the first one is the one that crashed.
+        let process = session.process().info().id;
+        let is_first = |thread: &&ThreadId| session.core().is_none() && thread.0 == process.0;
+        let first = threads.iter().find(is_first).or(threads.first());
         let wanted: Vec<ThreadId> = match &self.args.thread[..] {
             _ if self.args.all_threads => threads,
             [] => vec![*first.ok_or_else(none)?],
@@ -186,8 +190,8 @@ impl Print<'_> {
         let (mut reports, mut why_none) = (Vec::new(), None);
         for thread in wanted {
             let stack = stacks.iter().find(|stack| stack.thread.id == thread);
-            let stack = stack
-                .ok_or_else(|| Failure::not_found(format_args!("process {process} has no thread {thread}")));
+            let stack =
+                stack.ok_or_else(|| Failure::not_found(format_args!("{source} has no thread {thread}")));
             match stack.and_then(|stack| self.report(session, stack)) {
                 Ok(Some(report)) => {
                     let outcome = self.outcome(session, &report, &stacks);
@@ -201,9 +205,7 @@ impl Print<'_> {
         match why_none {
             Some(failure) if reports.is_empty() => Err(failure),
             _ if reports.is_empty() => Err(self.with_help(
-                Failure::not_found(format_args!(
-                    "no thread of process {process} has a frame that knows these names"
-                )),
+                Failure::not_found(format_args!("no thread of {source} has a frame that knows these names")),
                 session,
                 &stacks,
             )),
@@ -249,7 +251,7 @@ impl Print<'_> {
             return Err(self.with_help(Failure::not_found(why), session, std::slice::from_ref(stack)));
         }
         Ok(Some(PrintReport {
-            process: self.process,
+            process: session.process().info().id,
             frame: PrintedFrame::of(stack, number),
             values: self.evaluate(&scope)?,
             variables,
@@ -318,13 +320,13 @@ impl Print<'_> {
         if missing.is_empty() {
             return failure;
         }
-        let (process, missing) = (self.process, missing.join(", "));
+        let (target, missing) = (target::argument(self.source), missing.join(", "));
         failure
             .with_help(format!(
                 "there is no debug information for {missing}: install its debug package, build it with -g, \
                  or ask a server for it (--debuginfod)"
             ))
-            .with_help(format!("prospect symbols {process}   # what was looked for, and where"))
+            .with_help(format!("prospect symbols {target}   # what was looked for, and where"))
     }
 }
 

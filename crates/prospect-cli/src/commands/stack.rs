@@ -9,6 +9,7 @@ use std::time::Duration;
 use prospect::{Mode, OpenOptions, symbols::SearchOptions};
 
 use crate::{
+    downloads,
     exit::Result,
     report::Variables,
     symbol_args::{Fetch, SymbolArgs},
@@ -41,7 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", requires = "every", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// How long all of it, with `--every` each look, may take; threads are waited for at most half of it.
+    /// How long all of it, with `--every` each look, may take; threads are waited for at most half of it. Cores are read
+    /// however long it takes.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
 
@@ -105,12 +107,24 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result {
     let search = args.symbols.search(Fetch::Within(args.timeout / 2))?;
     let targets = args.target.find()?;
-    let processes = targets.processes.clone();
+    for (option, is_given) in [("--hold", args.hold), ("--no-stop", args.no_stop)] {
+        if is_given {
+            targets.processes(option)?;
+        }
+    }
     let rounds = match args.every {
-        Some(every) => Some(Rounds::new(args.options(&search), every, args.count, args.json)?),
+        Some(every) => {
+            let processes = targets.processes("--every")?;
+            let rounds = Rounds::new(args.options(&search), every, args.count, args.json)?;
+            Some((rounds, processes))
+        }
         None => None,
     };
-    Look::new(args, search, targets, rounds).run(processes)
+    let sources = targets.sources.clone();
+    match rounds {
+        Some((rounds, processes)) => Look::new(args, search, targets, Some(rounds)).run_rounds(&processes),
+        None => Look::new(args, search, targets, None).all(sources),
+    }
 }
 
 impl Args {
@@ -130,7 +144,7 @@ impl Args {
             (_, true) => Mode::NoStop,
             _ => Mode::Freeze,
         };
-        OpenOptions::new()
+        downloads::show_unpacking(OpenOptions::new())
             .mode(mode)
             // The rest is for walking and naming.
             .timeout(self.timeout / 2)

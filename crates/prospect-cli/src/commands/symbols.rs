@@ -5,12 +5,14 @@ mod index;
 use std::{path::Path, sync::Arc};
 
 use prospect::{
+    OpenOptions, Source,
     live::LiveProcess,
-    process::{BuildId, Memory as _, Module, Modules, ProcessId},
+    process::{BuildId, Memory, Module, Modules, ProcessId, ProcessInfo},
     symbols::{Binaries, BinaryError, ModuleBinary, SearchOptions, SearchOutcome, Sought},
 };
 
 use crate::{
+    downloads,
     exit::{Failure, Outcome, Result, worse},
     report::{self, ModuleSymbols, Subject, SymbolsReport},
     symbol_args::{Fetch, SymbolArgs},
@@ -54,9 +56,12 @@ pub(crate) fn run(args: &Args) -> Result {
         let of_file = if args.index { index::of_file } else { of_file };
         result = worse(result, of_file(args, &search, file));
     }
-    for process in &targets.processes {
-        let of_process = if args.index { index::of_process } else { of_process };
-        result = worse(result, of_process(args, &search, *process));
+    for source in &targets.sources {
+        let one = match source {
+            Source::Process(process) => of_live(args, &search, *process),
+            core => of_core(args, &search, core),
+        };
+        result = worse(result, one);
     }
     targets.end();
     result
@@ -81,7 +86,7 @@ fn open_file(binaries: &Binaries, path: &Path) -> Result<Arc<ModuleBinary>> {
     })
 }
 
-fn of_process(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
+fn of_live(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
     let live = LiveProcess::open(id)?;
     let (memory, info) = (live.memory(), live.info());
     let mappings = live.mappings()?;
@@ -92,6 +97,31 @@ fn of_process(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
         missing.push(format!("modules: {error}"));
     }
     let modules = Modules::find(&mappings, memory, info.executable.as_deref());
+    of_process(args, search, Subjects { info, memory, modules: &modules, missing })
+}
+
+fn of_core(args: &Args, search: &SearchOptions, source: &Source) -> Result {
+    let options = downloads::show_unpacking(OpenOptions::new()).search(search.clone());
+    let session = options.open(source.clone())?;
+    let (process, missing) = (session.process(), Vec::new());
+    let (info, memory, modules) = (process.info(), process.memory(), process.modules());
+    of_process(args, search, Subjects { info, memory, modules, missing })
+}
+
+/// The modules of a process.
+struct Subjects<'a> {
+    info: &'a ProcessInfo,
+    memory: &'a dyn Memory,
+    modules: &'a Modules,
+    /// What could not be had.
+    missing: Vec<String>,
+}
+
+fn of_process(args: &Args, search: &SearchOptions, subjects: Subjects<'_>) -> Result {
+    if args.index {
+        return index::of_process(args, search, &subjects);
+    }
+    let Subjects { info, memory, modules, missing } = subjects;
     let describe = |module: &Module| {
         // Each with files of its own: what was unpacked to be counted is not kept for the next one.
         let files = Binaries::new(search.clone()).get(module, info, memory);

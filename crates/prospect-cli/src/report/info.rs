@@ -9,6 +9,8 @@ use prospect::{
 use serde::Serialize;
 
 use super::{
+    CoreReport,
+    core::CoreJson,
     json::{self, Bytes, Hex, VERSION},
     search::{SearchPart, outcome, sought},
     style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
@@ -18,6 +20,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct InfoReport {
     pub(crate) info: ProcessInfo,
+    /// The core that it is in.
+    pub(crate) core: Option<CoreReport>,
     pub(crate) show_process: bool,
     pub(crate) children: Option<Vec<ProcessId>>,
     pub(crate) threads: Option<Vec<Thread>>,
@@ -41,6 +45,13 @@ pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
     let info = &report.info;
     page.styled(HEADING, format_args!("process {} {}", info.id, Printable(&info.name)));
     page.end_line();
+    if let Some(core) = &report.core {
+        page.push(format_args!("  core {}\n", core.path.display()));
+        if core.signal.is_some() {
+            page.push("  ");
+            core.signal_line(&mut page);
+        }
+    }
     if report.show_process {
         process_text(&mut page, report);
     }
@@ -201,6 +212,8 @@ pub(super) fn size_text(bytes: u64) -> String {
 struct Report<'a> {
     version: u32,
     pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core: Option<CoreJson>,
     #[serde(flatten)]
     process: Option<ProcessPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -264,6 +277,7 @@ pub(crate) fn info_json(report: &InfoReport) -> std::io::Result<()> {
     json::print(&Report {
         version: VERSION,
         pid: report.info.id.0,
+        core: report.core.as_ref().map(CoreReport::json),
         process: report.show_process.then(|| process_part(report)),
         threads: report.threads.as_ref().map(|threads| threads.iter().map(thread_part).collect()),
         modules: report.modules.as_ref().map(|modules| modules.iter().map(module_part).collect()),

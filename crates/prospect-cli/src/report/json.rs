@@ -8,7 +8,7 @@ use std::{
 };
 
 use prospect::{
-    Call, CallValues, NamedValue, ThreadStack,
+    Call, CallValues, Mode, NamedValue, ThreadStack,
     live::Ending,
     process::{Addr, ProcessId, RegisterId, Registers},
     stack::{self, Explanation, FrameRegisters, Location},
@@ -16,7 +16,10 @@ use prospect::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Layout, StackReport, goroutines::Goroutines, merge, milliseconds, variables::variable_json};
+use super::{
+    CoreReport, Layout, StackReport, core::CoreJson, goroutines::Goroutines, merge, milliseconds,
+    variables::variable_json,
+};
 
 /// The version of all JSON that this command prints.
 pub(crate) const VERSION: u32 = 1;
@@ -28,6 +31,8 @@ struct Report<'a> {
     look: Option<Look>,
     target: Target<'a>,
     mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core: Option<CoreJson>,
     pause_ms: Option<f64>,
     complete: bool,
     warnings: &'a [String],
@@ -164,7 +169,8 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
             executable: executable.map(|path| String::from_utf8_lossy(path).into_owned()),
             arch: report.target.arch.info().name,
         },
-        mode: report.mode.as_str(),
+        mode: report.mode.map_or("core", Mode::as_str),
+        core: report.core.as_ref().map(CoreReport::json),
         pause_ms: report.pause.map(milliseconds),
         complete: report.is_complete(),
         warnings: &report.warnings,

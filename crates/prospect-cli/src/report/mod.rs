@@ -1,5 +1,6 @@
 //! What the command prints: for people, and for scripts.
 
+mod core;
 mod doctor;
 mod find;
 mod goroutines;
@@ -25,6 +26,7 @@ use prospect::{
     process::{ProcessInfo, ThreadId},
 };
 
+pub(crate) use self::core::CoreReport;
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
@@ -39,7 +41,10 @@ pub(crate) use variables::Variables;
 #[derive(Debug)]
 pub(crate) struct StackReport {
     pub(crate) target: ProcessInfo,
-    pub(crate) mode: Mode,
+    /// `None` of one in a dump.
+    pub(crate) mode: Option<Mode>,
+    /// What is said of the core that it is in.
+    pub(crate) core: Option<CoreReport>,
     /// For how long it was held; `None` when it was not.
     pub(crate) pause: Option<Duration>,
     pub(crate) threads: Vec<ThreadStack>,

@@ -5,7 +5,7 @@ use std::fmt;
 use prospect::{
     Call, CallValues, Mode, ThreadStack,
     live::{Event, wall_clock},
-    process::Registers,
+    process::{Registers, ThreadState},
     stack::{Explanation, StackEnd, Trust},
 };
 
@@ -71,7 +71,9 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
         for thread in &report.threads {
             page.end_line();
             page.styled(HEADING, format_args!("thread {}", Label(thread)));
-            page.push(format_args!(" {}", thread.thread.state));
+            if report.mode.is_some() || thread.thread.state != ThreadState::Unknown {
+                page.push(format_args!(" {}", thread.thread.state));
+            }
             if let Some(looks @ 1..) = report.unchanged.get(&thread.thread.id) {
                 let looks = looks + 1;
                 page.styled(PLACE, format_args!("  the same stack at {looks} looks"));
@@ -105,9 +107,18 @@ fn heading(page: &mut Page, report: &StackReport) {
         }
     }
     match (report.mode, report.pause) {
-        (Mode::NoStop, _) => page.styled(WARNING, "not stopped: a racy view, each thread at another moment"),
+        (Some(Mode::NoStop), _) => {
+            page.styled(WARNING, "not stopped: a racy view, each thread at another moment")
+        }
         (_, Some(pause)) => page.push(format_args!("stopped for {:.3} ms", milliseconds(pause))),
         (_, None) => {}
+    }
+    if let Some(core) = &report.core {
+        page.push(format_args!("core {}", core.path.display()));
+        page.end_line();
+        core.signal_line(page);
+        core.files_line(page);
+        return;
     }
     page.end_line();
 }

@@ -1,1 +1,19 @@
 //! ELF cores: what the kernel writes of a process that crashed (`fs/binfmt_elf.c`), and what debuggers write in its form.
+//!
+//! [`ElfCore::open`] reads the headers and the notes; memory is read from the file when it is asked for. What a core does not
+//! have, or has damaged, is told by [`ElfCore::notices`], and all else is used.
+
+mod core;
+mod delve;
+mod error;
+mod file;
+mod header;
+mod layout;
+mod link_map;
+mod mappings;
+mod memory;
+mod notes;
+
+pub use self::core::ElfCore;
+pub use error::{CoreError, CoreNotice};
+pub use memory::{CoreMemory, CoreSegments};

@@ -10,6 +10,7 @@ mod attachment;
 mod epoll;
 mod error;
 mod events;
+mod file_system;
 mod hold;
 mod identity;
 mod interrupt;
@@ -27,6 +28,7 @@ mod wall_clock;
 
 pub use error::LiveError;
 pub use events::{Ending, Event, Events, Wait, Waker};
+pub use file_system::free_bytes;
 pub use hold::Threads;
 pub use memory::LiveMemory;
 pub use process::{Freeze, LiveProcess};

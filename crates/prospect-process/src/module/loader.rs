@@ -10,7 +10,34 @@ const MOST_ENTRIES: u64 = 1024;
 /// More modules than any process has: a list that leads back to itself ends.
 const MOST_MODULES: usize = 1 << 13;
 
+/// What the dynamic linker knows of a file that it has loaded: `struct link_map`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoadedFile {
+    /// What to add to an address as linked, wrapping (`l_addr`).
+    pub bias: u64,
+    /// The path that it was opened by; empty for the program (`l_name`).
+    pub path: Vec<u8>,
+    /// Its dynamic section in memory (`l_ld`).
+    pub dynamic: Addr,
+}
+
+/// A path is no longer (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+
 impl Modules {
+    /// The files that the dynamic linker has loaded, as it says itself. None of a static program.
+    #[must_use]
+    pub fn loaded_files(&self, arch: Arch, memory: &dyn Memory) -> Vec<LoadedFile> {
+        let word = u64::from(arch.info().word_bytes);
+        let read = |at: Addr| memory.read_word(arch, at).ok();
+        let file = |(map, dynamic): (Addr, Addr)| {
+            let path = read(map.wrapping_add(word)).map(Addr);
+            let path = path.and_then(|at| memory.read_c_string(at, LONGEST_PATH).ok()).unwrap_or_default();
+            Some(LoadedFile { bias: read(map)?, path, dynamic })
+        };
+        self.link_maps(arch, memory).filter_map(file).collect()
+    }
+
     /// The address at which the dynamic linker can be trapped: it calls the function there before and after it changes
     /// what is loaded (`r_debug.r_brk`). `None` for a static program, and before the linker has begun.
     #[must_use]

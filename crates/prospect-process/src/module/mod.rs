@@ -6,6 +6,7 @@ mod loader;
 use std::{borrow::Cow, fmt, ops::Range, path::PathBuf};
 
 pub use image::ElfImage;
+pub use loader::LoadedFile;
 
 use crate::{Addr, FileAccess, FileId, Mapping, Mappings, Memory};
 

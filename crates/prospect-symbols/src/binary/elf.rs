@@ -40,6 +40,7 @@ pub(crate) struct Segment {
     /// Where its bytes are in the file.
     pub(crate) file_range: Range<usize>,
     pub(crate) executable: bool,
+    pub(crate) writable: bool,
 }
 
 /// All that the headers say.
@@ -122,6 +123,15 @@ impl ElfHeaders {
         loaded.place(at..LinkAddr(u64::MAX)).and_then(|place| file.get(place)).unwrap_or_default()
     }
 
+    /// The same, where the process cannot write.
+    pub(crate) fn constant(&self, at: LinkAddr) -> &[u8] {
+        let segment = self.segments.iter().find(|segment| segment.range.contains(&at));
+        let Some(segment) = segment.filter(|segment| !segment.writable) else { return &[] };
+        let bytes = self.loaded(at);
+        let room = usize::try_from(segment.range.end.0 - at.0).unwrap_or(usize::MAX);
+        &bytes[..bytes.len().min(room)]
+    }
+
     /// Adds the sections that the loaded parts themselves tell of.
     pub(crate) fn add_loaded_sections(&mut self, found: Vec<loaded::LoadedSection>, file: &Arc<FileBytes>) {
         self.sections.extend(found.into_iter().map(|one| NamedSection {
@@ -174,6 +184,7 @@ fn add_segment<H: FileHeader<Endian = Endianness>>(
             range,
             file_range: clamp(offset, size, data.len()),
             executable: segment.p_flags(endian).0 & elf::PF_X.0 != 0,
+            writable: segment.p_flags(endian).0 & elf::PF_W.0 != 0,
         });
     } else if kind == elf::PT_GNU_EH_FRAME {
         headers.eh_frame_header = Some(range);

@@ -37,7 +37,7 @@ impl Binary {
             .loads
             .into_iter()
             // Which of them may be run is not needed: every one may hold what an address points into.
-            .map(|range| Segment { range, file_range: 0..0, executable: true })
+            .map(|range| Segment { range, file_range: 0..0, executable: true, writable: true })
             .collect();
         headers.entry = image.entry;
         headers.dynamic = image.dynamic;

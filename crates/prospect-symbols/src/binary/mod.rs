@@ -131,6 +131,18 @@ impl Binary {
         self.headers.is_relocatable
     }
 
+    /// The bytes of its file that are loaded from an address on, in a part that processes cannot write to: to the end of
+    /// that part, and none where there is no such part, or no file.
+    #[must_use]
+    pub fn constant(&self, at: LinkAddr) -> &[u8] {
+        self.headers.constant(at)
+    }
+
+    /// The ranges that are loaded (`PT_LOAD`), as linked, in the file's order.
+    pub fn loads(&self) -> impl Iterator<Item = Range<LinkAddr>> {
+        self.headers.segments.iter().map(|segment| segment.range.clone())
+    }
+
     /// Which file it is.
     pub(crate) fn stamp(&self) -> Option<FileStamp> {
         self.stamp

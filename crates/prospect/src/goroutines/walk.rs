@@ -14,7 +14,7 @@ use super::{
 use crate::walk::Positions;
 
 /// The goroutines of a process with their stacks, without names. `is_system` says of a function's address whether the runtime
-/// starts it for itself.
+/// starts it for itself; `is_live`, whether this machine's clock is that of the process.
 pub(crate) fn goroutines(
     runtime: &GoRuntime,
     raw: &RawGoroutines,
@@ -22,11 +22,12 @@ pub(crate) fn goroutines(
     binaries: &Binaries,
     walker: &mut Walker,
     is_system: impl Fn(Addr) -> bool,
+    is_live: bool,
 ) -> Goroutines {
     let context = StepContext::new(process, binaries);
     let mut positions = Positions::new(process);
     let mut starts: HashMap<Addr, bool> = HashMap::new();
-    let now = monotonic_clock();
+    let now = is_live.then(monotonic_clock);
     let all = raw.all.iter().map(|one| {
         let registers = registers(one, process, runtime.arch);
         let stack: Stack = walker.walk(&registers, &context);
@@ -36,7 +37,7 @@ pub(crate) fn goroutines(
             id: one.id,
             state: state(one.status),
             wait_reason: wait_reason(runtime, one),
-            waiting: waiting(one, now),
+            waiting: now.and_then(|now| waiting(one, now)),
             thread: one.thread,
             is_system: *starts.entry(one.starts_at).or_insert_with(|| is_system(one.starts_at)),
             parent: Some(one.parent).filter(|parent| *parent != 0),

@@ -74,11 +74,11 @@ pub(crate) fn adapt(command: Command, arguments: &[OsString]) -> Command {
     if !is_elfutils(arguments) {
         return command;
     }
-    let swap = |arg: clap::Arg| arg.short(None);
     command.mut_subcommand(COMMAND, |this| {
-        this.defer(move |this| {
+        this.defer(|this| {
             let this = <super::Args as clap::Args>::augment_args(this);
-            this.mut_arg("pretty_print", swap).mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
+            this.mut_arg("pretty_print", |arg| arg.short(None))
+                .mut_arg("pid", |arg| arg.short('p').action(ArgAction::Set))
         })
     })
 }

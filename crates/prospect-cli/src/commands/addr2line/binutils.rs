@@ -69,7 +69,7 @@ fn place(
     out: &mut Vec<u8>,
     args: &Args,
     names: &mut Names,
-    answer: &Answer<'_>,
+    answer: &Answer<'_, '_>,
     frame: &FrameRef<'_>,
     symbol: Option<&Symbol<'_>>,
 ) -> io::Result<()> {

@@ -120,7 +120,7 @@ fn place(
     out: &mut Vec<u8>,
     args: &Args,
     names: &mut Names,
-    answer: &Answer<'_>,
+    answer: &Answer<'_, '_>,
     frame: &FrameRef<'_>,
 ) -> io::Result<()> {
     let file = frame.file.map_or("??", |file| names.path(args, answer, file));

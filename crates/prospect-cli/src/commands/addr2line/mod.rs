@@ -26,6 +26,9 @@ use names::Names;
 use query::Request;
 use source::{Answer, Source, Visitor};
 
+/// The file that linkers write where nobody says another name.
+const DEFAULT_FILE: &str = "a.out";
+
 /// Show the functions and source lines of addresses: a drop-in for the addr2line of binutils and of elfutils.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,7 +39,7 @@ pub(crate) struct Args {
         long = "exe",
         visible_alias = "executable",
         value_name = "FILE|PID",
-        default_value = "a.out"
+        default_value = DEFAULT_FILE
     )]
     exe: PathBuf,
 
@@ -44,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PID", conflicts_with_all = ["exe", "core"])]
     pid: Option<u32>,
 
-    /// A core file (not supported yet).
+    /// The process in this core; `-e` then says which file is its executable.
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
 
@@ -173,9 +176,6 @@ pub(crate) fn run(args: Args) -> Result {
 impl Args {
     /// Refuses what would be answered wrongly.
     fn check(&self) -> Result<()> {
-        if self.core.is_some() {
-            return Err(Failure::failed("core files cannot be read yet"));
-        }
         if self.kernel {
             return Err(Failure::failed("-k: the running kernel cannot be asked: give its file with -e"));
         }

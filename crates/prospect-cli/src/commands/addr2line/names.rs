@@ -25,7 +25,7 @@ impl Names {
     /// A file's path, as it is to be shown. Where a program was compiled in a directory whose path is relative, line tables of DWARF 5
     /// have that as their own first directory (section 6.2.4). The originals all take it for one below itself, and put it before
     /// the path once more.
-    pub(super) fn path<'a>(&'a mut self, args: &Args, answer: &Answer<'_>, file: &'a str) -> &'a str {
+    pub(super) fn path<'a>(&'a mut self, args: &Args, answer: &Answer<'_, '_>, file: &'a str) -> &'a str {
         if file.starts_with('/') || args.basenames {
             return args.shown(file);
         }
@@ -58,7 +58,7 @@ impl Names {
     }
 }
 
-fn doubled(answer: &Answer<'_>, file: &str) -> Option<String> {
+fn doubled(answer: &Answer<'_, '_>, file: &str) -> Option<String> {
     let (directory, version) = answer.compilation_directory()?;
     let own = file.strip_prefix(&*directory)?.trim_start_matches('/');
     let is_doubled =

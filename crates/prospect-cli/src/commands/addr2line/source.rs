@@ -10,8 +10,10 @@ use prospect::{
 
 use super::{Args, Style, query::Asked};
 use crate::{
+    downloads,
     exit::{Failure, Result},
     symbol_args::Fetch,
+    target,
 };
 
 /// Fewer addresses are not worth another thread. Without an index, the units that they lie in are shared out over the
@@ -142,13 +144,12 @@ impl<'a> Symbol<'a> {
 
 impl Source {
     pub(super) fn open(args: &Args) -> Result<Self> {
-        let kind = match process(args) {
+        let options = || Ok::<_, Failure>(OpenOptions::new().mode(Mode::NoStop).search(search(args)?));
+        let kind = match (&args.core, process(args)) {
+            (Some(core), _) => Kind::Process(Box::new(open_core(args, core, options()?)?)),
             // Names need no stop.
-            Some(pid) => {
-                let options = OpenOptions::new().mode(Mode::NoStop).search(search(args)?);
-                Kind::Process(Box::new(options.open(pid)?))
-            }
-            None => open_file(args, search(args)?)?,
+            (_, Some(pid)) => Kind::Process(Box::new(options()?.open(pid)?)),
+            _ => open_file(args, search(args)?)?,
         };
         let mut source = Self { kind, digits: 16, base: None };
         if source.arch().is_some_and(|arch| arch.info().word_bytes == 4) {
@@ -285,6 +286,16 @@ impl Source {
 fn process(args: &Args) -> Option<u32> {
     let named = || args.exe.to_str()?.parse().ok().filter(|_| !args.exe.exists());
     args.pid.or_else(named)
+}
+
+/// The process in a core, of which a file can be named too.
+fn open_core(args: &Args, core: &Path, options: OpenOptions) -> Result<Session> {
+    let source = target::core(core)
+        .ok_or_else(|| Failure::failed(format_args!("{}: no core file", core.display())))?;
+    let options = downloads::show_unpacking(options);
+    let is_named = args.exe != Path::new(super::DEFAULT_FILE);
+    let options = if is_named { options.executable(&args.exe) } else { options };
+    Ok(options.open(source)?)
 }
 
 fn open_file(args: &Args, search: SearchOptions) -> Result<Kind> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use prospect::{
-    Goroutine, Session, ThreadStack,
+    Goroutine, Session, Source, ThreadStack,
     process::{ProcessId, ThreadId},
     stack::Frame,
     symbols::{Binaries, SearchOptions},
@@ -17,13 +17,16 @@ use prospect::{
 use super::{Args, Rounds, values};
 use crate::{
     exit::{Failure, Outcome, Result, worse},
-    report::{self, Layout, StackReport},
+    report::{self, CoreReport, Layout, StackReport},
     target::Targets,
     watch::{Watch, not_finished},
 };
 
 /// How long the end of the program may be put off by writing to the cache.
 const LONGEST_STORE: Duration = Duration::from_secs(2);
+
+/// The deadline where nobody else can be in the way.
+const NO_HURRY: Duration = Duration::from_secs(1 << 30);
 
 /// The work of one command: shared, since another thread carries it on when it gets stuck.
 pub(super) struct Look {
@@ -34,13 +37,14 @@ pub(super) struct Look {
     /// With `--every`.
     rounds: Option<Rounds>,
     /// The processes that are being looked at, also by a thread that is stuck.
-    busy: Mutex<HashSet<ProcessId>>,
+    busy: Mutex<HashSet<Source>>,
 }
 
 /// What is known when all was read.
 struct End {
     warnings: Vec<String>,
     pause: Option<Duration>,
+    core: Option<CoreReport>,
     binaries: Arc<Binaries>,
 }
 
@@ -62,25 +66,26 @@ impl Look {
     }
 
     /// Looks at these processes, as often as that is wanted.
-    pub(super) fn run(self: &Arc<Self>, mut processes: Vec<ProcessId>) -> Result {
+    pub(super) fn run_rounds(self: &Arc<Self>, processes: &[ProcessId]) -> Result {
+        let mut sources = Vec::new();
         if let Some(rounds) = &self.rounds {
             processes.iter().for_each(|process| self.add(rounds.add(*process).map(|()| Outcome::Complete)));
             self.add(rounds.begin().map(|()| Outcome::Complete));
-            processes = rounds.processes();
+            sources = rounds.processes().into_iter().map(Source::Process).collect();
         }
-        self.all(processes)
+        self.all(sources)
     }
 
-    /// Looks at these processes, again as long as there are rounds, ends what was started for that, and says how all
+    /// Looks at these, again as long as there are rounds, ends what was started for that, and says how all
     /// of it went.
-    fn all(self: &Arc<Self>, mut processes: Vec<ProcessId>) -> Result {
+    pub(super) fn all(self: &Arc<Self>, mut sources: Vec<Source>) -> Result {
         loop {
-            for (index, process) in processes.iter().enumerate() {
-                let result = self.one(*process, &processes[index + 1..]);
+            for (index, source) in sources.iter().enumerate() {
+                let result = self.one(source, &sources[index + 1..]);
                 self.add(result);
             }
             match self.rounds.as_ref().map(Rounds::next) {
-                Some(Ok(Some(again))) => processes = again,
+                Some(Ok(Some(again))) => sources = again.into_iter().map(Source::Process).collect(),
                 Some(Err(failure)) => {
                     self.add(Err(failure));
                     break;
@@ -112,39 +117,45 @@ impl Look {
 
     /// Looks at one process. When the time is over, what there is of it is printed, and `others` are looked
     /// at, by another thread.
-    fn one(self: &Arc<Self>, process: ProcessId, others: &[ProcessId]) -> Result {
-        if let Some(rounds) = &self.rounds
-            && !rounds.is_wanted(process)?
+    fn one(self: &Arc<Self>, source: &Source, others: &[Source]) -> Result {
+        if let (Some(rounds), Source::Process(process)) = (&self.rounds, source)
+            && !rounds.is_wanted(*process)?
         {
             return Ok(Outcome::Complete);
         }
-        if !lock(&self.busy).insert(process) {
-            return Err(Failure::failed(format_args!(
-                "process {process}: the look before is not finished yet"
-            )));
+        if !lock(&self.busy).insert(source.clone()) {
+            return Err(Failure::failed(format_args!("{source}: the look before is not finished yet")));
         }
         let is_last = others.is_empty() && self.rounds.is_none();
-        let (look, others) = (self.clone(), others.to_vec());
+        let (look, others, late_source) = (self.clone(), others.to_vec(), source.clone());
         let late = move |walked| {
-            look.add(look.late(process, walked));
+            look.add(look.late(&late_source, walked));
             look.all(others)
         };
-        let watch = Watch::start(Instant::now() + self.args.timeout, late).map_err(Failure::failed)?;
-        let end = self.look(process, &watch);
-        lock(&self.busy).remove(&process);
+        let deadline = match source {
+            Source::Process(_) => self.args.timeout,
+            _ => NO_HURRY,
+        };
+        let watch = Watch::start(Instant::now() + deadline, late).map_err(Failure::failed)?;
+        let end = self.look(source, &watch);
+        lock(&self.busy).remove(source);
         let walked = watch.finish();
-        let has_ended = || self.rounds.as_ref().is_some_and(|rounds| rounds.has_ended(process));
+        let has_ended = || match (&self.rounds, source) {
+            (Some(rounds), Source::Process(process)) => rounds.has_ended(*process),
+            _ => false,
+        };
         let end = match end {
             // It ended meanwhile, which is told as an event.
             Err(_) if has_ended() => return Ok(Outcome::Complete),
             end => end?,
         };
-        let (End { warnings, pause, binaries }, Some(mut report)) = (end, walked) else {
+        let (End { warnings, pause, core, binaries }, Some(mut report)) = (end, walked) else {
             return Ok(Outcome::Partial);
         };
         report.warnings = warnings;
         report.pause = report.pause.or(pause);
-        let result = self.print(process, &mut report);
+        report.core = core;
+        let result = self.print(source, &mut report);
         // Now nobody waits for this process any more.
         store(&binaries);
         if is_last {
@@ -157,20 +168,20 @@ impl Look {
         }
     }
 
-    fn open(&self, process: ProcessId) -> Result<Session> {
-        match &self.rounds {
-            Some(rounds) => rounds.look(process),
-            None => Ok(self.args.options(&self.search).open(process)?),
+    fn open(&self, source: &Source) -> Result<Session> {
+        match (&self.rounds, source) {
+            (Some(rounds), Source::Process(process)) => rounds.look(*process),
+            _ => Ok(self.args.options(&self.search).open(source.clone())?),
         }
     }
 
     /// Notes the stacks as soon as they are walked, and then what there is to say of them.
-    fn look(&self, process: ProcessId, watch: &Watch<StackReport>) -> Result<End> {
-        let session = self.open(process)?;
+    fn look(&self, source: &Source, watch: &Watch<StackReport>) -> Result<End> {
+        let session = self.open(source)?;
         let wanted: Vec<ThreadId> = self.args.thread.iter().copied().map(ThreadId).collect();
         for thread in &wanted {
             if !session.process().threads().iter().any(|one| one.id == *thread) {
-                return Err(Failure::not_found(format_args!("process {process} has no thread {thread}")));
+                return Err(Failure::not_found(format_args!("{source} has no thread {thread}")));
             }
         }
         let mut threads = session.unnamed_stacks(|thread| {
@@ -190,6 +201,7 @@ impl Look {
             target: session.process().info().clone(),
             mode: session.mode(),
             pause: session.pause(),
+            core: None,
             threads: noted,
             goroutines,
             warnings: session.warnings(),
@@ -207,27 +219,27 @@ impl Look {
             report.named = true;
         });
         values::read(&session, &threads, &self.args.values, watch);
-        let warnings = session.warnings();
+        let (warnings, core) = (session.warnings(), CoreReport::of(source, &session));
         let binaries = session.binaries().clone();
         // Only now is a process that was held let go, and the time known that it was.
-        Ok(End { warnings, pause: session.close(), binaries })
+        Ok(End { warnings, pause: session.close(), core, binaries })
     }
 
-    fn late(&self, process: ProcessId, walked: Option<StackReport>) -> Result {
+    fn late(&self, source: &Source, walked: Option<StackReport>) -> Result {
         let late = not_finished(self.args.timeout);
         let Some(mut report) = walked else {
             let why = "its memory map or memory could not be read in time";
-            return Err(Failure::failed(format_args!("process {process}: {why}: {late}")));
+            return Err(Failure::failed(format_args!("{source}: {why}: {late}")));
         };
         report.late = true;
         let what = if report.named { "values" } else { "names" };
         report.warnings.push(format!("{what} are missing: {late}"));
-        self.print(process, &mut report)
+        self.print(source, &mut report)
     }
 
-    fn print(&self, process: ProcessId, report: &mut StackReport) -> Result {
-        if let Some(rounds) = &self.rounds {
-            rounds.note(process, report);
+    fn print(&self, source: &Source, report: &mut StackReport) -> Result {
+        if let (Some(rounds), Source::Process(process)) = (&self.rounds, source) {
+            rounds.note(*process, report);
         }
         let Args { addresses, registers, merge, explain, json, .. } = self.args;
         let variables = self.args.variables();

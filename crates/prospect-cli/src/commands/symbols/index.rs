@@ -6,13 +6,9 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use prospect::{
-    live::LiveProcess,
-    process::{Modules, ProcessId},
-    symbols::{Binaries, IndexError, ModuleBinary, SearchOptions},
-};
+use prospect::symbols::{Binaries, IndexError, ModuleBinary, SearchOptions};
 
-use super::{Args, open_file};
+use super::{Args, Subjects, open_file};
 use crate::{
     exit::{Failure, Outcome, Result},
     report::{self, IndexReport, ModuleIndex, Subject},
@@ -26,20 +22,19 @@ pub(super) fn of_file(args: &Args, search: &SearchOptions, path: &Path) -> Resul
 }
 
 /// Those of all modules; one without debug information is none that could have an index.
-pub(super) fn of_process(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
-    let live = LiveProcess::open(id)?;
-    let modules = Modules::find(&live.mappings()?, live.memory(), live.info().executable.as_deref());
+pub(super) fn of_process(args: &Args, search: &SearchOptions, subjects: &Subjects<'_>) -> Result {
+    let Subjects { info, memory, modules, .. } = subjects;
     let mut built = Vec::new();
     for module in modules.iter() {
         // Each with files of its own: what was unpacked is not kept for the next one.
         let binaries = Binaries::new(search.clone());
-        let file = binaries.get(module, live.info(), live.memory());
+        let file = binaries.get(module, info, *memory);
         let one = build(&binaries, &file, &module.path)?;
         if !matches!(one.result, Err(IndexError::NoDebugInfo)) {
             built.push(one);
         }
     }
-    print(args, Subject::Process(Box::new(live.info().clone())), built)
+    print(args, Subject::Process(Box::new((*info).clone())), built)
 }
 
 fn build(binaries: &Binaries, module: &ModuleBinary, path: &[u8]) -> Result<ModuleIndex> {

@@ -30,6 +30,7 @@ enum Command {
     Find(commands::find::Args),
     Print(commands::print::Args),
     Symbols(commands::symbols::Args),
+    Dump(commands::dump::Args),
     Doctor(commands::doctor::Args),
     Addr2line(Box<commands::addr2line::Args>),
     #[command(name = commands::demo::COMMAND, hide = true)]
@@ -62,6 +63,7 @@ fn run() -> exit::Result {
         Command::Find(args) => commands::find::run(&args),
         Command::Print(args) => commands::print::run(&args),
         Command::Symbols(args) => commands::symbols::run(&args),
+        Command::Dump(args) => commands::dump::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),

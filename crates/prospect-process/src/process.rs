@@ -54,6 +54,11 @@ pub struct KernelFacts {
     pub nice: i8,
     /// `PF_…` of `include/linux/sched.h`.
     pub flags: u64,
+    /// Which kinds of mappings belong into its cores, a bit for each kind (`/proc/PID/coredump_filter`, `man 5 core`).
+    pub core_filter: Option<u32>,
+    /// Where the parts of [`RegisterSet::X86_EXTENDED`] lie on its processor (`NT_X86_XSAVE_LAYOUT`): four numbers of 32 bits for
+    /// each, its number, size, offset and flags. Empty on other architectures, and where it is not known.
+    pub extended_layout: Vec<u8>,
 }
 
 impl ProcessInfo {

@@ -58,6 +58,12 @@ impl ThreadState {
         }
     }
 
+    /// Linux's letter for it; `?` where there is none.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        b"RSDTtZXIP".iter().copied().find(|code| Self::from_code(*code) == self).unwrap_or(b'?')
+    }
+
     /// The word for it in output; part of the JSON schema.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -139,6 +145,8 @@ pub struct Thread {
     pub state: ThreadState,
     /// Processor time it has used, in user mode and in the kernel.
     pub cpu_time: Option<Duration>,
+    /// How much of that in the kernel.
+    pub kernel_time: Option<Duration>,
     /// The kernel function that it waits in.
     pub wait_channel: Option<String>,
     /// The system call that it is in, as `/proc/PID/syscall` says it.
@@ -158,6 +166,7 @@ impl Thread {
             name: None,
             state: ThreadState::Unknown,
             cpu_time: None,
+            kernel_time: None,
             wait_channel: None,
             syscall: None,
             signals: Signals::default(),

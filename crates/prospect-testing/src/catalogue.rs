@@ -238,8 +238,12 @@ pub const CATALOGUE: &[Recipe] = &[
     // States of threads and processes.
     gcc("vfork", "vfork.c", &["-O2", "-g", NO_FP]),
     gcc("zombie-leader", "zombie_leader.c", &["-O2", "-g", NO_FP]),
+    gcc("pages", "pages.c", &["-O2", "-g"]),
+    gcc("pages-32", "pages.c", &["-O2", "-g", "-m32"]),
     gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("snapshot", "snapshot.c", &["-O2", "-g"]),
+    gcc("snapshot-32", "snapshot.c", &["-O2", "-g", "-m32"]),
     gcc("threads-musl", "threads.c", &["-O2", "-g", NO_FP]).by(Compiler::MuslGcc),
     gcc("threads-musl-stripped", "threads.c", &["-O2", NO_FP, "-static"])
         .by(Compiler::MuslGcc)

@@ -3,6 +3,7 @@
 pub(crate) mod addr2line;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod dump;
 pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod print;

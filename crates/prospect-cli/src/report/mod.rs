@@ -2,6 +2,7 @@
 
 mod core;
 mod doctor;
+mod dump;
 mod find;
 mod goroutines;
 mod index;
@@ -28,6 +29,7 @@ use prospect::{
 
 pub(crate) use self::core::CoreReport;
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
+pub(crate) use dump::{DumpReport, dump_json, dump_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};

@@ -1,10 +1,11 @@
 //! ELF cores: what the kernel writes of a process that crashed (`fs/binfmt_elf.c`), and what debuggers write in its form.
 //!
 //! [`ElfCore::open`] reads the headers and the notes; memory is read from the file when it is asked for. What a core does not
-//! have, or has damaged, is told by [`ElfCore::notices`], and all else is used.
+//! have, or has damaged, is told by [`ElfCore::notices`], and all else is used. [`write()`] writes one of any process.
 
 mod core;
 mod delve;
+mod dump_note;
 mod error;
 mod file;
 mod header;
@@ -13,7 +14,13 @@ mod link_map;
 mod mappings;
 mod memory;
 mod notes;
+mod write;
 
 pub use self::core::ElfCore;
+pub use dump_note::DumpNote;
 pub use error::{CoreError, CoreNotice};
 pub use memory::{CoreMemory, CoreSegments};
+pub use write::{
+    CoreFilter, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
+    WriteError, WriteOptions, Written, write,
+};

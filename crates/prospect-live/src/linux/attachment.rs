@@ -14,7 +14,7 @@ use std::{
 use prospect_process::{FrozenThread, NoRegisters, ThreadId, ThreadState};
 
 use super::{
-    LiveError,
+    LiveError, arch,
     hold::Threads,
     identity::Identity,
     procfs::TaskDirectory,
@@ -33,6 +33,8 @@ const WATCH_GIVEN_UP: Duration = Duration::from_millis(1);
 pub(crate) struct Attachment {
     identity: Arc<Identity>,
     tracees: HashMap<ThreadId, Tracee>,
+    /// It is held for us by another process.
+    lent: Option<ThreadId>,
     /// Only the thread that stopped them can let them go.
     _not_send: PhantomData<*const ()>,
 }
@@ -60,6 +62,10 @@ impl Grip {
         &self.threads
     }
 
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Takes the threads out of it that are not `kept`.
     pub(crate) fn split_off(&mut self, kept: impl Fn(ThreadId) -> bool) -> Self {
         let (threads, rest) = std::mem::take(&mut self.threads).into_iter().partition(|thread| kept(*thread));
@@ -70,7 +76,7 @@ impl Grip {
 
 impl Attachment {
     pub(crate) fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, tracees: HashMap::new(), _not_send: PhantomData }
+        Self { identity, tracees: HashMap::new(), lent: None, _not_send: PhantomData }
     }
 
     /// Holds threads, and says what they are like.
@@ -86,7 +92,8 @@ impl Attachment {
         self.hear_of_ends();
         let identity = self.identity.clone();
         let tasks = TaskDirectory::open(identity.process())?;
-        let mut stopping = Stopping::new(&identity, &tasks, deadline);
+        let stopping = Stopping::new(&identity, &tasks, deadline);
+        let mut stopping = stopping.passing_signals(self.lent.is_some());
         let mut standing = Vec::new();
         let found = self.find_and_stop(which, &tasks, deadline, &mut stopping, &mut standing);
         let Stopping { threads: stopped, began, .. } = stopping;
@@ -113,7 +120,7 @@ impl Attachment {
             threads.extend(seen_again(&tasks, *id, tracee.state));
         }
         match found {
-            Ok(order) if !threads.is_empty() => {
+            Ok(order) if !threads.is_empty() || !standing.is_empty() => {
                 if !standing.is_empty() {
                     let place: HashMap<_, _> = order.into_iter().zip(0..).collect();
                     threads.sort_by_key(|one| place.get(&one.thread.id).copied().unwrap_or(usize::MAX));
@@ -128,6 +135,27 @@ impl Attachment {
                 }))
             }
         }
+    }
+
+    /// Holds all threads but one that another process holds for us. There need be no others. Threads that are about to get a
+    /// signal get it first, so that the end of this program takes none away.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub(super) fn hold_beside(
+        &mut self,
+        lent: ThreadId,
+        deadline: Instant,
+    ) -> Result<(Grip, Vec<FrozenThread>), LiveError> {
+        self.lent = Some(lent);
+        let held = self.hold(&Threads::All, deadline);
+        self.lent = None;
+        held
+    }
+
+    /// Whether a thread is held already: by whomever.
+    pub(super) fn has(&self, thread: ThreadId) -> bool {
+        self.tracees.contains_key(&thread)
     }
 
     /// Stops what does not stand yet until there are no others, and returns all threads in the order in which they were
@@ -159,7 +187,8 @@ impl Attachment {
             let is_first_round = order.is_empty();
             order.extend_from_slice(&new);
             new.retain(|thread| {
-                let stands = self.tracees.get(thread).is_some_and(|tracee| tracee.stop.is_some());
+                let stands = self.lent == Some(*thread)
+                    || self.tracees.get(thread).is_some_and(|tracee| tracee.stop.is_some());
                 if stands {
                     standing.push(*thread);
                 }
@@ -204,6 +233,7 @@ impl Attachment {
             match (waited, self.tracees.get_mut(&id)) {
                 (Waited::Ended, _) => drop(self.tracees.remove(&id)),
                 (Waited::Stopped(stop), Some(tracee)) => {
+                    arch::restart_call(id);
                     tracee.stop = Some(stop);
                     if tracee.holds == 0 {
                         self.let_go(vec![id]);
@@ -230,7 +260,10 @@ impl Attachment {
                 Some(stop) => stop,
                 // It was given up and may stand by now.
                 None => match ptrace::wait(id) {
-                    Waited::Stopped(stop) => stop,
+                    Waited::Stopped(stop) => {
+                        arch::restart_call(id);
+                        stop
+                    }
                     // Not to be detached blindly, for that would take a signal from it that it is just about
                     // to get. When it has stopped, or this thread ends, it goes with its signal.
                     Waited::Nothing => continue,

@@ -148,6 +148,11 @@ impl Hold {
         self.grip.as_ref().map_or(&[], Grip::threads)
     }
 
+    /// Since when; `None` when it holds nothing.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.grip.as_ref().filter(|grip| !grip.threads().is_empty()).map(Grip::began)
+    }
+
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.holds.identity
     }

@@ -47,3 +47,10 @@ pub(crate) fn ring_on_interrupt(bell: Arc<Bell>) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// From now on, a file that grows beyond what this program may write (`RLIMIT_FSIZE`) is an error of the write, and does not
+/// end the program.
+pub fn report_file_size_limit() {
+    // SAFETY: it takes two numbers.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}

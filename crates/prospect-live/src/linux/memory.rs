@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    ops::Range,
     os::unix::fs::FileExt as _,
     sync::{
         Arc, OnceLock,
@@ -10,9 +11,11 @@ use std::{
     },
 };
 
-use prospect_process::{Addr, Memory, MemoryError, ProcessId, ThreadId, Unreadable, memory::ReadRequest};
+use prospect_process::{
+    Addr, Content, Memory, MemoryError, ProcessId, ThreadId, Unreadable, memory::ReadRequest,
+};
 
-use super::{identity::Identity, procfs, ptrace};
+use super::{identity::Identity, pagemap::PageMap, procfs, ptrace};
 
 /// The memory of a process as it is at the time of each read: while the process runs, two reads may be of
 /// two moments.
@@ -27,13 +30,21 @@ pub struct LiveMemory {
     /// `/proc/PID/mem`, for systems that forbid the system call and not the file (a seccomp filter, a kernel without
     /// `CONFIG_CROSS_MEMORY_ATTACH`).
     file: OnceLock<Option<File>>,
+    /// Which pages are there; `None` where the system does not say.
+    pages: OnceLock<Option<PageMap>>,
 }
 
 impl LiveMemory {
     /// The memory of a process, which need not be stopped.
     #[must_use]
     pub fn new(process: ProcessId) -> Self {
-        Self { process, identity: None, thread: AtomicU32::new(process.0), file: OnceLock::new() }
+        Self {
+            process,
+            identity: None,
+            thread: AtomicU32::new(process.0),
+            file: OnceLock::new(),
+            pages: OnceLock::new(),
+        }
     }
 
     /// The memory of this process and of none that gets its number later.
@@ -107,6 +118,14 @@ impl Memory for LiveMemory {
                 _ => Unreadable::Unmapped,
             })),
         }
+    }
+
+    fn contents(&self, range: Range<Addr>) -> Vec<(Range<Addr>, Content)> {
+        let open = || PageMap::open(procfs::memory_view(self.process)).ok();
+        let pages = self.pages.get_or_init(open).as_ref();
+        let known = pages.and_then(|pages| pages.contents(range.clone()).ok());
+        let is_its_own = || self.identity.as_ref().is_none_or(|identity| identity.check().is_ok());
+        known.filter(|_| is_its_own()).unwrap_or_else(|| vec![(range, Content::Own)])
     }
 
     fn read_many(&self, requests: &mut [ReadRequest<'_>]) {

@@ -13,6 +13,7 @@ use prospect_process::{
 
 use super::{
     Ending, LiveError, LiveMemory, Stopped, Threads,
+    core_facts::CoreFacts,
     hold::{Hold, Holds},
     identity::Identity,
     own::OwnProcess,
@@ -175,6 +176,27 @@ impl LiveProcess {
         Ok(Stopped::new(self.info.clone(), hold, threads))
     }
 
+    /// Stops all threads as [`stop_with_register_sets`](Self::stop_with_register_sets) does, with all that a core says of a
+    /// process besides: [`KernelFacts`](prospect_process::KernelFacts), [`Signals`](prospect_process::Signals) and
+    /// [`Advice`](prospect_process::Advice). What takes long of it is read before the process is stopped; what it asks for in
+    /// between ([`Advice`](prospect_process::Advice) of memory that was mapped meanwhile) is not seen.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system does not let us trace it.
+    pub fn stop_for_core(&self, timeout: Duration) -> Result<Stopped, LiveError> {
+        self.refuse_itself()?;
+        let facts = CoreFacts::read(self)?;
+        let (hold, threads) = self.hold(Threads::All, timeout)?;
+        let threads = self.still_itself(self.holds.run(move |_| {
+            let mut threads = threads;
+            stopping::add_register_sets(&mut threads);
+            stopping::add_signals(&mut threads);
+            Ok(threads)
+        }))?;
+        let (info, mappings) = facts.now(&threads);
+        Ok(Stopped::new(info, hold, threads).with_mappings(mappings))
+    }
+
     /// Stops one thread for as long as the result lives.
     ///
     /// # Errors
@@ -248,18 +270,25 @@ impl LiveProcess {
     }
 
     /// What `read` learns of its number, if it is its own afterwards.
-    fn of_itself<T>(&self, read: impl FnOnce(ProcessId) -> Result<T, ProcError>) -> Result<T, LiveError> {
+    pub(super) fn of_itself<T>(
+        &self,
+        read: impl FnOnce(ProcessId) -> Result<T, ProcError>,
+    ) -> Result<T, LiveError> {
         let read = read(self.info.id).map_err(LiveError::from);
         self.identity().check()?;
         self.still_itself(read)
     }
 
     /// The same result; that there is no such process means that it has ended.
-    fn still_itself<T>(&self, result: Result<T, LiveError>) -> Result<T, LiveError> {
+    pub(super) fn still_itself<T>(&self, result: Result<T, LiveError>) -> Result<T, LiveError> {
         result.map_err(|error| match error {
             LiveError::NoSuchProcess(id) => LiveError::Ended(id),
             other => other,
         })
+    }
+
+    pub(super) fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     pub(crate) fn identity(&self) -> &Arc<Identity> {
@@ -359,6 +388,6 @@ fn seen_running(facts: ThreadFacts) -> FrozenThread {
 }
 
 /// The architecture that the threads' registers are of.
-fn running_arch(threads: &[FrozenThread]) -> Option<prospect_process::Arch> {
+pub(super) fn running_arch(threads: &[FrozenThread]) -> Option<prospect_process::Arch> {
     threads.iter().find_map(|one| one.registers.as_ref()).map(Registers::arch)
 }

@@ -11,6 +11,10 @@ pub(crate) const REGISTER_SET_BYTES: usize = 512;
 /// Room for what `XSAVE` writes, with the tiles of AMX.
 pub(crate) const EXTENDED_SET_BYTES: usize = 16 << 10;
 
+/// `PTRACE_GETSIGMASK` and `PTRACE_SETSIGMASK` of `include/uapi/linux/ptrace.h`.
+const GET_SIGNAL_MASK: libc::c_uint = 0x420a;
+const SET_SIGNAL_MASK: libc::c_uint = 0x420b;
+
 /// How a thread stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
@@ -21,6 +25,9 @@ pub(crate) enum Stop {
     /// A signal was about to be delivered: it must be passed on when the thread is let go.
     Signal(i32),
 }
+
+/// At the entry or the exit of a system call (`PTRACE_O_TRACESYSGOOD`).
+pub(crate) const CALL_STOP: Stop = Stop::Signal(libc::SIGTRAP | 0x80);
 
 /// What there is to know of a thread that is to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +54,45 @@ fn request(request: libc::c_uint, thread: ThreadId, data: usize) -> io::Result<(
 /// however it ends.
 pub(crate) fn seize(thread: ThreadId) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, thread, 0)
+}
+
+/// The same with options (`PTRACE_O_…`).
+pub(crate) fn seize_with(thread: ThreadId, options: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, thread, options.cast_unsigned() as usize)
+}
+
+/// Other options for a stopped thread.
+pub(crate) fn set_options(thread: ThreadId, options: i32) -> io::Result<()> {
+    request(libc::PTRACE_SETOPTIONS, thread, options.cast_unsigned() as usize)
+}
+
+/// Lets a stopped thread run until something stops it, with the signal that it is to get (0: none).
+pub(crate) fn resume(thread: ThreadId, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_CONT, thread, signal.cast_unsigned() as usize)
+}
+
+/// Lets a stopped thread run until it enters a system call, or leaves the one that it is in: [`CALL_STOP`].
+pub(crate) fn resume_to_call(thread: ThreadId) -> io::Result<()> {
+    request(libc::PTRACE_SYSCALL, thread, 0)
+}
+
+/// Replaces the signals that a stopped thread blocks.
+pub(crate) fn set_signal_mask(thread: ThreadId, mask: u64) -> io::Result<()> {
+    // SAFETY: `mask` has as many bytes as the call is told, and outlives it.
+    let result = unsafe { libc::ptrace(SET_SIGNAL_MASK, pid(thread), size_of::<u64>(), &raw const mask) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Where a stopped thread has told the kernel to look for its restartable sequence (`man 2 rseq`): the address of its
+/// `struct rseq`. Linux 5.13.
+pub(crate) fn restartable_sequence(thread: ThreadId) -> Option<u64> {
+    /// `PTRACE_GET_RSEQ_CONFIGURATION` of `include/uapi/linux/ptrace.h`.
+    const GET: libc::c_uint = 0x420f;
+    // `struct ptrace_rseq_configuration`: pointer; size and signature; flags and padding.
+    let mut words = [0u64; 3];
+    // SAFETY: `words` has as many bytes as the call is told, and outlives it.
+    let result = unsafe { libc::ptrace(GET, pid(thread), size_of_val(&words), words.as_mut_ptr()) };
+    (result != -1 && words[0] != 0).then_some(words[0])
 }
 
 /// Asks a seized thread to stop; it runs no handler for that and no system call fails by it that would
@@ -101,6 +147,54 @@ pub(crate) fn is_queued(thread: ThreadId, signal: i32) -> bool {
     };
     let count = usize::try_from(count).unwrap_or(0).min(MOST);
     queued[..count].iter().any(|queued| queued.si_signo == signal && queued.si_code > 0)
+}
+
+/// What is known of the signal or the event that a thread stands for, in the layout of this machine's own programs.
+pub(crate) fn signal_info(thread: ThreadId) -> io::Result<SignalInfo> {
+    let mut info = [0u64; SIGNAL_INFO_BYTES / 8];
+    // SAFETY: `info` has the size and the alignment of a `siginfo_t`, and outlives the call, which fills it.
+    let result = unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid(thread), 0usize, info.as_mut_ptr()) };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut bytes = [0; SIGNAL_INFO_BYTES];
+    for (part, word) in bytes.chunks_exact_mut(8).zip(info) {
+        part.copy_from_slice(&word.to_ne_bytes());
+    }
+    Ok(bytes)
+}
+
+/// The size of a `siginfo_t`.
+pub(crate) const SIGNAL_INFO_BYTES: usize = 128;
+
+/// A `siginfo_t` as bytes.
+pub(crate) type SignalInfo = [u8; SIGNAL_INFO_BYTES];
+
+/// The signals that a stopped thread blocks, a bit for each from 1 on. Of one whose system call has replaced them for as
+/// long as it waits (`ppoll`), those that it goes back to.
+pub(crate) fn blocked_signals(thread: ThreadId) -> io::Result<u64> {
+    let mut mask = 0u64;
+    let size = size_of_val(&mask);
+    // SAFETY: `mask` has the size that is said, and outlives the call, which fills it.
+    let result = unsafe { libc::ptrace(GET_SIGNAL_MASK, pid(thread), size, &raw mut mask) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(mask) }
+}
+
+/// The signals that were sent to a stopped thread alone and not delivered yet, a bit for each from 1 on.
+pub(crate) fn pending_signals(thread: ThreadId) -> u64 {
+    // A thread has one of each signal, and as many of the real-time ones as there is room for: what is behind these is
+    // mostly more of the same.
+    const MOST: usize = 64;
+    // SAFETY: all zeros is a valid `siginfo_t`, a structure of numbers.
+    let mut queued: [libc::siginfo_t; MOST] = unsafe { std::mem::zeroed() };
+    let arguments = libc::ptrace_peeksiginfo_args { off: 0, flags: 0, nr: MOST as i32 };
+    // SAFETY: both outlive the call, which reads the one and fills as many of the other as the first says.
+    let count = unsafe {
+        libc::ptrace(libc::PTRACE_PEEKSIGINFO, pid(thread), &raw const arguments, queued.as_mut_ptr())
+    };
+    let count = usize::try_from(count).unwrap_or(0).min(MOST);
+    let bits = queued[..count].iter().filter(|info| (1..=64).contains(&info.si_signo));
+    bits.fold(0, |all, info| all | 1 << (info.si_signo - 1))
 }
 
 /// Replaces the general registers of a stopped thread by such as [`register_set`] has copied.

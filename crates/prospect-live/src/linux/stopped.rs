@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prospect_process::{
@@ -60,6 +60,19 @@ impl Stopped {
     #[must_use = "dropping it lets the process go too"]
     pub fn resume(self) -> Option<Duration> {
         Arc::into_inner(self.0)?.hold.release()
+    }
+
+    /// Since when the first of its threads stands; `None` where none could be held.
+    #[must_use]
+    pub fn since(&self) -> Option<Instant> {
+        self.0.hold.since()
+    }
+
+    /// The same, with its memory map.
+    pub(crate) fn with_mappings(self, mappings: Mappings) -> Self {
+        // It is new, so that nobody has asked for them yet.
+        let _ = self.0.mappings.set(mappings);
+        self
     }
 
     /// Lets the process go, but leaves it stopped as job control does it (`SIGSTOP`): it shows as `T`, its parent is

@@ -16,11 +16,12 @@ use prospect_process::{
 };
 
 use super::{
-    LiveError,
+    LiveError, arch,
     identity::Identity,
     patience::Patience,
     procfs::{self, TaskDirectory, ThreadFacts},
     ptrace::{self, Stop, Waited},
+    signals,
 };
 
 /// How long a thread that the kernel does not let stop (state `D`) is waited for.
@@ -58,11 +59,19 @@ pub(crate) struct Stopping<'a> {
     /// When the first one was asked to stop.
     pub(crate) began: Instant,
     deadline: Instant,
+    /// Whether a thread that is about to get a signal gets it before it is held. One that is held with it would lose it when
+    /// this program is killed: the kernel keeps it for who has waited for that stop (`wait_task_stopped` in `kernel/exit.c`).
+    passes_signals: bool,
 }
 
 impl<'a> Stopping<'a> {
     pub(crate) fn new(identity: &'a Identity, tasks: &'a TaskDirectory, deadline: Instant) -> Self {
-        Self { identity, tasks, threads: Vec::new(), began: Instant::now(), deadline }
+        Self { identity, tasks, threads: Vec::new(), began: Instant::now(), deadline, passes_signals: false }
+    }
+
+    /// The same, and whether a thread that is about to get a signal gets it first.
+    pub(crate) fn passing_signals(self, passes_signals: bool) -> Self {
+        Self { passes_signals, ..self }
     }
 
     /// How many of them stand.
@@ -148,7 +157,8 @@ impl<'a> Stopping<'a> {
         let mut patience = Patience::new();
         while !waiting.is_empty() {
             let before = waiting.len();
-            waiting.retain(|index| !look_at(&mut self.threads[*index], ptrace::wait));
+            let passes = self.passes_signals;
+            waiting.retain(|index| !look_at(&mut self.threads[*index], passes, ptrace::wait));
             if waiting.len() < before {
                 patience.renew();
                 continue;
@@ -159,7 +169,7 @@ impl<'a> Stopping<'a> {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], self.tasks, in_time));
             }
             if let Some(index) = waiting.first().copied()
-                && look_at(&mut self.threads[index], |thread| patience.wait(thread))
+                && look_at(&mut self.threads[index], self.passes_signals, |thread| patience.wait(thread))
             {
                 waiting.remove(0);
                 patience.renew();
@@ -211,7 +221,7 @@ fn tracer_of(process: ProcessId, thread: ThreadId) -> Option<ProcessId> {
 }
 
 /// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.
-fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool {
+fn look_at(held: &mut HeldThread, passes_signals: bool, wait: impl FnOnce(ThreadId) -> Waited) -> bool {
     match wait(held.thread.id) {
         Waited::Nothing => false,
         Waited::Ended => {
@@ -219,10 +229,18 @@ fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool
             held.thread.not_stopped = Some(NoRegisters::Exited);
             true
         }
+        Waited::Stopped(Stop::Signal(signal)) if passes_signals => {
+            // Errors: it was killed, which waiting for it shows.
+            let _ = ptrace::interrupt(held.thread.id).and_then(|()| ptrace::resume(held.thread.id, signal));
+            false
+        }
         Waited::Stopped(stop) => {
             held.hold = HoldState::Stopped(stop);
             match registers(held.thread.id) {
-                Ok(registers) => held.registers = Some(registers),
+                Ok(registers) => {
+                    arch::restart_interrupted(held.thread.id, &registers);
+                    held.registers = Some(registers);
+                }
                 Err(reason) => held.thread.not_stopped = Some(reason),
             }
             true
@@ -249,6 +267,15 @@ pub(crate) fn add_register_sets(threads: &mut [FrozenThread]) {
             if let Ok(length @ 1..) = ptrace::other_register_set(one.thread.id, *set, &mut room) {
                 one.register_sets.push((*set, room[..length].into()));
             }
+        }
+    }
+}
+
+/// Adds what the kernel keeps of the signals of those of `threads` that stand and are the calling thread's.
+pub(crate) fn add_signals(threads: &mut [FrozenThread]) {
+    for one in threads.iter_mut().filter(|one| one.thread.not_stopped.is_none()) {
+        if let Some(registers) = &one.registers {
+            one.thread.signals = signals::of(one.thread.id, registers.arch());
         }
     }
 }

@@ -38,6 +38,20 @@ impl Registers {
         registers
     }
 
+    /// The bytes of a Linux `NT_PRSTATUS` register set with these; what is unknown is zero.
+    #[must_use]
+    pub fn to_regset(&self) -> Vec<u8> {
+        let info = self.arch.info();
+        let mut bytes = vec![0; usize::from(info.regset_bytes)];
+        for (row, value) in self.known() {
+            let (offset, width) = (usize::from(row.regset_offset), usize::from(row.bytes));
+            let word = if info.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+            let word = if info.big_endian { &word[8 - width..] } else { &word[..width] };
+            bytes[offset..offset + width].copy_from_slice(word);
+        }
+        bytes
+    }
+
     /// The architecture whose registers these are.
     #[must_use]
     pub fn arch(&self) -> Arch {
@@ -114,6 +128,18 @@ mod tests {
         let registers = Registers::from_regset(Arch::I386, &bytes);
         assert_eq!(registers.pc(), Some(Addr(0x0804_8123)));
         assert_eq!(registers.sp(), Some(Addr(0xffff_d000)));
+    }
+
+    #[test]
+    fn a_regset_is_written_as_it_is_read() {
+        for arch in Arch::ALL {
+            let length = usize::from(arch.info().regset_bytes);
+            let bytes: Vec<u8> = (0..length).map(|index| (index + 1) as u8).collect();
+            let registers = Registers::from_regset(arch, &bytes);
+            assert_eq!(Registers::from_regset(arch, &registers.to_regset()), registers, "{arch:?}");
+        }
+        let whole = [7; 216];
+        assert_eq!(Registers::from_regset(Arch::X86_64, &whole).to_regset(), whole);
     }
 
     #[test]

@@ -56,3 +56,8 @@ pub(crate) unsafe fn interrupted(context: *const c_void, registers: &mut Registe
     registers.set(PC, machine.pc);
     registers.set(PSTATE, machine.pstate);
 }
+
+/// What the parts of an extended register set are; nothing on this processor.
+pub(crate) fn extended_part(_part: u32) -> Option<(u32, u32)> {
+    None
+}

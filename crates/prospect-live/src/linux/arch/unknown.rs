@@ -19,3 +19,8 @@ pub(crate) fn current() -> Registers {
 
 #[expect(unsafe_code, reason = "it is unsafe where it does something")]
 pub(crate) unsafe fn interrupted(_context: *const c_void, _registers: &mut Registers) {}
+
+/// What the parts of an extended register set are; nothing on this processor.
+pub(crate) fn extended_part(_part: u32) -> Option<(u32, u32)> {
+    None
+}

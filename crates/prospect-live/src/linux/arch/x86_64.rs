@@ -2,7 +2,13 @@
 //! `arch/x86/include/uapi/asm/sigcontext.h`, which `gregs` of libc's `mcontext_t` repeats.
 #![expect(unsafe_code, reason = "registers can be read in assembler only")]
 
-use std::{arch::asm, ffi::c_void};
+use std::{
+    arch::{
+        asm,
+        x86_64::{__cpuid_count, __get_cpuid_max},
+    },
+    ffi::c_void,
+};
 
 use prospect_process::{Arch, RegisterId, Registers};
 
@@ -80,4 +86,18 @@ pub(crate) unsafe fn interrupted(context: *const c_void, registers: &mut Registe
     for &(id, index) in &SAVED {
         registers.set(id, context.uc_mcontext.gregs[index].cast_unsigned());
     }
+}
+
+/// Size and offset of a part of what `XSAVE` writes in its standard form (Intel SDM volume 1, section 13.2); `None` where the
+/// processor has no such part.
+#[allow(unused_unsafe, reason = "newer compilers have these as safe functions")]
+pub(crate) fn extended_part(part: u32) -> Option<(u32, u32)> {
+    const LEAF: u32 = 13;
+    // SAFETY: every processor of ours has the instruction.
+    if unsafe { __get_cpuid_max(0) }.0 < LEAF {
+        return None;
+    }
+    // SAFETY: the same.
+    let found = unsafe { __cpuid_count(LEAF, part) };
+    (found.eax != 0).then_some((found.eax, found.ebx))
 }

@@ -26,12 +26,18 @@ pub struct Stat<'a> {
     pub state: ThreadState,
     /// Its parent process; 0 for none, or for one outside of our pid namespace.
     pub parent: u32,
+    /// Its process group; 0 for none, or for one outside of our pid namespace.
+    pub process_group: u32,
+    /// Its session; 0 as well.
+    pub session: u32,
     /// The kernel's flags for it (`PF_…`).
     pub flags: u64,
     /// Processor time in user mode, in clock ticks.
     pub user_ticks: u64,
     /// Processor time in the kernel, in clock ticks.
     pub system_ticks: u64,
+    /// Its nice value.
+    pub nice: i8,
     /// How many threads the process has, the first one counted even after it has ended.
     pub threads: u64,
     /// When it started, in clock ticks after the machine did.
@@ -49,6 +55,12 @@ impl Stat<'_> {
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
         clock::duration(self.user_ticks.saturating_add(self.system_ticks))
+    }
+
+    /// The part of the processor time that was used in the kernel.
+    #[must_use]
+    pub fn kernel_time(&self) -> Duration {
+        clock::duration(self.system_ticks)
     }
 
     /// When it started, exact to a second: the kernel gives the moment of boot in seconds.
@@ -80,22 +92,29 @@ pub fn parse(bytes: &[u8]) -> Option<Stat<'_>> {
     let state = ThreadState::from_code(cursor.byte()?);
     cursor.blanks();
     let parent = cursor.word().and_then(|word| Cursor(word).decimal())?;
-    let mut number = |skipped: usize| {
+    let mut field = |skipped: usize| {
         for _ in 0..skipped {
             cursor.word()?;
         }
-        cursor.word().and_then(|word| Cursor(word).decimal())
+        cursor.word().map(Cursor)
     };
+    // -1 of a process that is about to go.
+    let mut related = || Some(u32::try_from(field(0)?.signed()?).unwrap_or(0));
+    let (process_group, session) = (related()?, related()?);
+    let mut number = |skipped: usize| field(skipped)?.decimal();
     Some(Stat {
         id,
         name,
         state,
         parent: u32::try_from(parent).ok()?,
-        flags: number(4)?,
+        process_group,
+        session,
+        flags: number(2)?,
         user_ticks: number(4)?,
         system_ticks: number(0)?,
-        threads: number(4)?,
-        start_ticks: number(1)?,
+        nice: i8::try_from(field(3)?.signed()?).ok()?,
+        threads: field(0)?.decimal()?,
+        start_ticks: field(1)?.decimal()?,
     })
 }
 
@@ -146,6 +165,7 @@ mod tests {
         let stat = parse(line.as_bytes()).unwrap();
         assert_eq!((stat.id, stat.name, stat.state), (42, &b"cat"[..], ThreadState::Sleeping));
         assert_eq!((stat.parent, stat.flags, stat.threads), (7, 4_194_560, 3));
+        assert_eq!((stat.process_group, stat.session, stat.nice), (8, 9, -5));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (15, 16, 1_234_567));
         assert!(!stat.is_kernel_thread());
     }

@@ -135,6 +135,7 @@ impl TaskDirectory {
         thread.name = Some(stat.name_text());
         thread.state = stat.state;
         thread.cpu_time = Some(stat.cpu_time());
+        thread.kernel_time = Some(stat.kernel_time());
         thread.not_stopped = match stat.state {
             _ if kernel => Some(NoRegisters::KernelThread),
             ThreadState::Zombie => Some(NoRegisters::Zombie),

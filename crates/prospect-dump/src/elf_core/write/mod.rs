@@ -1,0 +1,314 @@
+//! ELF cores, written of any process (`elf_core_dump` in the kernel's `fs/binfmt_elf.c`; docs/core.md).
+//!
+//! A core is written from its beginning to its end, so that it can go into a pipe. All that its headers say is known
+//! before: which mappings there are, and how much of each belongs into it. What is only known afterwards is in a note at the
+//! end.
+
+mod copy;
+mod encode;
+mod header;
+mod notes;
+mod output;
+mod progress;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use prospect_process::{Addr, Mapping, Process};
+
+pub use copy::UnreadMemory;
+pub use output::{Output, SparseFile, Stream};
+pub use progress::{Progress, ProgressState};
+pub use selection::{CoreFilter, Selection};
+
+use super::dump_note::{DUMP_BYTES, DumpNote, NT_DUMP, PROSPECT};
+use copy::{Copied, Part};
+use header::{Segment, SegmentKind};
+use notes::Notes;
+use selection::{Chooser, Piece};
+
+/// How a core is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions<'a> {
+    selection: Selection,
+    stillness: Stillness,
+    progress: Option<&'a Progress>,
+}
+
+/// How the process is kept still while it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Stillness {
+    /// It is no live process.
+    #[default]
+    Always,
+    /// It stands since then, and until the core is written.
+    Stop {
+        /// When its first thread was stopped.
+        since: Instant,
+    },
+    /// It runs on, and what is written is a copy that was made while it stood.
+    Snapshot {
+        /// For how long it stood.
+        pause: Duration,
+    },
+}
+
+impl Stillness {
+    /// The word for it in notes and output; nothing where there is nothing to say.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "",
+            Self::Stop { .. } => "stop",
+            Self::Snapshot { .. } => "snapshot",
+        }
+    }
+
+    /// For how long the process stood, until now.
+    #[must_use]
+    pub fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Always => None,
+            Self::Stop { since } => Some(since.elapsed()),
+            Self::Snapshot { pause } => Some(pause),
+        }
+    }
+}
+
+impl<'a> WriteOptions<'a> {
+    /// What the kernel would write, of what is no live process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which memory belongs into it.
+    #[must_use]
+    pub fn selection(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// How the process is kept still: the core says so.
+    #[must_use]
+    pub fn stillness(mut self, stillness: Stillness) -> Self {
+        self.stillness = stillness;
+        self
+    }
+
+    /// Where to say how far it is, and to be told to end.
+    #[must_use]
+    pub fn progress(mut self, progress: &'a Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+}
+
+/// What was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Written {
+    /// How many threads have notes. Those of which no register is known have none.
+    pub threads: usize,
+    /// How many mappings have segments.
+    pub segments: usize,
+    /// How long the core is, with its holes.
+    pub bytes: u64,
+    /// How many bytes of memory are in it that are not holes.
+    pub memory_bytes: u64,
+    /// Memory that is zero in it because it could not be read.
+    pub unread: UnreadMemory,
+    /// For how long the process stood, as the core says it.
+    pub pause: Option<Duration>,
+}
+
+/// Why no whole core was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The process ended while it was written.
+    #[error("the process has ended before all of its memory was read")]
+    Gone,
+    /// Where it was to be written to does not take it.
+    #[error("cannot write: {0}")]
+    Output(#[source] io::Error),
+    /// It was [cancelled](Progress::cancel).
+    #[error("cancelled")]
+    Cancelled,
+    /// No thread could be started that reads.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Writes a core of a process that stands still. What cannot be read of its memory is written as zeros, and said in
+/// [`Written`] and in the core.
+///
+/// However large the process is, it takes little memory: a few megabytes, and some for each mapping and each thread.
+///
+/// # Errors
+/// When it cannot be written, the process ends meanwhile, or it is cancelled; then what was written is of no use.
+pub fn write(
+    process: &dyn Process,
+    options: &WriteOptions<'_>,
+    output: &mut dyn Output,
+) -> Result<Written, WriteError> {
+    let unseen = Progress::new();
+    let progress = options.progress.unwrap_or(&unseen);
+    let result = write_all(process, options, output, progress);
+    progress.end(result.as_ref().map(drop).map_err(ToString::to_string));
+    result
+}
+
+fn write_all(
+    process: &dyn Process,
+    options: &WriteOptions<'_>,
+    output: &mut dyn Output,
+    progress: &Progress,
+) -> Result<Written, WriteError> {
+    let info = process.info().arch.info();
+    let notes = Notes::of(process);
+    let page_bytes = notes.page_bytes();
+    let plan = Plan::make(process, options.selection, &notes, output.has_holes());
+    progress.begin(
+        notes.thread_count() as u64,
+        plan.parts.iter().map(|part| part.range.end.0 - part.range.start.0).sum(),
+    );
+
+    let mut position = Position { output, at: 0 };
+    let count = plan.segments.len() as u64;
+    position.bytes(&header::file_header(process.info().arch, count))?;
+    let mut headers = Vec::new();
+    for segment in &plan.segments {
+        headers.extend(header::program_header(info, segment));
+        if headers.len() >= 1 << 16 {
+            position.bytes(&headers)?;
+            headers.clear();
+        }
+    }
+    headers.extend(header::counting_section(info, count));
+    position.bytes(&headers)?;
+    notes.each(|notes, is_thread| {
+        if is_thread {
+            progress.add_thread();
+        }
+        if progress.is_cancelled() {
+            return Err(WriteError::Cancelled);
+        }
+        Ok(position.bytes(notes)?)
+    })?;
+    position.zeros_until(plan.memory_at)?;
+
+    let Copied { bytes: memory_bytes, mut unread } =
+        copy::copy(process.memory(), &plan.parts, page_bytes, position.output, progress)?;
+    plan.without_room.iter().for_each(|range| unread.add(range.clone()));
+
+    let pause = options.stillness.pause();
+    let note = DumpNote {
+        tool: concat!("prospect ", env!("CARGO_PKG_VERSION")).into(),
+        method: options.stillness.as_str().into(),
+        pause,
+        unread: unread.ranges.clone(),
+        unread_more: unread.more,
+    };
+    let note = notes::note(info, PROSPECT, NT_DUMP, &note.to_bytes());
+    position.output.bytes(&note)?;
+    position.output.finish()?;
+    Ok(Written {
+        threads: notes.thread_count(),
+        segments: plan.segments.len() - 2,
+        bytes: plan.end_at + note.len() as u64,
+        memory_bytes,
+        unread,
+        pause,
+    })
+}
+
+/// What will be where in the core.
+struct Plan {
+    /// In the order of their headers.
+    segments: Vec<Segment>,
+    /// What is copied, in the order of the file.
+    parts: Vec<Part>,
+    /// Where the memory begins in the file, and where it ends.
+    memory_at: u64,
+    end_at: u64,
+    /// Memory for which a core of this class has no room.
+    without_room: Vec<Range<Addr>>,
+}
+
+impl Plan {
+    fn make(process: &dyn Process, selection: Selection, notes: &Notes<'_>, holes: bool) -> Self {
+        let info = process.info();
+        let (narrow, page_bytes) = (info.arch.info().word_bytes == 4, notes.page_bytes());
+        let own = info.kernel.core_filter.map_or(CoreFilter::DEFAULT, CoreFilter);
+        let (filter, all) = match selection {
+            Selection::Kernel => (own, false),
+            Selection::Filter(filter) => (filter, false),
+            Selection::All => (CoreFilter(u32::MAX), true),
+        };
+        let chooser = Chooser { memory: process.memory(), filter, all, holes, page_bytes };
+        // The kernel shows a page of its own to programs of 32 bits that lies where they cannot reach.
+        let fits = |mapping: &&Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
+        let mut pieces = Vec::new();
+        for mapping in process.mappings().iter().filter(fits) {
+            let length = chooser.length(mapping);
+            pieces.extend(chooser.pieces(mapping, length).into_iter().map(|piece| (mapping, piece)));
+        }
+
+        let notes_at = header::length(info.arch.info(), pieces.len() as u64 + 2);
+        let mut notes_length = 0;
+        let counted: Result<(), std::convert::Infallible> = notes.each(|notes, _| {
+            notes_length += notes.len() as u64;
+            Ok(())
+        });
+        let Ok(()) = counted;
+        let memory_at = (notes_at + notes_length).next_multiple_of(page_bytes);
+
+        let mut segments = vec![Segment { kind: SegmentKind::Notes, offset: notes_at, length: notes_length }];
+        let (mut parts, mut without_room, mut at) = (Vec::new(), Vec::new(), memory_at);
+        let most = if narrow { u64::from(u32::MAX) - 2 * DUMP_BYTES as u64 } else { u64::MAX };
+        for (mapping, Piece { range, mut length }) in pieces {
+            let start = range.start;
+            if at.saturating_add(length) > most {
+                without_room.push(start..start.wrapping_add(length));
+                length = 0;
+            }
+            let kind = SegmentKind::Memory { range, permissions: mapping.permissions, page_bytes };
+            segments.push(Segment { kind, offset: at, length });
+            if length > 0 {
+                let untouched_is_zero = selection::is_zero_until_touched(mapping);
+                parts.push(Part { range: start..start.wrapping_add(length), untouched_is_zero });
+            }
+            at += length;
+        }
+        let length = notes::note(info.arch.info(), PROSPECT, NT_DUMP, &[0; DUMP_BYTES]).len() as u64;
+        segments.push(Segment { kind: SegmentKind::Notes, offset: at, length });
+        Self { segments, parts, memory_at, end_at: at, without_room }
+    }
+}
+
+/// Where the output is.
+struct Position<'a> {
+    output: &'a mut dyn Output,
+    at: u64,
+}
+
+impl Position<'_> {
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.at += bytes.len() as u64;
+        self.output.bytes(bytes)
+    }
+
+    fn zeros_until(&mut self, end: u64) -> io::Result<()> {
+        let count = end.saturating_sub(self.at);
+        self.at += count;
+        self.output.zeros(count)
+    }
+}

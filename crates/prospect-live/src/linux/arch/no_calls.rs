@@ -1,0 +1,48 @@
+//! A processor on which no process is made to do system calls yet.
+
+use std::io;
+
+use prospect_process::{Registers, ThreadId};
+
+use super::CallConvention;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallRegisters;
+
+impl CallRegisters {
+    pub(crate) fn of(_thread: ThreadId) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) fn put(&self, _thread: ThreadId) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn convention(&self) -> Option<&'static CallConvention> {
+        None
+    }
+
+    pub(crate) fn pc(&self) -> u64 {
+        0
+    }
+
+    pub(crate) fn waits_in_call(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn calling(&self, _at: u64, _number: u64, _arguments: [u64; 4]) -> Self {
+        *self
+    }
+
+    pub(crate) fn result(&self) -> i64 {
+        0
+    }
+
+    pub(crate) fn restart_interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+pub(crate) fn restart_interrupted(_thread: ThreadId, _registers: &Registers) {}
+
+pub(crate) fn restart_call(_thread: ThreadId) {}

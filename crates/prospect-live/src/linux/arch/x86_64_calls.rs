@@ -1,0 +1,161 @@
+//! System calls that a process is made to do, AMD64 and the 32-bit programs that run on it.
+//!
+//! Registers are read and written as the kernel has them (`PTRACE_GETREGS`): for a 32-bit program too, all 64 bits, so that
+//! what is put back is what was there, the number of an interrupted call and how it is to go on among it.
+#![expect(unsafe_code, reason = "system calls that libc declares unsafe are called here")]
+
+use std::io;
+
+use prospect_process::{Arch, Registers, ThreadId};
+
+use super::CallConvention;
+
+/// Selectors of user code: `__USER_CS` and `__USER32_CS` of the kernel's `arch/x86/include/asm/segment.h`.
+const CODE_64: u64 = 0x33;
+const CODE_32: u64 = 0x23;
+
+/// `arch/x86/entry/syscalls/syscall_64.tbl`, and the instruction `syscall`.
+static LONG: CallConvention =
+    CallConvention { instruction: [0x0f, 0x05], clone: 56, wait4: 61, close_range: 436, word_bytes: 8 };
+/// `arch/x86/entry/syscalls/syscall_32.tbl`, and the instruction `int 0x80`.
+static SHORT: CallConvention =
+    CallConvention { instruction: [0xcd, 0x80], clone: 120, wait4: 114, close_range: 436, word_bytes: 4 };
+
+/// Step by step: the trap flag of `eflags`.
+const TRAP_FLAG: u64 = 1 << 8;
+
+/// Where `rax` is in `struct user`.
+const RAX_OFFSET: usize = std::mem::offset_of!(libc::user_regs_struct, rax);
+
+/// `ERESTARTNOHAND` of `include/linux/errno.h`: the call ends with `EINTR` where a handler is to run, and else begins again.
+const RESTART_UNLESS_HANDLED: i64 = -514;
+const INTERRUPTED: i64 = -(libc::EINTR as i64);
+
+/// Calls that do nothing and say `EINTR` when their thread is stopped (`man 7 signal`, "Interruption of system calls and
+/// library functions by stop signals"): accept, recvfrom, recvmsg, semop, rt_sigtimedwait, io_getevents, semtimedop,
+/// epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, epoll_pwait2.
+const INTERRUPTED_64: &[u64] = &[43, 45, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 441];
+/// The same, as far as they are calls of their own: rt_sigtimedwait, io_getevents, epoll_wait, epoll_pwait, recvmmsg,
+/// accept4, recvfrom, recvmsg, io_pgetevents, io_pgetevents_time64, recvmmsg_time64, rt_sigtimedwait_time64,
+/// semtimedop_time64, epoll_pwait2.
+const INTERRUPTED_32: &[u64] = &[177, 247, 256, 319, 337, 364, 371, 372, 385, 416, 417, 420, 421, 441];
+
+/// Calls that are several, by their first argument: socketcall (accept, recv, recvfrom, recvmsg, accept4, recvmmsg; the kernel's
+/// `include/uapi/linux/net.h`) and ipc (semop, semtimedop; `include/uapi/linux/ipc.h`).
+const INTERRUPTED_PARTS: &[(u64, &[u64])] = &[(102, &[5, 10, 12, 17, 18, 19]), (117, &[1, 4])];
+
+/// The general registers of a stopped thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallRegisters(libc::user_regs_struct);
+
+impl CallRegisters {
+    pub(crate) fn of(thread: ThreadId) -> io::Result<Self> {
+        // SAFETY: zeros are a value of all its fields, which are numbers.
+        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        // SAFETY: `registers` is what the call fills, and outlives it.
+        let result =
+            unsafe { libc::ptrace(libc::PTRACE_GETREGS, thread.0.cast_signed(), 0usize, &raw mut registers) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(Self(registers)) }
+    }
+
+    /// Makes them the registers of a stopped thread.
+    pub(crate) fn put(&self, thread: ThreadId) -> io::Result<()> {
+        // SAFETY: the call reads as much as there is, and keeps no pointer to it.
+        let result =
+            unsafe { libc::ptrace(libc::PTRACE_SETREGS, thread.0.cast_signed(), 0usize, &raw const self.0) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// How the code that the thread is in does system calls; `None` of code of another kind.
+    pub(crate) fn convention(&self) -> Option<&'static CallConvention> {
+        match self.0.cs {
+            CODE_64 => Some(&LONG),
+            CODE_32 => Some(&SHORT),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn pc(&self) -> u64 {
+        self.0.rip
+    }
+
+    /// Whether the thread came into the kernel by a system call.
+    pub(crate) fn waits_in_call(&self) -> bool {
+        self.0.orig_rax.cast_signed() >= 0
+    }
+
+    /// The registers to do a call with, by the instruction at `at`. Whoever runs on with them behind it has no stack,
+    /// and so comes to nothing.
+    pub(crate) fn calling(&self, at: u64, number: u64, arguments: [u64; 4]) -> Self {
+        let [first, second, third, fourth] = arguments;
+        let mut registers = self.0;
+        registers.rip = at;
+        registers.rsp = 0;
+        registers.rax = number;
+        // There is no call that were to begin again.
+        registers.orig_rax = u64::MAX;
+        registers.eflags &= !TRAP_FLAG;
+        if registers.cs == CODE_32 {
+            (registers.rbx, registers.rcx, registers.rdx, registers.rsi) = (first, second, third, fourth);
+            (registers.rdi, registers.rbp) = (0, 0);
+        } else {
+            (registers.rdi, registers.rsi, registers.rdx, registers.r10) = (first, second, third, fourth);
+            (registers.r8, registers.r9) = (0, 0);
+        }
+        Self(registers)
+    }
+
+    /// What the call that it is at the end of returns; errors are negative.
+    pub(crate) fn result(&self) -> i64 {
+        self.0.rax.cast_signed()
+    }
+
+    /// Lets a call begin again that says `EINTR` only since its thread was stopped. Says whether it is one.
+    pub(crate) fn restart_interrupted(&mut self) -> bool {
+        let (is_long, number) = (self.0.cs == CODE_64, self.0.orig_rax);
+        let is_one = self.result() == INTERRUPTED && is_interrupted_by_stops(is_long, number, self.0.rbx);
+        if is_one {
+            self.0.rax = RESTART_UNLESS_HANDLED.cast_unsigned();
+        }
+        is_one
+    }
+}
+
+fn is_interrupted_by_stops(is_long: bool, number: u64, part: u64) -> bool {
+    if is_long {
+        return INTERRUPTED_64.contains(&number);
+    }
+    let is_part = |(call, parts): &(u64, &[u64])| *call == number && parts.contains(&part);
+    INTERRUPTED_32.contains(&number) || INTERRUPTED_PARTS.iter().any(is_part)
+}
+
+/// Lets the call of a stopped thread begin again that says `EINTR` only since the thread was stopped. For a thread that is
+/// let go without having been looked at.
+pub(crate) fn restart_call(thread: ThreadId) {
+    // Errors: it was killed.
+    if let Ok(mut registers) = CallRegisters::of(thread)
+        && registers.restart_interrupted()
+    {
+        let _ = registers.put(thread);
+    }
+}
+
+/// A stopped thread with these registers: see [`CallRegisters::restart_interrupted`].
+pub(crate) fn restart_interrupted(thread: ThreadId, registers: &Registers) {
+    let (result, number, first, bits) = match registers.arch() {
+        Arch::X86_64 => ("rax", "orig_rax", "rdi", u64::MAX),
+        Arch::I386 => ("eax", "orig_eax", "ebx", u64::from(u32::MAX)),
+        _ => return,
+    };
+    let value = |name| registers.arch().info().by_name(name).and_then(|id| registers.get(id));
+    let (Some(result), Some(number), Some(first)) = (value(result), value(number), value(first)) else {
+        return;
+    };
+    let is_interrupted = result == INTERRUPTED.cast_unsigned() & bits;
+    if !is_interrupted || !is_interrupted_by_stops(registers.arch() == Arch::X86_64, number, first) {
+        return;
+    }
+    let value = RESTART_UNLESS_HANDLED.cast_unsigned();
+    // SAFETY: it takes numbers. An error: the thread was killed.
+    unsafe { libc::ptrace(libc::PTRACE_POKEUSER, thread.0.cast_signed(), RAX_OFFSET, value) };
+}

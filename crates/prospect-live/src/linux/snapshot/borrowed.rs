@@ -1,0 +1,387 @@
+//! A thread of another process that does a system call for us, and does not know of it afterwards.
+//!
+//! The thread is stopped by [`ptrace`], gets registers to do the call with, goes through exactly one call, and gets back what
+//! it had: registers, the call that it was in (which begins again), blocked signals, its restartable sequence. It is given
+//! back in a stop in which the kernel decides how an interrupted call goes on, not at the end of ours, where it would see
+//! the kernel's own numbers for that.
+//!
+//! This runs in a process of its own that nobody ends ([`super::vigil`]): a thread whose registers were replaced must not be
+//! let go by the end of its tracer. For the same reason nothing here gives up while registers are replaced: such a thread is
+//! waited for until it stops or is no more. Nothing here allocates memory.
+
+use std::{
+    hint,
+    time::{Duration, Instant},
+};
+
+use prospect_process::ThreadId;
+
+use super::{raw, vigil::Witness};
+use crate::linux::{
+    arch::{CallConvention, CallRegisters},
+    ptrace::{self, CALL_STOP, Stop, Waited},
+};
+
+/// How long a thread is looked at again and again before it is waited for.
+const EAGER: Duration = Duration::from_micros(20);
+
+/// So often a call that did not even begin, because something was about to happen to the thread, is tried again.
+const ATTEMPTS: u32 = 32;
+
+/// So often a thread may be about to get a signal when it is to be borrowed.
+const SIGNALS: u32 = 64;
+
+/// Kernel-internal results of calls that did not begin, or are to begin again: `include/linux/errno.h`.
+const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
+
+/// `AT_SYSINFO_EHDR`: where the kernel's own library is.
+const AT_SYSINFO: u64 = 33;
+const VDSO_BYTES: usize = 8 << 10;
+
+/// Signals of faults stay unblocked: the kernel resets what a process does with one that is blocked.
+const FAULTS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// Why a thread cannot be borrowed, or a call not be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trouble {
+    /// The system said so.
+    System(i32),
+    /// It has ended.
+    Ended,
+    /// It has not stopped, or not come to the call, in time.
+    Late,
+    /// It filters its system calls, and that cannot be suspended.
+    Filter,
+    /// It waits where nothing wakes it (state `D`), or is traced by another.
+    Unusable,
+    /// It runs code of a kind whose calls are not known.
+    Unknown,
+    /// There is no instruction for system calls in its reach.
+    NoInstruction,
+    /// Something happened to it that comes first.
+    Disturbed,
+}
+
+impl Trouble {
+    const OWN: [Self; 7] = [
+        Self::Ended,
+        Self::Late,
+        Self::Filter,
+        Self::Unusable,
+        Self::Unknown,
+        Self::NoInstruction,
+        Self::Disturbed,
+    ];
+
+    pub(super) fn code(self) -> i32 {
+        match self {
+            Self::System(number) => number,
+            own => (1..).zip(Self::OWN).find(|(_, one)| *one == own).map_or(0, |(code, _): (i32, _)| -code),
+        }
+    }
+
+    pub(super) fn from_code(code: i32) -> Self {
+        let own = code.checked_neg().and_then(|code| usize::try_from(code).ok()).filter(|code| *code > 0);
+        own.and_then(|code| Self::OWN.get(code - 1)).copied().unwrap_or(Self::System(code))
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ESRCH) | None => Self::Ended,
+            Some(number) => Self::System(number),
+        }
+    }
+}
+
+/// A thread that is held to do calls.
+#[derive(Debug)]
+pub(super) struct Borrowed {
+    pub(super) id: ThreadId,
+    /// What it gets back.
+    home: CallRegisters,
+    mask: u64,
+    pub(super) sequence: Option<RestartableSequence>,
+    /// The signal that it is to get when it is let go.
+    signal: i32,
+    witness: Witness,
+}
+
+/// What a thread has told the kernel of the sequence of instructions that it is in (`rseq_cs` of `struct rseq`, in its own
+/// memory). The kernel takes that away when it sees the thread elsewhere; so it is written again, and the kernel finds it
+/// there when the thread goes on, and aborts the sequence as it would have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RestartableSequence {
+    at: u64,
+    value: [u8; 8],
+}
+
+impl RestartableSequence {
+    /// Where `rseq_cs` is in `struct rseq` (`include/uapi/linux/rseq.h`).
+    const OFFSET: u64 = 8;
+
+    fn of(thread: ThreadId) -> Option<Self> {
+        let mut value = [0; 8];
+        let at = ptrace::restartable_sequence(thread)?.checked_add(Self::OFFSET)?;
+        let read = ptrace::read_memory_at(thread, at, &mut value).ok()?;
+        (read == value.len() && value != [0; 8]).then_some(Self { at, value })
+    }
+
+    /// Writes it into the memory of a thread, or of a copy of its process.
+    pub(super) fn put(self, thread: ThreadId) {
+        // An error: it was killed.
+        let _ = ptrace::write_memory_at(thread, self.at, &self.value);
+    }
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy)]
+enum Passed {
+    /// To its end, with this result.
+    Through(i64),
+    /// The thread stands elsewhere, with a signal that it is about to get.
+    Aside(i32),
+}
+
+impl Borrowed {
+    /// Seizes a thread with these options, and makes it stand. `look` sees it as it stands, before anything is changed.
+    /// A thread that is late is ours all the same, and has to be let go when it stops.
+    pub(super) fn take(
+        id: ThreadId,
+        options: i32,
+        deadline: Instant,
+        look: impl FnOnce(),
+    ) -> Result<Self, Trouble> {
+        ptrace::seize_with(id, options | libc::PTRACE_O_TRACESYSGOOD)?;
+        ptrace::interrupt(id)?;
+        for _ in 0..SIGNALS {
+            match wait(id, Some(deadline)) {
+                Waited::Nothing => return Err(Trouble::Late),
+                Waited::Ended => return Err(Trouble::Ended),
+                Waited::Stopped(Stop::Interrupted | Stop::Group) => {
+                    let standing = Self::standing(id, look);
+                    if standing.is_err() {
+                        let _ = ptrace::detach(id, 0);
+                    }
+                    return standing;
+                }
+                // It gets what it was about to get, and stops before it runs on.
+                Waited::Stopped(Stop::Signal(signal)) => {
+                    ptrace::interrupt(id)?;
+                    ptrace::resume(id, signal)?;
+                }
+            }
+        }
+        Err(Trouble::Late)
+    }
+
+    /// A thread of ours that stands.
+    pub(super) fn standing(id: ThreadId, look: impl FnOnce()) -> Result<Self, Trouble> {
+        let mut home = CallRegisters::of(id)?;
+        look();
+        if home.restart_interrupted() {
+            home.put(id)?;
+        }
+        Ok(Self {
+            id,
+            home,
+            mask: ptrace::blocked_signals(id)?,
+            sequence: RestartableSequence::of(id),
+            signal: 0,
+            witness: None,
+        })
+    }
+
+    /// The same, with a witness of its calls.
+    pub(super) fn with_witness(self, witness: Witness) -> Self {
+        Self { witness, ..self }
+    }
+
+    fn pass(&self, point: &'static str) {
+        if let Some(witness) = self.witness {
+            witness(point);
+        }
+    }
+
+    /// Lets the thread go, as if nothing had been.
+    pub(super) fn let_go(self) {
+        let _ = ptrace::detach(self.id, self.signal);
+    }
+
+    /// What its code does system calls with.
+    pub(super) fn convention(&self) -> Option<&'static CallConvention> {
+        self.home.convention()
+    }
+
+    /// Makes the thread do one system call, and returns what that returned; the thread stands as before then. `done` is
+    /// called before it has got back what it had.
+    pub(super) fn call(
+        &mut self,
+        number: impl Fn(&CallConvention) -> u64,
+        arguments: [u64; 4],
+        deadline: Instant,
+        mut done: impl FnMut(i64),
+    ) -> Result<i64, Trouble> {
+        let convention = self.home.convention().ok_or(Trouble::Unknown)?;
+        let at = self.find_instruction(convention).ok_or(Trouble::NoInstruction)?;
+        let calling = self.home.calling(at, number(convention), arguments);
+        for _ in 0..ATTEMPTS {
+            if self.signal != 0 {
+                break;
+            }
+            let faults = FAULTS.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+            ptrace::set_signal_mask(self.id, !faults)?;
+            let passed = calling.put(self.id).map_err(Trouble::from).and_then(|()| self.go_through(deadline));
+            let result = match passed {
+                Ok(Passed::Through(result)) if !RESTARTS.contains(&result) => {
+                    done(result);
+                    Some(result)
+                }
+                _ => None,
+            };
+            match passed {
+                Ok(Passed::Through(_)) => self.leave_call()?,
+                Ok(Passed::Aside(signal)) => self.signal = signal,
+                Err(Trouble::Ended) => return Err(Trouble::Ended),
+                Err(_) => {}
+            }
+            self.put_back()?;
+            match (result, passed) {
+                (Some(result), _) => return Ok(result),
+                (None, Err(trouble)) => return Err(trouble),
+                (None, Ok(_)) => {}
+            }
+        }
+        Err(Trouble::Disturbed)
+    }
+
+    /// From where it stands into one call and to its end.
+    fn go_through(&self, deadline: Instant) -> Result<Passed, Trouble> {
+        let (mut is_inside, mut is_late) = (false, false);
+        self.pass("guardian: registers replaced");
+        ptrace::resume_to_call(self.id)?;
+        loop {
+            match wait(self.id, (!is_inside && !is_late).then_some(deadline)) {
+                Waited::Ended => return Err(Trouble::Ended),
+                Waited::Nothing if is_inside || is_late => {}
+                Waited::Nothing => {
+                    is_late = true;
+                    ptrace::interrupt(self.id)?;
+                }
+                Waited::Stopped(CALL_STOP) if is_inside => {
+                    return Ok(Passed::Through(CallRegisters::of(self.id)?.result()));
+                }
+                Waited::Stopped(CALL_STOP) => {
+                    is_inside = true;
+                    self.pass("guardian: in the call");
+                    ptrace::resume_to_call(self.id)?;
+                }
+                Waited::Stopped(Stop::Interrupted | Stop::Group) if is_late => return Err(Trouble::Late),
+                // Job control has stopped it meanwhile. What is to stand still, does: the call is done all the same.
+                Waited::Stopped(Stop::Interrupted | Stop::Group) => ptrace::resume_to_call(self.id)?,
+                Waited::Stopped(Stop::Signal(signal)) => {
+                    // A fault at the instruction that we sent it to is none of its own.
+                    let is_ours =
+                        FAULTS.contains(&signal) && ptrace::signal_code(self.id).is_ok_and(|code| code > 0);
+                    return if is_ours { Err(Trouble::NoInstruction) } else { Ok(Passed::Aside(signal)) };
+                }
+            }
+        }
+    }
+
+    /// From the end of a call to a stop in which an interrupted call can be put back: no instruction is run for that.
+    fn leave_call(&mut self) -> Result<(), Trouble> {
+        ptrace::interrupt(self.id)?;
+        ptrace::resume(self.id, 0)?;
+        self.pass("guardian: leaving the call");
+        match wait_long(self.id) {
+            Waited::Stopped(Stop::Signal(signal)) => self.signal = signal,
+            Waited::Stopped(_) => {}
+            Waited::Nothing | Waited::Ended => return Err(Trouble::Ended),
+        }
+        Ok(())
+    }
+
+    fn put_back(&self) -> Result<(), Trouble> {
+        self.pass("guardian: behind the call");
+        self.home.put(self.id)?;
+        ptrace::set_signal_mask(self.id, self.mask)?;
+        if let Some(sequence) = self.sequence {
+            sequence.put(self.id);
+        }
+        Ok(())
+    }
+
+    /// Where an instruction for system calls is: just behind the thread, where it waits in a call, or in the library that
+    /// the kernel maps into every process.
+    fn find_instruction(&self, convention: &CallConvention) -> Option<u64> {
+        let is_there = |at: u64| {
+            let mut code = [0; 2];
+            let read = ptrace::read_memory_at(self.id, at, &mut code);
+            read.is_ok_and(|read| read == 2) && code == convention.instruction
+        };
+        let behind = self.home.pc().wrapping_sub(2);
+        if self.home.waits_in_call() && is_there(behind) {
+            return Some(behind);
+        }
+        let library = self.vdso(convention.word_bytes)?;
+        let mut code = [0; VDSO_BYTES];
+        let mut read = 0usize;
+        // Page by page: nobody says how many there are.
+        while let Some(page @ [_, ..]) = code.get_mut(read..read.saturating_add(4096).min(VDSO_BYTES)) {
+            match ptrace::read_memory_at(self.id, library.wrapping_add(read as u64), page) {
+                Ok(4096) => read += 4096,
+                _ => break,
+            }
+        }
+        let found = code.get(..read)?.windows(2).position(|bytes| bytes == convention.instruction)?;
+        Some(library.wrapping_add(found as u64))
+    }
+
+    fn vdso(&self, word_bytes: usize) -> Option<u64> {
+        let mut vector = [0; 1024];
+        let path = raw::Path::new(format_args!("/proc/{}/auxv", self.id))?;
+        let vector = raw::read_file(&path, &mut vector)?;
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        vector.chunks_exact(2 * word_bytes).find_map(|pair| {
+            let (tag, value) = pair.split_at_checked(word_bytes)?;
+            (word(tag) == AT_SYSINFO).then(|| word(value))
+        })
+    }
+}
+
+/// Waits for a tracee, until then at most.
+pub(super) fn wait(id: ThreadId, deadline: Option<Instant>) -> Waited {
+    let began = Instant::now();
+    loop {
+        let waited = ptrace::wait(id);
+        if waited != Waited::Nothing || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return waited;
+        }
+        if began.elapsed() < EAGER {
+            hint::spin_loop();
+        } else {
+            raw::await_news(raw::left(deadline));
+        }
+    }
+}
+
+/// The same, for as long as it takes.
+pub(super) fn wait_long(id: ThreadId) -> Waited {
+    wait(id, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_are_numbers_on_the_way() {
+        for trouble in Trouble::OWN.into_iter().chain([Trouble::System(libc::EPERM)]) {
+            assert_eq!(Trouble::from_code(trouble.code()), trouble);
+        }
+        assert_eq!(Trouble::from_code(i32::MIN), Trouble::System(i32::MIN));
+    }
+}

@@ -1,6 +1,6 @@
 //! Damaged cores: opened, their modules and threads looked for, their stacks walked.
 
-use prospect_dump::elf_core::ElfCore;
+use prospect_dump::{compare::compare, elf_core::ElfCore};
 use prospect_process::{Addr, Arch, Process, RegisterSet, Target};
 use prospect_stack::{StepContext, Walker};
 use prospect_symbols::{Binaries, SearchOptions};
@@ -28,6 +28,13 @@ fn walk(data: &[u8]) -> usize {
     let everything = core.memory().contents(Addr(0)..Addr(u64::MAX));
     let is_in_order = everything.windows(2).all(|pair| pair[0].0.end == pair[1].0.start);
     assert!(is_in_order && everything.iter().all(|(range, _)| range.start < range.end), "{everything:x?}");
+    let _ = core.notes().map(|note| note.bytes.len()).sum::<usize>();
+    for segment in core.list_segments() {
+        assert!(segment.present <= segment.dumped, "{segment:x?}");
+        let _ = (segment.left_out(), segment.truncated());
+    }
+    let same = compare(&core, &core);
+    assert!(same.is_empty() && same.memory.uncompared == 0, "{same:x?}");
     for mapping in core.mappings().iter().take(64) {
         let _ = core.memory().read_available(mapping.range.start, &mut [0; 64]);
     }

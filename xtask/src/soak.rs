@@ -1,4 +1,7 @@
-//! `cargo xtask soak`: looking at restless targets for minutes, killing the tool now and then.
+//! `cargo xtask soak`: looking at restless targets for minutes, killing the tool now and then; snapshots of which the tool is
+//! killed at each step; snapshots of a server under load.
+
+mod redis;
 
 use std::{
     process::Stdio,
@@ -17,6 +20,12 @@ pub(crate) struct Arguments {
     /// Minutes for all targets together
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
+    /// How often the tool is killed at each step of a snapshot
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// Snapshots of a server under load
+    #[arg(long, default_value_t = 100)]
+    snapshots: u32,
 }
 
 /// The restless targets: fixture, and its arguments.
@@ -58,6 +67,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         running.assert_unharmed();
         println!("{name} {args:?}: looked at {looked} times, tool killed {killed} times, unharmed");
     }
-    println!("{} passed, 0 failed", TARGETS.len());
+    kill_snapshots(arguments.rounds)?;
+    redis::soak(&prospect, arguments.snapshots)?;
+    println!("{} passed, 0 failed", TARGETS.len() + 2);
+    Ok(())
+}
+
+/// The tests of killed snapshots, so many times each step.
+fn kill_snapshots(rounds: u32) -> Result<()> {
+    let status = workspace::cargo()
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "prospect-live",
+            "--test",
+            "snapshot",
+            "--",
+            "killed",
+            "also_where",
+        ])
+        .env("SNAPSHOT_ROUNDS", rounds.to_string())
+        .status()?;
+    anyhow::ensure!(status.success(), "snapshots of killed tools: {status}");
+    println!("snapshots: tool killed {rounds} times at each step, unharmed");
     Ok(())
 }

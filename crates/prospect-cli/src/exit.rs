@@ -19,6 +19,8 @@ pub(crate) enum Outcome {
     Complete,
     /// A part is missing; the output says which and why.
     Partial,
+    /// What was compared is not the same.
+    Different,
 }
 
 /// Why a command could not do anything.
@@ -35,6 +37,8 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Failed,
+    /// It failed where 1 has another meaning.
+    Trouble,
     Usage,
     NotFound,
     Permission,
@@ -66,6 +70,14 @@ impl Failure {
         Self { kind, message: message.to_string(), help: Vec::new(), told: false }
     }
 
+    /// The same of a command that compares, as `diff` has it: 1 says that there are differences.
+    pub(crate) fn of_comparison(mut self) -> Self {
+        if self.kind == Kind::Failed {
+            self.kind = Kind::Trouble;
+        }
+        self
+    }
+
     /// The same, with something to do about it.
     pub(crate) fn with_help(mut self, line: String) -> Self {
         self.help.push(line);
@@ -88,7 +100,7 @@ impl Failure {
         match self.kind {
             Kind::ClosedPipe => 0,
             Kind::Failed => 1,
-            Kind::Usage => 2,
+            Kind::Usage | Kind::Trouble => 2,
             Kind::NotFound => 3,
             Kind::Permission => 4,
         }
@@ -158,6 +170,7 @@ pub(crate) fn number(result: Result) -> u8 {
     match result {
         Ok(Outcome::Complete) => 0,
         Ok(Outcome::Partial) => 5,
+        Ok(Outcome::Different) => 1,
         Err(failure) => {
             failure.tell();
             failure.code()

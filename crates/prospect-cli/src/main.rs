@@ -31,6 +31,7 @@ enum Command {
     Print(commands::print::Args),
     Symbols(commands::symbols::Args),
     Dump(commands::dump::Args),
+    Core(commands::core::Args),
     Doctor(commands::doctor::Args),
     Addr2line(Box<commands::addr2line::Args>),
     #[command(name = commands::demo::COMMAND, hide = true)]
@@ -64,6 +65,7 @@ fn run() -> exit::Result {
         Command::Print(args) => commands::print::run(&args),
         Command::Symbols(args) => commands::symbols::run(&args),
         Command::Dump(args) => commands::dump::run(&args),
+        Command::Core(args) => commands::core::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),

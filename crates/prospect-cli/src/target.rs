@@ -182,14 +182,26 @@ fn source(target: &str) -> Result<Source> {
     match target.parse::<u32>() {
         Ok(pid) if pid > 0 => Ok(Source::Process(ProcessId(pid))),
         _ if is_number(target) => Err(Failure::not_found(format_args!("there is no process {target}"))),
-        _ => match core(Path::new(target)) {
-            Some(core) => Ok(core),
-            None if is_denied(Path::new(target)) => Ok(Source::Core(target.into())),
-            None if Path::new(target).exists() => Err(Failure::usage(format_args!("{target:?} is no core"))),
-            None => Err(Failure::usage(format_args!(
+        _ => core_at(Path::new(target)).unwrap_or_else(|| {
+            Err(Failure::usage(format_args!(
                 "{target:?} is not the number of a process, and no core (a process by name: --name {target})"
-            ))),
-        },
+            )))
+        }),
+    }
+}
+
+/// The core that a file is to be.
+pub(crate) fn named_core(path: &Path) -> Result<Source> {
+    core_at(path)
+        .unwrap_or_else(|| Err(Failure::not_found(format_args!("there is no file {}", path.display()))))
+}
+
+/// `None` where there is no such file.
+fn core_at(path: &Path) -> Option<Result<Source>> {
+    match core(path) {
+        Some(core) => Some(Ok(core)),
+        None if is_denied(path) => Some(Ok(Source::Core(path.into()))),
+        None => path.exists().then(|| Err(Failure::usage(format_args!("{path:?} is no core")))),
     }
 }
 
@@ -225,6 +237,15 @@ pub(crate) fn interval(text: &str) -> std::result::Result<Duration, String> {
     if time.is_zero() { Err(format!("{text:?} is no time at all")) } else { Ok(time) }
 }
 
+/// Reads a number of bytes, which may have a unit: K, M, G, T, of 1024.
+pub(crate) fn size(text: &str) -> std::result::Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let unit = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
+    let (number, bits) = unit.unwrap_or((text, 0));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << bits));
+    bytes.ok_or_else(|| format!("{text:?} is no size (4096, 64K, 200M, 2G)"))
+}
+
 /// Reads a number of seconds, which may have a fraction.
 pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -234,6 +255,13 @@ pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let read = |text| size(text).ok();
+        assert_eq!(["7", "64K", "200M", "2G"].map(read), [7, 64 << 10, 200 << 20, 2 << 30].map(Some));
+        assert_eq!(["", "M", "-1", "1.5G", "2 G", "9999999999T"].map(read), [None; 6]);
+    }
 
     #[test]
     fn intervals_have_units() {

@@ -39,7 +39,7 @@ fn frames(report: &Report) -> Vec<(Option<u32>, Vec<String>)> {
     all
 }
 
-/// A process gives the same stacks alive, held, and from its cores, gdb's and the kernel's.
+/// A process gives the same stacks alive, held, and from its cores: ours by a stop and by a snapshot, gdb's and the kernel's.
 fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missing> {
     kernel_cores()?;
     let scratch = Scratch::new("same");
@@ -51,9 +51,19 @@ fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missin
         fs::remove_file(core).unwrap();
         report
     });
+    let of_ours = ["stop", "snapshot"].map(|mode| {
+        let core = scratch.path().join(mode);
+        let args = ["dump", "-q", "--mode", mode, "-o", core.to_str().unwrap(), &running.arg()];
+        let outcome = prospect().run(&args);
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        let report = stack(&[], &core);
+        fs::remove_file(core).unwrap();
+        report
+    });
     let of_kernel = stack(&[], &abort(running, scratch.path()));
     assert!(live.threads().iter().any(|thread| thread.frames().len() > 2), "{live:?}");
     assert_eq!(frames(&live), frames(&held));
+    of_ours.iter().for_each(|ours| assert_eq!(frames(&live), frames(ours)));
     assert_eq!(frames(&live), frames(&of_kernel));
     assert_eq!(live.is_complete(), of_kernel.is_complete());
     assert_eq!(frames(&live), frames(&of_gdb?));
@@ -208,6 +218,13 @@ fn compressed_cores_are_unpacked() {
         fs::write(&packed, &bytes[..bytes.len().min(12)]).unwrap();
         assert_eq!(run(&["stack"], &packed).code(), Some(1), "{program}");
     }
+    // One with frames that are to be passed over.
+    if tool("pzstd").is_ok() {
+        let packed = scratch.path().join("frames.zst");
+        let packer = Command::new("pzstd").args(["-q", "-p", "2", "-o"]).arg(&packed).arg(&core).status();
+        assert!(packer.unwrap().success());
+        assert_eq!(frames(&stack(&[], &packed)), whole);
+    }
     let stored = scratch.path().join("stored");
     fs::create_dir(&stored).unwrap();
     let bytes = Command::new("zstd").args(["-1", "-c"]).arg(&core).output().unwrap().stdout;
@@ -223,6 +240,20 @@ fn compressed_cores_are_unpacked() {
     assert_eq!((outcome.code(), outcome.stderr.contains("no core of other")), (Some(3), true), "{outcome:?}");
     let outcome = prospect().run(&["stack", "--coredump", "other", "--coredump-dir", "/no/such/directory"]);
     assert_eq!((outcome.code(), outcome.stderr.contains("no stored cores")), (Some(3), true), "{outcome:?}");
+}
+
+/// More zeros than anybody waits for, in a small file.
+#[test]
+fn a_core_that_never_ends_is_given_up_in_time() {
+    require!(tool("zstd"));
+    let scratch = Scratch::new("endless");
+    let (zeros, packed) = (scratch.path().join("zeros"), scratch.path().join("endless.zst"));
+    fs::write(&zeros, vec![0; 64 << 20]).unwrap();
+    let frame = Command::new("zstd").args(["-1", "-c"]).arg(&zeros).output().unwrap().stdout;
+    fs::write(&packed, frame.repeat(4096)).unwrap();
+    let outcome = run(&["stack", "--timeout", "0.5"], &packed);
+    assert_eq!(outcome.code(), Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("could not be read in time"), "{outcome:?}");
 }
 
 #[test]

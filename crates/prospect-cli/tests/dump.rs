@@ -4,14 +4,17 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use prospect_testing::{Running, Scratch, Signal, Tool, fixture, require, send, supports_32_bit, tool};
+use prospect_testing::{
+    Heartbeat, Running, Scratch, Signal, Tool, fixture, require, root, send, supports_32_bit, tasks, tool,
+};
 
 const PAGE: usize = 4096;
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn prospect() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_prospect"))
@@ -63,7 +66,7 @@ fn hash(page: &[u8]) -> u64 {
 }
 
 /// Compares a core with what the target has said of its own pages.
-fn assert_has_pages(core: Vec<u8>, said: &Path) {
+fn assert_has_pages(core: Vec<u8>, said: &Path, mode: &str) {
     let core = Core::read(core);
     let mut compared = 0;
     for line in fs::read_to_string(said).unwrap().lines() {
@@ -80,10 +83,12 @@ fn assert_has_pages(core: Vec<u8>, said: &Path) {
     assert_eq!(compared, 5 * 64 + 4);
     let (offset, length) = *core.notes.last().unwrap();
     let note = String::from_utf8_lossy(&core.bytes[offset..offset + length]);
-    assert!(note.contains("PROSPECT\0") && note.contains("method stop\npause-us "), "{note}");
+    let method = format!("method {mode}\npause-us ");
+    assert!(note.contains("PROSPECT\0") && note.contains(&method), "{note}");
+    assert!(!note.contains("no-snapshot"), "{note}");
 }
 
-fn every_page(name: &str) {
+fn every_page(name: &str, mode: &str) {
     let fixture = require!(fixture(name));
     let scratch = Scratch::new("dump-pages");
     let said = scratch.path().join("said");
@@ -92,38 +97,87 @@ fn every_page(name: &str) {
     let file = scratch.path().join("core");
     let file_name = file.to_str().unwrap();
 
-    let outcome = prospect().run(&["dump", "--json", "-o", file_name, &pid]);
+    let outcome = prospect().run(&["dump", "--json", "--mode", mode, "-o", file_name, &pid]);
     assert_eq!(outcome.code(), Some(0), "{}", outcome.text());
-    assert_has_pages(fs::read(&file).unwrap(), &said);
+    let report = outcome.report().value().clone();
+    assert_eq!((report["method"].as_str(), report["no_snapshot"].as_str()), (Some(mode), None));
+    assert!(report["pause_ms"].as_f64().unwrap() > 0.0);
+    assert_has_pages(fs::read(&file).unwrap(), &said, mode);
     // Pages of zeros take no room.
     let metadata = fs::metadata(&file).unwrap();
     use std::os::unix::fs::MetadataExt as _;
     assert_eq!(metadata.mode() & 0o777, 0o600);
     assert!(metadata.blocks() * 512 < metadata.len(), "{metadata:?}");
 
-    let pipe = prospect().command(&["dump", "-o", "-", &pid]).stderr(Stdio::null()).output().unwrap();
+    let pipe = ["dump", "--mode", mode, "-o", "-", &pid];
+    let pipe = prospect().command(&pipe).stderr(Stdio::null()).output().unwrap();
     assert!(pipe.status.success());
-    assert_has_pages(pipe.stdout, &said);
+    assert_has_pages(pipe.stdout, &said, mode);
 
     if tool("zstd").is_ok() {
-        let outcome = prospect().run(&["dump", "--force", "--compress", "zstd", "-o", file_name, &pid]);
+        let args = ["dump", "--force", "--mode", mode, "--compress", "zstd", "-o", file_name, &pid];
+        let outcome = prospect().run(&args);
         assert_eq!(outcome.code(), Some(0), "{}", outcome.text());
         let unpacked = Command::new("zstd").args(["-dcq", file_name]).output().unwrap();
         assert!(unpacked.status.success());
-        assert_has_pages(unpacked.stdout, &said);
+        assert_has_pages(unpacked.stdout, &said, mode);
     }
-    running.assert_unharmed();
+    assert_left_alone(&mut running);
 }
 
 #[test]
 fn every_page_is_that_of_the_process() {
-    every_page("pages");
+    every_page("pages", "stop");
 }
 
 #[test]
 fn every_page_is_that_of_the_process_of_32_bits() {
     require!(supports_32_bit());
-    every_page("pages-32");
+    every_page("pages-32", "stop");
+}
+
+#[test]
+fn every_page_of_a_snapshot_is_that_of_the_process() {
+    every_page("pages", "snapshot");
+}
+
+#[test]
+fn every_page_of_a_snapshot_is_that_of_the_process_of_32_bits() {
+    require!(supports_32_bit());
+    every_page("pages-32", "snapshot");
+}
+
+/// Panics unless the process runs on as it was, and no child of it is left.
+fn assert_left_alone(running: &mut Running) {
+    let pid = running.pid();
+    let children = || {
+        let of = |task| fs::read_to_string(format!("/proc/{pid}/task/{task}/children")).unwrap_or_default();
+        tasks(pid).into_iter().map(of).collect::<String>()
+    };
+    // Of a tool that was killed, another process undoes what it had begun.
+    let deadline = Instant::now() + TIMEOUT;
+    while has_guardian(pid) || !children().is_empty() {
+        assert!(Instant::now() < deadline, "children are left: {}", children());
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.assert_unharmed();
+}
+
+/// Whether another process than a tool that runs waits for the end of this one: the guardian of a snapshot.
+fn has_guardian(pid: u32) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let process = entry.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
+        (process != std::process::id()).then_some(process)
+    });
+    let waits = |process: u32| {
+        let files = fs::read_dir(format!("/proc/{process}/fdinfo")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| {
+            let info = fs::read_to_string(file.path()).unwrap_or_default();
+            info.lines()
+                .any(|line| line.strip_prefix("Pid:").is_some_and(|number| number.trim() == pid.to_string()))
+        })
+    };
+    processes.into_iter().any(waits)
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -137,6 +191,12 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[test]
 fn what_fails_leaves_nothing_and_keeps_what_was_there() {
+    for mode in ["stop", "snapshot"] {
+        what_fails_leaves_nothing(mode);
+    }
+}
+
+fn what_fails_leaves_nothing(mode: &str) {
     let fixture = require!(fixture("threads"));
     let scratch = Scratch::new("dump-fails");
     let mut running = fixture.start(&["20", "8"]);
@@ -145,29 +205,35 @@ fn what_fails_leaves_nothing_and_keeps_what_was_there() {
     fs::write(&file, "earlier").unwrap();
     let name = file.to_str().unwrap();
 
-    let kept = prospect().run(&["dump", "-o", name, &pid]);
-    assert_eq!(kept.code(), Some(1));
-    let full = prospect().run(&["dump", "-o", "/dev/full", &pid]);
-    assert_eq!(full.code(), Some(1));
-    let nowhere = prospect().run(&["dump", "-o", scratch.path().join("no/core").to_str().unwrap(), &pid]);
-    assert_eq!(nowhere.code(), Some(1));
-    let limited =
-        format!("ulimit -f 8; exec {} dump --force -o {name} {pid}", env!("CARGO_BIN_EXE_prospect"));
+    let dump = |args: &[&str]| prospect().run(&[&["dump", "--mode", mode, &pid], args].concat());
+    assert_eq!(dump(&["-o", name]).code(), Some(1));
+    assert_eq!(dump(&["-o", "/dev/full"]).code(), Some(1));
+    assert_eq!(dump(&["-o", scratch.path().join("no/core").to_str().unwrap()]).code(), Some(1));
+    let limited = format!(
+        "ulimit -f 8; exec {} dump --mode {mode} --force -o {name} {pid}",
+        env!("CARGO_BIN_EXE_prospect")
+    );
     let limited = Command::new("sh").args(["-c", &limited]).output().unwrap();
     assert_eq!(limited.status.code(), Some(1), "{}", String::from_utf8_lossy(&limited.stderr));
 
     assert_eq!(fs::read_to_string(&file).unwrap(), "earlier");
     assert_eq!(names(scratch.path()), ["core"]);
-    running.assert_unharmed();
+    assert_left_alone(&mut running);
 }
 
 #[test]
 fn killed_at_every_moment_it_leaves_nothing() {
+    for mode in ["stop", "snapshot"] {
+        killed_at_every_moment(mode);
+    }
+}
+
+fn killed_at_every_moment(mode: &str) {
     let fixture = require!(fixture("threads"));
     let scratch = Scratch::new("dump-killed");
     let mut running = fixture.start(&["50", "8"]);
     let (pid, file) = (running.arg(), scratch.path().join("core"));
-    let args = ["dump", "-o", file.to_str().unwrap(), &pid];
+    let args = ["dump", "--mode", mode, "-o", file.to_str().unwrap(), &pid];
     let normal = prospect().run(&args).took;
     fs::remove_file(&file).unwrap();
     for round in 0..20 {
@@ -175,7 +241,7 @@ fn killed_at_every_moment_it_leaves_nothing() {
         thread::sleep(normal * round / 20);
         child.kill().unwrap();
         child.wait().unwrap();
-        running.assert_unharmed();
+        assert_left_alone(&mut running);
         // Either it was not whole, or it was.
         if fs::remove_file(&file).is_err() {
             assert_eq!(names(scratch.path()), [""; 0]);
@@ -183,19 +249,128 @@ fn killed_at_every_moment_it_leaves_nothing() {
     }
 }
 
+/// A dump into a pipe from which nobody reads.
+fn stuck(args: &[&str]) -> Child {
+    let args = [&["dump", "-o", "-"], args].concat();
+    prospect().command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends signals until a tool has ended: the first one is for those who write; the second one ends it.
+fn end_with(signal: Signal, child: &mut Child) {
+    let deadline = Instant::now() + TIMEOUT;
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline);
+        send(signal, child.id());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_reader_that_takes_nothing_does_not_hold_the_process_for_ever() {
     let fixture = require!(fixture("threads"));
     let mut running: Running = fixture.start(&["4", "8"]);
-    let pid = running.arg();
-    let mut child = prospect().command(&["dump", "-o", "-", &pid]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = stuck(&["--mode", "stop", &running.arg()]);
     assert!(running.wait_for_states(|states| states.contains('t')));
-    // The first one is for those who write; the second one ends it.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline);
-        send(Signal::Interrupt, child.id());
-        thread::sleep(Duration::from_millis(20));
+    end_with(Signal::Interrupt, &mut child);
+    assert_left_alone(&mut running);
+}
+
+#[test]
+fn a_snapshot_that_nobody_takes_is_gone_with_the_tool() {
+    let fixture = require!(fixture("threads"));
+    for signal in [Some(Signal::Interrupt), Some(Signal::Terminate), None] {
+        let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&["4", "8"]));
+        let mut child = stuck(&["--mode", "snapshot", &running.arg()]);
+        let pid = running.pid();
+        let deadline = Instant::now() + TIMEOUT;
+        let has_child = || {
+            tasks(pid).into_iter().any(|task| {
+                let path = format!("/proc/{pid}/task/{task}/children");
+                fs::read_to_string(path).is_ok_and(|children| !children.is_empty())
+            })
+        };
+        while !has_child() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
+        // The process runs on meanwhile.
+        heartbeat.assert_beats();
+        match signal {
+            Some(signal) => end_with(signal, &mut child),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+        assert_left_alone(&mut running);
+        heartbeat.assert_beats();
     }
-    running.assert_unharmed();
+}
+
+#[test]
+fn a_limit_on_the_stop_is_kept_or_refused() {
+    let fixture = require!(fixture("threads"));
+    let scratch = Scratch::new("dump-limit");
+    let mut running = fixture.start(&["20", "8"]);
+    let (pid, file) = (running.arg(), scratch.path().join("core"));
+    let dump = |args: &[&str]| {
+        let args = [&["dump", "--json", "-o", file.to_str().unwrap(), &pid], args].concat();
+        prospect().run(&args)
+    };
+    // Known beforehand.
+    for mode in [&[][..], &["--mode", "stop"], &["--mode", "snapshot"]] {
+        let refused = dump(&[&["--max-pause", "0.001ms"], mode].concat());
+        assert_eq!(refused.code(), Some(1), "{refused:?}");
+        assert!(format!("{refused:?}").contains("longer than 1µs"), "{refused:?}");
+        assert_eq!(names(scratch.path()), [""; 0]);
+    }
+    for mode in [&[][..], &["--mode", "stop"], &["--mode", "snapshot"]] {
+        let made = dump(&[&["--max-pause", "10s"], mode].concat());
+        assert_eq!(made.code(), Some(0), "{made:?}");
+        let report = made.report().value().clone();
+        assert!(report["pause_ms"].as_f64().is_some_and(|pause| pause < 10_000.0), "{report}");
+        fs::remove_file(&file).unwrap();
+    }
+    // Seen only when it happens: the process goes on although the tool still waits.
+    let mut child = stuck(&["--mode", "stop", "--max-pause", "1s", &pid]);
+    assert!(running.wait_for_states(|states| states.contains('t')));
+    assert!(running.wait_for_states(|states| !states.contains('t')));
+    assert_eq!(child.try_wait().unwrap(), None);
+    let (_, said) = (child.stdout.take(), child.stderr.take());
+    assert_ne!(child.wait().unwrap().code(), Some(5));
+    drop(said);
+    assert_left_alone(&mut running);
+}
+
+#[test]
+fn where_there_is_no_snapshot_it_is_stopped_and_says_why() {
+    require!(root());
+    require!(tool("setpriv"));
+    require!(tool("prlimit"));
+    let fixture = require!(fixture("threads"));
+    let scratch = Scratch::new("dump-fallback");
+    let program = fixture.command(&["4", "8"]);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "64322", "--clear-groups", "prlimit", "--nproc=5:5"]);
+    command.arg(program.get_program()).args(["4", "8"]);
+    let mut running = Running::start(&mut command);
+    let (pid, file) = (running.arg(), scratch.path().join("core"));
+    let args = ["dump", "--json", "-o", file.to_str().unwrap(), &pid];
+    let forced = prospect().run(&[&args[..], &["--mode", "snapshot"]].concat());
+    assert_eq!(forced.code(), Some(1), "{forced:?}");
+    assert_eq!(names(scratch.path()), [""; 0]);
+
+    let outcome = prospect().run(&args);
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    let report = outcome.report().value().clone();
+    assert_eq!(report["method"], "stop");
+    assert!(report["no_snapshot"].as_str().unwrap().contains("RLIMIT_NPROC"), "{report}");
+    let core = Core::read(fs::read(&file).unwrap());
+    let (offset, length) = *core.notes.last().unwrap();
+    let note = String::from_utf8_lossy(&core.bytes[offset..offset + length]);
+    assert!(
+        note.contains("method stop\n") && note.contains("\nno-snapshot the kernel does not clone"),
+        "{note}"
+    );
+    assert_left_alone(&mut running);
 }

@@ -59,6 +59,37 @@ fn killed_at_every_moment_while_it_holds_the_target() {
 }
 
 #[test]
+fn a_tool_that_is_killed_takes_no_signal_with_it() {
+    let fixture = require!(fixture("signals"));
+    let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&[]));
+    let pid = running.arg();
+    let normal = prospect().run(&["stack", "--hold", &pid]).took;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (mut moment, mut before) = (0u32, 0);
+    loop {
+        let sent = heartbeat.counters()[0];
+        if sent == before {
+            break;
+        }
+        assert!(Instant::now() < deadline, "signals are still sent");
+        before = sent;
+        let mut command = prospect().command(&["stack", "--hold", &pid]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Golden-ratio steps spread the moments evenly.
+        moment = moment.wrapping_add(0x9e37_79b9);
+        thread::sleep(normal.mul_f64(f64::from(moment) / f64::from(u32::MAX)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let has_all = || heartbeat.counters()[0] == heartbeat.counters()[1];
+    while !has_all() {
+        assert!(Instant::now() < deadline, "of the signals sent, these arrived: {:?}", heartbeat.counters());
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.assert_unharmed();
+}
+
+#[test]
 fn a_stopped_target_stays_stopped() {
     let fixture = require!(fixture("threads"));
     let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&["5", "8"]));

@@ -130,6 +130,12 @@ fn without_debug_information_what_to_do_is_said() {
     for wanted in ["there is no debug information for /", "--debuginfod", "prospect symbols "] {
         assert!(outcome.stderr.contains(wanted), "{wanted}: {outcome:?}");
     }
+    // A symbol alone has no type.
+    let outcome = print(&running, &["*environ"]);
+    assert_eq!(outcome.code(), Some(1), "{outcome:?}");
+    for wanted in ["nothing says of which type it is", "there is no debug information for /"] {
+        assert!(outcome.stderr.contains(wanted), "{wanted}: {outcome:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Dumps of processes: read as a [`Process`](prospect_process::Process), and written from any
 //! [`Process`](prospect_process::Process).
 
+pub mod compare;
 pub mod elf_core;
+pub mod reachable;
+pub mod redact;
 pub mod systemd;
 
+mod pages;
 mod unpack;
 
+pub use pages::PageSet;
 pub use unpack::{Compression, UnpackError, UnpackProgress, Unpacked, unpack};

@@ -24,6 +24,58 @@ pub const EXECUTABLE_PATH: u64 = 31;
 /// Where the vdso's ELF header is (`AT_SYSINFO_EHDR`).
 pub const VDSO: u64 = 33;
 
+/// The names of entries (`include/uapi/linux/auxvec.h`, and `asm/auxvec.h` of the machines).
+const NAMES: &[(u64, &str)] = &[
+    (1, "AT_IGNORE"),
+    (2, "AT_EXECFD"),
+    (PROGRAM_HEADERS, "AT_PHDR"),
+    (4, "AT_PHENT"),
+    (PROGRAM_HEADER_COUNT, "AT_PHNUM"),
+    (PAGE_BYTES, "AT_PAGESZ"),
+    (INTERPRETER_BASE, "AT_BASE"),
+    (8, "AT_FLAGS"),
+    (ENTRY, "AT_ENTRY"),
+    (10, "AT_NOTELF"),
+    (11, "AT_UID"),
+    (12, "AT_EUID"),
+    (13, "AT_GID"),
+    (14, "AT_EGID"),
+    (15, "AT_PLATFORM"),
+    (HARDWARE_CAPABILITIES, "AT_HWCAP"),
+    (CLOCK_TICKS, "AT_CLKTCK"),
+    (18, "AT_FPUCW"),
+    (19, "AT_DCACHEBSIZE"),
+    (20, "AT_ICACHEBSIZE"),
+    (21, "AT_UCACHEBSIZE"),
+    (22, "AT_IGNOREPPC"),
+    (23, "AT_SECURE"),
+    (24, "AT_BASE_PLATFORM"),
+    (RANDOM, "AT_RANDOM"),
+    (26, "AT_HWCAP2"),
+    (27, "AT_RSEQ_FEATURE_SIZE"),
+    (28, "AT_RSEQ_ALIGN"),
+    (29, "AT_HWCAP3"),
+    (30, "AT_HWCAP4"),
+    (EXECUTABLE_PATH, "AT_EXECFN"),
+    (32, "AT_SYSINFO"),
+    (VDSO, "AT_SYSINFO_EHDR"),
+    (40, "AT_L1I_CACHESIZE"),
+    (41, "AT_L1I_CACHEGEOMETRY"),
+    (42, "AT_L1D_CACHESIZE"),
+    (43, "AT_L1D_CACHEGEOMETRY"),
+    (44, "AT_L2_CACHESIZE"),
+    (45, "AT_L2_CACHEGEOMETRY"),
+    (46, "AT_L3_CACHESIZE"),
+    (47, "AT_L3_CACHEGEOMETRY"),
+    (51, "AT_MINSIGSTKSZ"),
+];
+
+/// The name of an entry of this kind, where it has one.
+#[must_use]
+pub fn name(kind: u64) -> Option<&'static str> {
+    NAMES.iter().find(|one| one.0 == kind).map(|one| one.1)
+}
+
 /// The auxiliary vector of a process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Auxv(Vec<(u64, u64)>);

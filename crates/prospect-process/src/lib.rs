@@ -15,6 +15,7 @@ mod process;
 mod signal;
 mod target;
 mod thread;
+mod thread_pointer;
 
 pub mod arch;
 pub mod auxv;
@@ -33,3 +34,4 @@ pub use process::{FileAccess, KernelFacts, Process, ProcessInfo};
 pub use signal::SignalInfo;
 pub use target::{Target, TargetError};
 pub use thread::{NoRegisters, ProcessId, Signals, Thread, ThreadId, ThreadState};
+pub use thread_pointer::thread_pointer;

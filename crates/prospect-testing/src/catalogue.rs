@@ -240,6 +240,9 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("zombie-leader", "zombie_leader.c", &["-O2", "-g", NO_FP]),
     gcc("pages", "pages.c", &["-O2", "-g"]),
     gcc("pages-32", "pages.c", &["-O2", "-g", "-m32"]),
+    // Functions that are bound when they are first called leave copies of vector registers on the stack.
+    gcc("secrets", "secrets.c", &["-O0", "-g", "-Wl,-z,now"]),
+    gcc("secrets-32", "secrets.c", &["-O0", "-g", "-m32", "-Wl,-z,now"]),
     gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("snapshot", "snapshot.c", &["-O2", "-g"]),
@@ -282,6 +285,7 @@ pub const CATALOGUE: &[Recipe] = &[
     // The measured programs, and the bare ones that mark what the machine can do at best.
     gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),
     gcc("bench-threads", "bench/threads.c", &["-O2", "-g", NO_FP]),
+    gcc("bench-bigmem", "bench/bigmem.c", &["-O2", "-g"]),
     gcc("bench-cycle-limit", "bench/cycle_limit.c", &["-O2", "-g"]),
     gcc("bench-walk-limit", "bench/walk_limit.c", &["-O2", "-g"]),
     gcc("bench-limit", "bench/limit.c", &["-O2", "-g"]),

@@ -15,6 +15,8 @@ pub struct Limits {
     pub text: u64,
     /// How many values altogether.
     pub values: u64,
+    /// How many characters are shown: what only stands behind them in [one line of text](crate::text::Text::one_line) is not read.
+    pub letters: u64,
     /// How many bytes of memory altogether.
     pub bytes: u64,
     /// How many raw bytes are kept of each value.
@@ -34,6 +36,7 @@ impl Default for Limits {
             elements: 200,
             text: 1024,
             values: 10_000,
+            letters: u64::MAX,
             bytes: 16 << 20,
             raw_bytes: 64,
         }

@@ -155,9 +155,11 @@ impl Object {
     /// # Errors
     /// When it is none, or leads to `void`.
     pub fn dereference(&self, cx: &dyn ValueContext) -> Result<Self, ValueError> {
-        let (_, bare) = self.bare_type(cx)?;
+        let (ty, bare) = self.bare_type(cx)?;
         let TypeKind::Pointer(pointer) = &bare.kind else {
             return match &bare.kind {
+                // That of a symbol alone: it may well be one.
+                _ if ty.is_void() => Err(TypeError::Unknown.into()),
                 // An array is as good as a pointer to its first element.
                 TypeKind::Array(array) => {
                     self.element(array.dimensions.first().map_or(0, |first| first.lower), cx)

@@ -19,7 +19,9 @@ pub(crate) use asked::{Answer, Question};
 pub(crate) use plain::is_reference;
 pub(crate) use text::CharType;
 
-use crate::{Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views, page_cache::PageCache};
+use crate::{
+    Chars, Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views, page_cache::PageCache,
+};
 
 /// So many names of types are kept: elements and fields have the same few again and again.
 const NAMES: usize = 32;
@@ -29,7 +31,9 @@ pub struct Reader<'a> {
     cx: &'a Cached<'a>,
     limits: &'a Limits,
     views: &'a Views,
+    /// 0 also when what is shown is full.
     values_left: u64,
+    letters_left: u64,
     depth: u32,
     /// How many plain pointers were followed on the way.
     pointers: u32,
@@ -86,6 +90,7 @@ impl<'a> Reader<'a> {
             limits,
             views,
             values_left: limits.values,
+            letters_left: limits.letters,
             depth: 0,
             pointers: 0,
             path: Vec::new(),
@@ -151,9 +156,18 @@ impl<'a> Reader<'a> {
         self.depth += 1;
         let (content, implausible) = self.content(object, &bare);
         self.depth -= 1;
+        self.shown(least_letters(&content));
         value.content = content;
         value.implausible = implausible;
         value
+    }
+
+    /// Counts what is written of what was read, in the order in which it is: no more than is written for certain.
+    fn shown(&mut self, letters: usize) {
+        self.letters_left = self.letters_left.saturating_sub(letters as u64);
+        if self.letters_left == 0 {
+            self.values_left = 0;
+        }
     }
 
     fn content(&mut self, object: &Object, ty: &Type) -> (Content, Option<&'static str>) {
@@ -164,13 +178,13 @@ impl<'a> Reader<'a> {
             }
             return (self.plain_or_why(object, ty), None);
         };
-        let (values_left, path) = (self.values_left, self.path.len());
+        let (values_left, letters_left, path) = (self.values_left, self.letters_left, self.path.len());
         match view.view(object, ty, self) {
             Ok(content) => (content, None),
             Err(error) => {
                 self.path.truncate(path);
                 // What the view has read in vain does not count, but for one, so that it ends.
-                self.values_left = values_left.saturating_sub(1);
+                (self.values_left, self.letters_left) = (values_left.saturating_sub(1), letters_left);
                 let why = match error {
                     ValueError::Implausible(why) => why,
                     ValueError::Unavailable(Unavailable::CannotRead(_)) => "what it leads to cannot be read",
@@ -261,5 +275,21 @@ impl<'a> Reader<'a> {
         }
         self.names.push((ty.clone(), name.clone()));
         name
+    }
+}
+
+/// How many characters a value has in one line at least, without the values that it is made of.
+fn least_letters(content: &Content) -> usize {
+    match content {
+        // A character is written for four bytes or two units at the most, between quotes.
+        Content::Text { chars, .. } => match chars {
+            Chars::Bytes(bytes) => 2 + bytes.len() / 4,
+            Chars::Utf16(units) => 2 + units.len() / 2,
+            Chars::Utf32(units) => 2 + units.len(),
+        },
+        Content::Pointer(pointer) if pointer.is_transparent && pointer.target.is_some() => 0,
+        Content::Variant { .. } | Content::Holder { .. } => 0,
+        Content::Fields { .. } | Content::Elements { .. } | Content::Entries { .. } => 2,
+        _ => 1,
     }
 }

@@ -9,7 +9,7 @@ use prospect_symbols::{
     variable::{Location, Piece, PieceSource, Unavailable},
 };
 
-use crate::{Content, Limit, Limits, Object, Reader, Value, ValueContext, ValueError, View, Views};
+use crate::{Content, Entry, Limit, Limits, Object, Reader, Value, ValueContext, ValueError, View, Views};
 
 struct Program {
     arch: Arch,
@@ -299,4 +299,24 @@ fn long_values_are_broken_into_lines() {
     let value = Value::read(&Object::at(Addr(0x1000), int().array(3)), &program, &Limits::default());
     assert_eq!(crate::text::Text::lines(&value, 20).to_string(), "{1, 2, 3}");
     assert_eq!(crate::text::Text::lines(&value, 6).to_string(), "{\n  1,\n  2,\n  3\n}");
+}
+
+#[test]
+fn lists_of_what_is_too_deep_are_short() {
+    let program = Program::new(Arch::X86_64, &[1, 0, 0, 0, 2, 0, 0, 0]);
+    let object = Object::at(Addr(0x1000), int().array(1).array(2));
+    let limits = Limits { depth: 1, ..Limits::default() };
+    let mut value = Value::read(&object, &program, &limits);
+    assert_eq!(value.to_string(), "{...}");
+    let Content::Elements { elements, .. } = &value.content else { panic!("{value}") };
+    let cut = elements[0].value.clone();
+    let shown = Value::read(&Object::at(Addr(0x1000), int()), &program, &limits);
+    let mut show = |key: &Value| {
+        let entry = Entry { key: key.clone(), value: cut.clone() };
+        value.content = Content::Entries { entries: vec![entry.clone(), entry], length: Some(2), cut: None };
+        value.to_string()
+    };
+    assert_eq!(show(&cut), "{...}");
+    // Keys that can be seen are.
+    assert_eq!(show(&shown), "{[1] = ..., [1] = ...}");
 }

@@ -124,7 +124,16 @@ impl Writer<'_> {
             Content::Fields { shape, fields, cut } => self.fields(*shape, fields, *cut, is_rust),
             Content::Elements { elements, is_set, cut, .. } => {
                 let (open, close) = if is_rust && !is_set { ("[", "]") } else { ("{", "}") };
+                if !elements.is_empty() && elements.iter().all(|element| is_too_deep(&element.value)) {
+                    return write!(self.out, "{open}...{close}");
+                }
                 self.list(open, close, elements, *cut, |writer, element: &Element| writer.element(element))
+            }
+            Content::Entries { entries, .. }
+                if !entries.is_empty()
+                    && entries.iter().all(|entry| is_too_deep(&entry.key) && is_too_deep(&entry.value)) =>
+            {
+                self.out.write_str("{...}")
             }
             Content::Entries { entries, cut, .. } => {
                 self.list("{", "}", entries, *cut, |writer, entry: &Entry| writer.entry(entry, is_rust))
@@ -331,6 +340,11 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing is shown of it, because it is too deep in others. Of a list of such values, one says enough.
+fn is_too_deep(value: &Value) -> bool {
+    matches!(value.content, Content::Cut(Limit::Depth))
 }
 
 /// Takes so many bytes, and no more.

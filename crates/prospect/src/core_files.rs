@@ -50,7 +50,7 @@ pub(crate) fn over_files(core: ElfCore, search: &SearchOptions) -> (ElfCore, Fil
 }
 
 /// What was read from files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FilesOfCore {
     used: Used,
 }

@@ -22,6 +22,7 @@
 
 mod core_files;
 mod core_source;
+mod dump_live;
 mod find;
 mod frame_scope;
 mod frame_view;
@@ -32,6 +33,7 @@ mod memo;
 mod named_modules;
 mod open;
 mod own_stacks;
+mod redaction;
 mod session;
 mod signal_frame;
 mod stacks;
@@ -47,6 +49,7 @@ mod watch;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use core_files::MemoryFile;
+pub use dump_live::{DumpError, DumpMode, DumpPlan, Dumped, dump_live};
 pub use find::Match;
 pub use frame_scope::FrameScope;
 pub use frame_view::FrameView;
@@ -63,6 +66,7 @@ pub use prospect_process as process;
 pub use prospect_stack as stack;
 pub use prospect_symbols as symbols;
 pub use prospect_value as value;
+pub use redaction::{RedactError, RedactRule};
 pub use session::Session;
 pub use stacks::{Call, FrameName, ModulePosition, Names, ThreadStack};
 pub use values::{CallValues, NamedValue};

@@ -15,7 +15,7 @@ use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
 use crate::{
     GoroutinesError, LaunchError, Launched, Session,
-    core_files::over_files,
+    core_files::{FilesOfCore, over_files},
     core_source::{self, UnpackListener},
     goroutines::{GoRuntime, RawGoroutines},
     memo::Memo,
@@ -123,6 +123,7 @@ pub struct OpenOptions {
     search: SearchOptions,
     symbols: SymbolReaders,
     unpacking: Option<UnpackListener>,
+    left_out: bool,
 }
 
 impl Default for OpenOptions {
@@ -136,6 +137,7 @@ impl Default for OpenOptions {
             search: SearchOptions::default(),
             symbols: SymbolReaders::standard(),
             unpacking: None,
+            left_out: true,
         }
     }
 }
@@ -194,6 +196,13 @@ impl OpenOptions {
     #[must_use]
     pub fn search(mut self, search: SearchOptions) -> Self {
         self.search = search;
+        self
+    }
+
+    /// Whether memory that a core left out is read from the files that were mapped; it is where nothing is said.
+    #[must_use]
+    pub fn left_out(mut self, is_read: bool) -> Self {
+        self.left_out = is_read;
         self
     }
 
@@ -274,7 +283,10 @@ impl OpenOptions {
 
     fn read_core(&self, path: &Path, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
         let core = core_source::open(path, self.unpacking.as_ref())?;
-        let (core, files) = over_files(core, &self.search);
+        let (core, files) = match self.left_out {
+            true => over_files(core, &self.search),
+            false => (core, FilesOfCore::default()),
+        };
         Ok(self.session(View::Core(Box::new(core), files), None, binaries, &Arc::default()))
     }
 

@@ -6,7 +6,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use prospect_process::{Addr, Arch, Module, RegisterSet, ThreadId, module::ElfImage};
+use prospect_process::{Addr, Module, ThreadId, module::ElfImage, thread_pointer};
 
 use crate::frame_view::Scene;
 use glibc::Glibc;
@@ -15,7 +15,7 @@ use layout::Layout;
 /// Where a variable at this offset of a module's block is in a thread.
 pub(crate) fn find(scene: Scene<'_>, thread: ThreadId, module: &Module, offset: u64) -> Option<Addr> {
     let offset = within_block(scene, module, offset)?;
-    let pointer = thread_pointer(scene, thread)?;
+    let pointer = thread_pointer(scene.process, thread)?;
     let block = Glibc::of(scene).and_then(|glibc| glibc.block(pointer, module));
     let block = block.or_else(|| block_of_program(scene, pointer, module))?;
     Some(word(scene, block.wrapping_add(offset)))
@@ -33,38 +33,6 @@ fn within_block(scene: Scene<'_>, module: &Module, offset: u64) -> Option<u64> {
 
 fn word(scene: Scene<'_>, at: Addr) -> Addr {
     Addr(at.0 & scene.process.info().arch.info().word_mask())
-}
-
-/// What the thread finds its own variables by. Not known where the system keeps it apart from the registers that it shows:
-/// 32-bit ARM has it in a register of its coprocessor, which core files do not have.
-fn thread_pointer(scene: Scene<'_>, thread: ThreadId) -> Option<Addr> {
-    let registers = scene.process.registers(thread)?;
-    let info = registers.arch().info();
-    let register = |name: &str| registers.get(info.by_name(name)?);
-    match registers.arch() {
-        Arch::X86_64 => register("fs_base").map(Addr),
-        Arch::I386 => {
-            // The selector says which of the descriptors, each of which is a `struct user_desc` (<asm/ldt.h>).
-            let index = register("gs")? >> 3;
-            let segments = scene.process.register_set(thread, RegisterSet::X86_SEGMENTS)?;
-            let segment = segments.chunks_exact(16).find(|one| info.unsigned(&one[..4]) == Some(index))?;
-            info.unsigned(&segment[4..8]).map(Addr)
-        }
-        // `tpidr_el0` is the first of the set.
-        Arch::Aarch64 => {
-            let set = scene.process.register_set(thread, RegisterSet::ARM_TLS)?;
-            info.unsigned(set.get(..8)?).map(Addr)
-        }
-        Arch::Arm => {
-            let set = scene.process.register_set(thread, RegisterSet::ARM_TLS)?;
-            info.unsigned(set.get(..4)?).map(Addr)
-        }
-        Arch::Riscv64 => register("tp").map(Addr),
-        Arch::Ppc64 | Arch::Ppc64le => register("r13").map(Addr),
-        Arch::Ppc => register("r2").map(Addr),
-        Arch::S390x => Some(Addr(register("a0")? << 32 | register("a1")?)),
-        _ => None,
-    }
 }
 
 /// The block of the program itself, whose place linkers know.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use prospect_symbols::variable::VariableKind;
+use prospect_symbols::variable::{Variable, VariableKind};
 use prospect_value::{Limits, Object, Value, Views};
 
 use crate::{FrameScope, Session, ThreadStack};
@@ -69,13 +69,34 @@ impl Session {
         limits: &Limits,
         views: &Views,
     ) -> Vec<CallValues> {
+        self.values_in(stack, index, |scope, call| scope.values_of(call, limits, views, true))
+    }
+
+    /// The same without locals.
+    #[must_use]
+    pub fn frame_arguments(
+        &self,
+        stack: &ThreadStack,
+        index: usize,
+        limits: &Limits,
+        views: &Views,
+    ) -> Vec<CallValues> {
+        self.values_in(stack, index, |scope, call| scope.values_of(call, limits, views, false))
+    }
+
+    fn values_in(
+        &self,
+        stack: &ThreadStack,
+        index: usize,
+        read: impl Fn(&FrameScope<'_>, usize) -> CallValues,
+    ) -> Vec<CallValues> {
         let mut values = Vec::new();
         let Some(name) = stack.names.get(index) else { return values };
         let calls = name.resolved.frames.len().max(1);
         if let Some(view) = self.frame_view(stack.thread.id, stack.frames(), index) {
             let scope = FrameScope::new(self, view, 0);
             let described = scope.calls().len().min(calls);
-            values.extend((0..described).map(|call| scope.values_of(call, limits, views)));
+            values.extend((0..described).map(|call| read(&scope, call)));
         }
         values.resize_with(calls, CallValues::default);
         values
@@ -86,10 +107,10 @@ impl FrameScope<'_> {
     /// What the variables of the call hold that are in scope.
     #[must_use]
     pub fn values(&self, limits: &Limits, views: &Views) -> CallValues {
-        self.values_of(self.call(), limits, views)
+        self.values_of(self.call(), limits, views, true)
     }
 
-    fn values_of(&self, call: usize, limits: &Limits, views: &Views) -> CallValues {
+    fn values_of(&self, call: usize, limits: &Limits, views: &Views, locals: bool) -> CallValues {
         let Some(call) = self.calls().get(call) else { return CallValues::default() };
         let mut values = CallValues { is_described: true, ..CallValues::default() };
         let visible = || call.variables.iter().filter(|(variable, _)| variable.in_scope);
@@ -98,7 +119,8 @@ impl FrameScope<'_> {
             let depth = deepest.entry(&variable.name).or_default();
             *depth = variable.depth.max(*depth);
         }
-        for (variable, located) in visible() {
+        let is_wanted = |variable: &Variable| locals || variable.kind == VariableKind::Parameter;
+        for (variable, located) in visible().filter(|(variable, _)| is_wanted(variable)) {
             let value = match located {
                 Ok(located) => {
                     let object = Object { ty: located.ty.clone(), location: located.location.clone() };

@@ -1,10 +1,11 @@
 //! `prospect dump`: a core of a process that runs on.
 
-mod bar;
-mod compress;
-mod destination;
-mod interrupted;
+pub(crate) mod bar;
+pub(crate) mod compress;
+pub(crate) mod destination;
+pub(crate) mod interrupted;
 mod new_file;
+pub(crate) mod redact;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,22 +14,31 @@ use std::{
 };
 
 use prospect::{
-    dump::elf_core::{self, CoreFilter, Progress, Selection, Stillness, WriteError, WriteOptions, Written},
-    live::{self, LiveProcess, Stopped},
-    process::{Process as _, ProcessId},
+    DumpError, DumpMode, DumpPlan, Dumped,
+    dump::{
+        elf_core::{CoreFilter, Progress, Selection, WriteError, WriteOptions},
+        redact::Redaction,
+    },
+    dump_live,
+    live::{self, LiveProcess},
+    process::{Addr, ProcessId},
 };
 
 use crate::{
     exit::{Failure, Outcome, Result, worse},
     report::{self, DumpReport},
-    target::{TargetArgs, seconds},
+    target::{TargetArgs, interval, seconds, size},
 };
 use bar::Bar;
 use compress::Compression;
 use destination::Destination;
 use interrupted::Interrupted;
+use redact::RedactArgs;
 
-/// Write a core of a process, for gdb, lldb, eu-stack, delve and `prospect` itself. The process is stopped for it, and runs on.
+/// Write a core of a process, for gdb, lldb, eu-stack, delve and `prospect` itself. The process runs on.
+///
+/// It stands still for a moment, in which it is copied as `fork` does it, and the copy is written while the process runs on. Where
+/// that cannot be done it is stopped until all of it is written, and why is said.
 ///
 /// What belongs into it, the process's own filter says (`/proc/PID/coredump_filter`), as it does when the kernel writes a core.
 /// Memory that is zero becomes holes. When it fails, or is interrupted, nothing is left behind and an earlier file is kept.
@@ -58,6 +68,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT")]
     compress: Option<Compression>,
 
+    /// How the process is kept still: copied in a moment (snapshot), or stopped until all of it is written (stop). Without it, the
+    /// first where it can be done, and else the other.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+
+    /// How long the process may stand still at most: a number with a unit, as in 20ms. Nothing is stopped where it would be longer, and
+    /// there is no dump where it turns out to be.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    max_pause: Option<Duration>,
+
+    /// At most so much memory, as in 200M; holes do not count. Stacks come first, then what registers and stacks point to, and so on, then
+    /// the rest; what debuggers need to find modules and threads is there in any case.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    limit: Option<u64>,
+
+    #[command(flatten)]
+    redact: RedactArgs,
+
     /// How long threads are waited for that do not stop.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -71,6 +99,21 @@ pub(crate) struct Args {
     json: bool,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Mode {
+    Snapshot,
+    Stop,
+}
+
+impl From<Mode> for DumpMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Snapshot => Self::Snapshot,
+            Mode::Stop => Self::Stop,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if to_stdout && args.json {
@@ -80,6 +123,9 @@ pub(crate) fn run(args: &Args) -> Result {
     let processes = targets.processes("prospect dump")?;
     if args.output.is_some() && processes.len() > 1 {
         return Err(Failure::usage("-o is for one process; without it, each has its own core.PID"));
+    }
+    if args.redact.has_manifest() && processes.len() > 1 {
+        return Err(Failure::usage("--manifest is for one process"));
     }
     live::report_file_size_limit();
     let interrupted = Interrupted::watch()?;
@@ -101,42 +147,36 @@ fn dump(args: &Args, id: ProcessId, interrupted: &Interrupted) -> Result {
         PathBuf::from(format!("core.{id}{}", args.compress.map_or("", |_| Compression::SUFFIX)))
     });
     let destination = Destination::open(&path, args.force)?;
+    let redaction = args.redact.redaction(id)?;
+    let manifest = args.redact.begin(args.force)?;
     let progress = interrupted.next();
-    let stopped = live.stop_for_core(args.timeout)?;
-    let written = write(args, &destination, &stopped, &progress);
-    let mut warnings: Vec<String> = stopped
-        .threads()
-        .iter()
-        .filter_map(|thread| Some(format!("thread {}: {}", thread.id, thread.not_stopped.as_ref()?)))
-        .collect();
-    let target = stopped.info().clone();
-    let pause = stopped.resume();
+    let dumped = write(args, &live, &destination, &progress, redaction.as_ref());
     let failed = |error: &dyn std::fmt::Display| {
         let place = destination_name(&path);
         Failure::failed(format_args!("no dump of process {id} in {place}: {error}"))
     };
-    let written = written.map_err(|error| match error {
-        WriteError::Output(error) if args.output.as_deref() == Some(Path::new("-")) => error.into(),
-        WriteError::Cancelled => failed(&"interrupted; the process runs on"),
-        WriteError::Output(error) => failed(&format_args!("{error}; the process runs on")),
+    let dumped = dumped.map_err(|error| match error {
+        DumpError::Live(error) => error.into(),
+        DumpError::Write(WriteError::Output(error)) if args.output.as_deref() == Some(Path::new("-")) => {
+            error.into()
+        }
+        DumpError::Write(WriteError::Cancelled) => failed(&"interrupted; the process runs on"),
+        DumpError::Write(WriteError::Output(error)) => failed(&format_args!("{error}; the process runs on")),
         error => failed(&error),
     })?;
     let file = destination.path().map(Path::to_owned);
     let sizes =
         destination.publish().map_err(|error| failed(&format_args!("{error}; the process runs on")))?;
-    if !written.unread.is_empty() {
-        warnings.push(format!(
-            "{} bytes of memory could not be read and are zero in the dump",
-            written.unread.bytes()
-        ));
+    let took = begin.elapsed();
+    let warnings = warnings(&dumped);
+    if let (Some(file), Some(rules), Some(manifest)) = (manifest, &redaction, &dumped.written.manifest) {
+        file.write(rules, manifest)?;
     }
     let report = DumpReport {
-        target,
+        dumped,
+        redaction,
         file,
-        method: "stop",
-        pause: pause.or(written.pause),
-        took: begin.elapsed(),
-        written,
+        took,
         sizes,
         compression: args.compress.map(|_| "zstd"),
         warnings,
@@ -147,23 +187,52 @@ fn dump(args: &Args, id: ProcessId, interrupted: &Interrupted) -> Result {
 
 fn write(
     args: &Args,
+    live: &LiveProcess,
     destination: &Destination,
-    stopped: &Stopped,
     progress: &Arc<Progress>,
-) -> std::result::Result<Written, WriteError> {
+    redaction: Option<&Redaction>,
+) -> std::result::Result<Dumped, DumpError> {
     let selection = match args.filter {
         _ if args.all => Selection::All,
         Some(filter) => Selection::Filter(filter),
         None => Selection::Kernel,
     };
-    let stillness = stopped.since().map_or(Stillness::Always, |since| Stillness::Stop { since });
-    let options = WriteOptions::new().selection(selection).stillness(stillness).progress(progress);
-    let _bar = Bar::show(format!("process {}", stopped.info().id), progress.clone(), args.quiet);
-    let mut output = destination.output(args.compress)?;
-    elf_core::write(stopped, &options, output.as_mut())
+    let options =
+        WriteOptions::new().selection(selection).progress(progress).limit(args.limit).redaction(redaction);
+    let plan = DumpPlan::new()
+        .with_mode(args.mode.map(DumpMode::from))
+        .with_max_pause(args.max_pause)
+        .with_timeout(args.timeout);
+    let _bar = Bar::show(format!("process {}", live.info().id), progress.clone(), args.quiet);
+    let mut output = destination.output(args.compress).map_err(WriteError::Output)?;
+    dump_live(live, &plan, options, output.as_mut())
 }
 
-fn destination_name(path: &Path) -> String {
+/// What is missing in it.
+fn warnings(dumped: &Dumped) -> Vec<String> {
+    let not_stopped = |thread: &prospect::process::Thread| {
+        Some(format!("thread {}: {}", thread.id, thread.not_stopped.as_ref()?))
+    };
+    let mut warnings: Vec<String> = dumped.threads.iter().filter_map(not_stopped).collect();
+    let unread = dumped.written.unread.bytes();
+    if unread > 0 {
+        warnings.push(format!("{unread} bytes of memory could not be read and are zero in the dump"));
+    }
+    let left_out = bytes(&dumped.left_out);
+    if left_out > 0 {
+        warnings.push(format!(
+            "{left_out} bytes of memory that a snapshot does not get (MADV_DONTFORK, MADV_WIPEONFORK) are not in the dump; \
+             --mode stop has them"
+        ));
+    }
+    warnings
+}
+
+fn bytes(ranges: &[std::ops::Range<Addr>]) -> u64 {
+    ranges.iter().map(|range| range.end.0.saturating_sub(range.start.0)).sum()
+}
+
+pub(crate) fn destination_name(path: &Path) -> String {
     if path == Path::new("-") { "the standard output".into() } else { path.display().to_string() }
 }
 

@@ -1,6 +1,7 @@
 //! The subcommands, a file each: its arguments, and `run`.
 
 pub(crate) mod addr2line;
+pub(crate) mod core;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod dump;

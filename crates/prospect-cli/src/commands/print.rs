@@ -10,6 +10,7 @@ use std::{
 use prospect::{
     FrameScope, Mode, OpenOptions, Session, Source, ThreadStack,
     process::{Thread, ThreadId},
+    symbols::{type_info::TypeError, variable::Unavailable},
     value::{
         Content, Object, Value, ValueContext as _, ValueError,
         expression::{ErrorKind, Expression, ExpressionError, LookupError},
@@ -286,29 +287,26 @@ impl Print<'_> {
     fn outcome(&self, session: &Session, report: &PrintReport, stacks: &[ThreadStack]) -> Result {
         let mut result = Ok(Outcome::Complete);
         for one in &report.values {
-            let this =
-                match &one.value {
-                    Ok(Value { content: Content::Unavailable(_), .. }) => Ok(Outcome::Partial),
-                    Ok(_) => Ok(Outcome::Complete),
-                    // In JSON it stands in its place.
-                    Err(error) => {
-                        let message = pointed_out(&one.expression, error);
-                        Err(match &error.kind {
+            let this = match &one.value {
+                Ok(Value { content: Content::Unavailable(_), .. }) => Ok(Outcome::Partial),
+                Ok(_) => Ok(Outcome::Complete),
+                // In JSON it stands in its place.
+                Err(error) => {
+                    let message = pointed_out(&one.expression, error);
+                    Err(match &error.kind {
                             ErrorKind::Lookup(LookupError::NoVariable { .. } | LookupError::NoType(_)) => {
                                 self.with_help(Failure::not_found(message), session, stacks)
                             }
                             ErrorKind::Lookup(LookupError::NoRegister { .. }) => Failure::not_found(message),
-                            // A symbol alone has no type.
                             ErrorKind::Value(
-                                ValueError::NoMember { of, .. } | ValueError::NoElements(of),
-                            ) if of == "void" => self.with_help(Failure::failed(message), session, stacks),
-                            ErrorKind::Value(ValueError::PointsToVoid(_)) => {
-                                self.with_help(Failure::failed(message), session, stacks)
-                            }
+                                ValueError::PointsToVoid(_)
+                                // A symbol alone has no type.
+                                | ValueError::Unavailable(Unavailable::Type(TypeError::Unknown)),
+                            ) => self.with_help(Failure::failed(message), session, stacks),
                             _ => Failure::failed(message),
                         })
-                    }
-                };
+                }
+            };
             result = exit::worse(result, this);
         }
         result

@@ -42,10 +42,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", requires = "every", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// How long all of it, with `--every` each look, may take; threads are waited for at most half of it. Cores are read
-    /// however long it takes.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
-    timeout: Duration,
+    /// How long all of it, with `--every` each look, may take: 5 where nothing is said. Threads are waited for at most half of it. A
+    /// core is read however long it takes, unless this is given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
 
     /// Show the goroutines of a Go program instead of its threads: all that are alive, whether or not a thread runs them.
     #[arg(long, conflicts_with = "thread")]
@@ -105,7 +105,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result {
-    let search = args.symbols.search(Fetch::Within(args.timeout / 2))?;
+    let search = args.symbols.search(Fetch::Within(args.timeout() / 2))?;
     let targets = args.target.find()?;
     for (option, is_given) in [("--hold", args.hold), ("--no-stop", args.no_stop)] {
         if is_given {
@@ -127,7 +127,14 @@ pub(crate) fn run(args: Args) -> Result {
     }
 }
 
+/// How long a live process may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Args {
+    fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
     /// Which variables are to be shown.
     fn variables(&self) -> Option<Variables> {
         (self.args || self.locals).then_some(Variables {
@@ -147,7 +154,7 @@ impl Args {
         downloads::show_unpacking(OpenOptions::new())
             .mode(mode)
             // The rest is for walking and naming.
-            .timeout(self.timeout / 2)
+            .timeout(self.timeout() / 2)
             .frame_limit(self.limit)
             .explain(self.explain)
             .goroutines(self.goroutines)

@@ -2,12 +2,13 @@
 
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
-use prospect::{dump::elf_core::Written, process::ProcessInfo};
+use prospect::{Dumped, dump::redact::Redaction, process::Addr};
 use serde::Serialize;
 
 use super::{
     info::size_text,
     json::{self, Bytes, VERSION},
+    manifest::{self, RedactedRule},
     milliseconds,
 };
 use crate::exit;
@@ -15,14 +16,12 @@ use crate::exit;
 /// What became of a dump.
 #[derive(Debug)]
 pub(crate) struct DumpReport {
-    pub(crate) target: ProcessInfo,
+    pub(crate) dumped: Dumped,
+    /// By which rules bytes were zeroed.
+    pub(crate) redaction: Option<Redaction>,
     /// `None` when it went to stdout.
     pub(crate) file: Option<PathBuf>,
-    /// How the process was kept still.
-    pub(crate) method: &'static str,
-    pub(crate) pause: Option<Duration>,
     pub(crate) took: Duration,
-    pub(crate) written: Written,
     /// How many bytes the file has, and how many it takes on the disk.
     pub(crate) sizes: Option<(u64, u64)>,
     pub(crate) compression: Option<&'static str>,
@@ -35,6 +34,10 @@ impl DumpReport {
     pub(crate) fn is_complete(&self) -> bool {
         self.warnings.is_empty()
     }
+
+    fn redacted(&self) -> Option<Vec<RedactedRule>> {
+        Some(manifest::by_rule(self.redaction.as_ref()?, self.dumped.written.manifest.as_ref()?))
+    }
 }
 
 #[derive(Serialize)]
@@ -43,6 +46,7 @@ struct Report {
     target: Target,
     file: Option<Bytes>,
     method: &'static str,
+    no_snapshot: Option<String>,
     pause_ms: Option<f64>,
     took_ms: f64,
     threads: usize,
@@ -54,8 +58,18 @@ struct Report {
     compression: Option<&'static str>,
     unread: Vec<Range>,
     unread_bytes: u64,
+    live: Vec<Range>,
+    left_out: Vec<Range>,
+    cut: Option<Cut>,
+    redacted: Option<Vec<RedactedRule>>,
     complete: bool,
     warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Cut {
+    limit: u64,
+    left_out_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -73,7 +87,8 @@ struct Range {
 }
 
 pub(crate) fn dump_json(report: &DumpReport) -> std::io::Result<()> {
-    let DumpReport { target, written, .. } = report;
+    let Dumped { process: target, written, .. } = &report.dumped;
+    let no_snapshot = report.dumped.no_snapshot.as_ref().map(ToString::to_string);
     json::print(&Report {
         version: VERSION,
         target: Target {
@@ -83,8 +98,9 @@ pub(crate) fn dump_json(report: &DumpReport) -> std::io::Result<()> {
             arch: target.arch.info().name,
         },
         file: report.file.as_ref().map(|path| Bytes::new(path.as_os_str().as_encoded_bytes())),
-        method: report.method,
-        pause_ms: report.pause.map(milliseconds),
+        method: report.dumped.mode.as_str(),
+        no_snapshot,
+        pause_ms: report.dumped.pause.map(milliseconds),
         took_ms: milliseconds(report.took),
         threads: written.threads,
         mappings: written.segments,
@@ -93,24 +109,44 @@ pub(crate) fn dump_json(report: &DumpReport) -> std::io::Result<()> {
         file_bytes: report.sizes.map(|(bytes, _)| bytes),
         disk_bytes: report.sizes.map(|(_, disk)| disk),
         compression: report.compression,
-        unread: written
-            .unread
-            .ranges
-            .iter()
-            .map(|range| Range { start: range.start.to_string(), end: range.end.to_string() })
-            .collect(),
+        unread: ranges(&written.unread.ranges),
         unread_bytes: written.unread.bytes(),
+        live: ranges(&report.dumped.live),
+        left_out: ranges(&report.dumped.left_out),
+        cut: written.cut.and_then(|cut| Some(Cut { limit: cut.limit?, left_out_bytes: cut.left_out })),
+        redacted: report.redacted(),
         complete: report.is_complete(),
         warnings: report.warnings.clone(),
     })
+}
+
+fn ranges(ranges: &[std::ops::Range<Addr>]) -> Vec<Range> {
+    let text =
+        |range: &std::ops::Range<Addr>| Range { start: range.start.to_string(), end: range.end.to_string() };
+    ranges.iter().map(text).collect()
 }
 
 pub(crate) fn dump_text(report: &DumpReport) -> std::io::Result<()> {
     for warning in &report.warnings {
         exit::tell(warning);
     }
-    let id = report.target.id;
-    let threads = match report.written.threads {
+    let Dumped { process, written, no_snapshot, .. } = &report.dumped;
+    let id = process.id;
+    if let Some(why) = no_snapshot {
+        exit::tell(format_args!("process {id} was stopped for its dump, since there was no snapshot: {why}"));
+    }
+    if let Some(cut) = &written.cut
+        && let Some(limit) = cut.limit
+    {
+        let (limit, left_out) = (size_text(limit), size_text(cut.left_out));
+        exit::tell(format_args!(
+            "process {id}: {left_out} of memory are beyond the limit of {limit}, and not in the dump"
+        ));
+    }
+    for RedactedRule { rule, ranges, bytes } in report.redacted().unwrap_or_default() {
+        exit::tell(format_args!("process {id}: {rule}: {bytes} bytes zeroed in {ranges} places"));
+    }
+    let threads = match written.threads {
         1 => "1 thread".to_owned(),
         count => format!("{count} threads"),
     };
@@ -118,11 +154,11 @@ pub(crate) fn dump_text(report: &DumpReport) -> std::io::Result<()> {
         Some(path) => format!("{}: process {id}, {threads}", path.display()),
         None => format!("process {id}: {threads}"),
     };
-    line.push_str(&format!(", {} of memory", size_text(report.written.memory_bytes)));
+    line.push_str(&format!(", {} of memory", size_text(written.memory_bytes)));
     if let Some((_, disk)) = report.sizes {
         line.push_str(&format!(", {} on disk", size_text(disk)));
     }
-    if let Some(pause) = report.pause {
+    if let Some(pause) = report.dumped.pause {
         line.push_str(&format!("; stopped for {:.1} ms", pause.as_secs_f64() * 1e3));
     }
     // Where the dump itself goes to stdout, words about it do not.

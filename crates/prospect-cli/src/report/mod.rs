@@ -1,6 +1,10 @@
 //! What the command prints: for people, and for scripts.
 
 mod core;
+mod core_diff;
+mod core_info;
+mod core_picture;
+mod core_shrink;
 mod doctor;
 mod dump;
 mod find;
@@ -8,6 +12,7 @@ mod goroutines;
 mod index;
 mod info;
 mod json;
+mod manifest;
 mod merge;
 mod print;
 mod search;
@@ -28,12 +33,16 @@ use prospect::{
 };
 
 pub(crate) use self::core::CoreReport;
+pub(crate) use core_diff::{CoreDiffReport, diff_json, diff_text};
+pub(crate) use core_info::{CoreInfoReport, SegmentReport, core_info_json, core_info_text};
+pub(crate) use core_shrink::{ShrinkReport, shrink_json, shrink_text};
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use dump::{DumpReport, dump_json, dump_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
 pub(crate) use json::{VERSION, ended_json, stack_json};
+pub(crate) use manifest::manifest_json;
 pub(crate) use print::{PrintLayout, PrintReport, Printed, PrintedFrame, print_json, print_text};
 pub(crate) use symbols::{ModuleSymbols, Subject, SymbolsReport, symbols_json, symbols_text};
 pub(crate) use text::{event_text, look_text, stack_text};

@@ -80,7 +80,8 @@ impl Variables {
         }
     }
 
-    fn width(self) -> usize {
+    /// How many characters are shown of a variable.
+    pub(crate) fn width(self) -> usize {
         if self.full { usize::MAX } else { page_width().saturating_sub(INDENT) }
     }
 

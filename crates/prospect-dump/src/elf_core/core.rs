@@ -14,9 +14,10 @@ use prospect_process::{
 };
 
 use super::{
-    CoreError, CoreMemory, CoreNotice, CoreSegments,
+    CoreError, CoreMemory, CoreNote, CoreNotice, CoreSegment, CoreSegments,
     file::CoreFile,
     header::Headers,
+    inventory,
     layout::MappedFile,
     link_map,
     mappings::{self, Landmarks},
@@ -163,6 +164,22 @@ impl ElfCore {
     #[must_use]
     pub fn segments(&self) -> &Arc<CoreSegments> {
         self.memory.segments()
+    }
+
+    /// Its notes, in the order of the file.
+    pub fn notes(&self) -> impl Iterator<Item = CoreNote<'_>> {
+        inventory::notes(self.info.arch, &self.notes)
+    }
+
+    /// Its segments by address, without overlap.
+    pub fn list_segments(&self) -> impl Iterator<Item = CoreSegment> {
+        self.segments().segments().iter().map(CoreSegment::from)
+    }
+
+    /// How long its file is, unpacked.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.segments().file_bytes()
     }
 
     /// Reads what was left out of the dump from `files`: the files that were mapped. It says itself

@@ -11,7 +11,7 @@ pub(crate) const NT_DUMP: u32 = 1;
 /// Its size, whatever it says: it is written last, and how large it is must be known first.
 pub(crate) const DUMP_BYTES: usize = 8 << 10;
 
-/// How a core was made: the note `PROSPECT`, 1. It is text (docs/core.md).
+/// How a core was made: the note `PROSPECT`, 1. It is text (docs/dump.md).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct DumpNote {
@@ -19,11 +19,27 @@ pub struct DumpNote {
     pub tool: String,
     /// How the process was kept still: `stop`, `snapshot`, or nothing where what was written was no live process.
     pub method: String,
+    /// How many bytes of memory were to be in the core at most, where there were more.
+    pub limit: Option<u64>,
+    /// What can be reached from the stacks in so many steps is in it, where that was to be all.
+    pub depth: Option<u32>,
+    /// How many bytes are not in the core for that.
+    pub beyond_limit: u64,
+    /// The names of the rules by which bytes were zeroed, with commas between.
+    pub redacted: String,
     /// For how long it stood for that.
     pub pause: Option<Duration>,
+    /// Why there is no snapshot where one was wanted; nothing where there is one, or none was.
+    pub fallback: String,
+    /// Memory that is as it was when it was read, and not as it was when the snapshot was made: it is shared with others.
+    pub live: Vec<Range<Addr>>,
+    /// Memory that the snapshot does not have, and the core neither.
+    pub left_out: Vec<Range<Addr>>,
     /// Memory that could not be read, and is zero in the core.
     pub unread: Vec<Range<Addr>>,
-    /// How many bytes more could not be read, of which there was no room to say where.
+    /// How many bytes more of live memory there are, of which there was no room to say where.
+    pub live_more: u64,
+    /// How many bytes more are left out or could not be read, of which there was no room to say where.
     pub unread_more: u64,
 }
 
@@ -40,8 +56,16 @@ impl DumpNote {
             match key {
                 "tool" => value.clone_into(&mut note.tool),
                 "method" => value.clone_into(&mut note.method),
+                "depth" => note.depth = value.parse().ok(),
+                "limit" => note.limit = value.parse().ok(),
+                "beyond-limit" => note.beyond_limit = value.parse().unwrap_or(0),
+                "redacted" => value.clone_into(&mut note.redacted),
                 "pause-us" => note.pause = value.parse().ok().map(Duration::from_micros),
+                "no-snapshot" => value.clone_into(&mut note.fallback),
+                "live" => note.live.extend(range(value)),
+                "left-out" => note.left_out.extend(range(value)),
                 "unread" => note.unread.extend(range(value)),
+                "live-more" => note.live_more = value.parse().unwrap_or(0),
                 "unread-more" => note.unread_more = value.parse().unwrap_or(0),
                 _ => {}
             }
@@ -52,26 +76,53 @@ impl DumpNote {
     /// As [`DUMP_BYTES`].
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // What may have to be said last.
-        const ROOM: usize = DUMP_BYTES - "unread-more 18446744073709551615\n\0".len();
+        const ROOM: usize =
+            DUMP_BYTES - "live-more 18446744073709551615\nunread-more 18446744073709551615\n\0".len();
         let one_line = |text: &str| text.replace(['\n', '\0'], " ");
         let mut text = format!("version 1\ntool {}\n", one_line(&self.tool));
         if !self.method.is_empty() {
             let _ = writeln!(text, "method {}", one_line(&self.method));
         }
+        if let Some(depth) = self.depth {
+            let _ = writeln!(text, "depth {depth}");
+        }
+        if let Some(limit) = self.limit {
+            let _ = writeln!(text, "limit {limit}");
+        }
+        if self.limit.is_some() || self.depth.is_some() {
+            let _ = writeln!(text, "beyond-limit {}", self.beyond_limit);
+        }
+        if !self.redacted.is_empty() {
+            let rules: String = one_line(&self.redacted).chars().take(256).collect();
+            let _ = writeln!(text, "redacted {rules}");
+        }
         if let Some(pause) = self.pause {
             let _ = writeln!(text, "pause-us {}", pause.as_micros());
         }
-        let mut more = self.unread_more;
-        for range in &self.unread {
-            let line = format!("unread {:x}-{:x}\n", range.start.0, range.end.0);
-            if text.len() + line.len() <= ROOM {
-                text.push_str(&line);
-            } else {
-                more = more.saturating_add(range.end.0.saturating_sub(range.start.0));
-            }
+        if !self.fallback.is_empty() {
+            // At most a kilobyte, since a character has up to four bytes.
+            let why: String = one_line(&self.fallback).chars().take(256).collect();
+            let _ = writeln!(text, "no-snapshot {why}");
         }
-        if more > 0 {
-            let _ = writeln!(text, "unread-more {more}");
+        // What is missing is told before what is there.
+        let mut list = |kind: &str, ranges: &[Range<Addr>], mut more: u64| {
+            for range in ranges {
+                let line = format!("{kind} {:x}-{:x}\n", range.start.0, range.end.0);
+                if text.len() + line.len() <= ROOM {
+                    text.push_str(&line);
+                } else {
+                    more = more.saturating_add(range.end.0.saturating_sub(range.start.0));
+                }
+            }
+            more
+        };
+        let left_out_more = list("left-out", &self.left_out, 0);
+        let unread_more = list("unread", &self.unread, self.unread_more).saturating_add(left_out_more);
+        let live_more = list("live", &self.live, self.live_more);
+        for (kind, more) in [("live-more", live_more), ("unread-more", unread_more)] {
+            if more > 0 {
+                let _ = writeln!(text, "{kind} {more}");
+            }
         }
         let mut bytes = text.into_bytes();
         bytes.resize(DUMP_BYTES, 0);
@@ -94,9 +145,16 @@ mod tests {
         let note = DumpNote {
             tool: "prospect 1".into(),
             method: "stop".into(),
+            limit: Some(1 << 20),
+            depth: Some(3),
+            beyond_limit: 77,
+            redacted: "env, secrets".into(),
             pause: Some(Duration::from_micros(1500)),
             unread: vec![Addr(0x1000)..Addr(0x3000), Addr(0x7fff_0000)..Addr(0x7fff_1000)],
-            unread_more: 0,
+            fallback: "the kernel does not clone the process".into(),
+            live: vec![Addr(0x2000)..Addr(0x4000)],
+            left_out: vec![Addr(0x5000)..Addr(0x6000)],
+            ..DumpNote::default()
         };
         let bytes = note.to_bytes();
         assert_eq!(bytes.len(), DUMP_BYTES);

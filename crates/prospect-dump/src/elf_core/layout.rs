@@ -25,6 +25,9 @@ pub(crate) const NT_SIGINFO: u32 = 0x5349_4749;
 /// Which files were mapped where.
 pub(crate) const NT_FILE: u32 = 0x4649_4c45;
 
+/// Where the parts of what `XSAVE` writes lie (`NT_X86_XSAVE_LAYOUT`): of all threads.
+pub(crate) const NT_EXTENDED_LAYOUT: u32 = 0x205;
+
 /// The size of a `siginfo_t` (`SI_MAX_SIZE`).
 pub(crate) const SIGINFO_BYTES: usize = 128;
 /// Room for the name of a process in `struct elf_prpsinfo`.

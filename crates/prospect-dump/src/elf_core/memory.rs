@@ -23,6 +23,10 @@ impl CoreSegments {
         &self.segments
     }
 
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file.length()
+    }
+
     /// The segment that an address lies in; else the index of the one after it.
     fn find(&self, at: Addr) -> Result<&Segment, usize> {
         let next = self.segments.partition_point(|segment| segment.range.start <= at);

@@ -9,6 +9,7 @@ mod dump_note;
 mod error;
 mod file;
 mod header;
+mod inventory;
 mod layout;
 mod link_map;
 mod mappings;
@@ -19,8 +20,10 @@ mod write;
 pub use self::core::ElfCore;
 pub use dump_note::DumpNote;
 pub use error::{CoreError, CoreNotice};
+pub use inventory::{CoreNote, CoreSegment, NoteContent};
 pub use memory::{CoreMemory, CoreSegments};
 pub use write::{
-    CoreFilter, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
+    CoreFilter, Cut, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
     WriteError, WriteOptions, Written, write,
 };
+pub(crate) use write::{is_zero_until_touched, page_bytes, windows};

@@ -12,8 +12,8 @@ use super::{
     CoreNotice, delve,
     header::{self, Note},
     layout::{
-        CORE, LINUX, MappedFiles, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, ProcessStatus,
-        SIGINFO_BYTES, ThreadStatus,
+        CORE, LINUX, MappedFiles, NT_AUXV, NT_EXTENDED_LAYOUT, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
+        ProcessStatus, SIGINFO_BYTES, ThreadStatus,
     },
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) threads: Vec<CoreThread>,
     pub(crate) process: Option<ProcessStatus>,
     pub(crate) auxiliary_vector: Vec<u8>,
+    /// `NT_X86_XSAVE_LAYOUT`.
+    pub(crate) extended_layout: Vec<u8>,
     /// `None` when there is no such note.
     pub(crate) files: Option<MappedFiles>,
     /// What delve says of the process as a whole.
@@ -91,6 +93,7 @@ impl Reader<'_> {
                     thread.thread.signals.info = Some(bytes.into());
                 }
             }
+            NT_EXTENDED_LAYOUT if note.name == LINUX => facts.extended_layout = note.contents.to_vec(),
             delve::HEADER => facts.delve = Some(delve::Header::decode(note.contents)?),
             delve::THREAD => {
                 let (thread, registers) = delve::thread(self.arch, note.contents)?;
@@ -157,6 +160,7 @@ impl Facts {
             (info.kernel.nice, info.kernel.flags) = (process.nice, process.flags);
         }
         info.kernel.auxiliary_vector.clone_from(&self.auxiliary_vector);
+        info.kernel.extended_layout.clone_from(&self.extended_layout);
         info
     }
 

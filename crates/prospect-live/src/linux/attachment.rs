@@ -92,8 +92,7 @@ impl Attachment {
         self.hear_of_ends();
         let identity = self.identity.clone();
         let tasks = TaskDirectory::open(identity.process())?;
-        let stopping = Stopping::new(&identity, &tasks, deadline);
-        let mut stopping = stopping.passing_signals(self.lent.is_some());
+        let mut stopping = Stopping::new(&identity, &tasks, deadline);
         let mut standing = Vec::new();
         let found = self.find_and_stop(which, &tasks, deadline, &mut stopping, &mut standing);
         let Stopping { threads: stopped, began, .. } = stopping;
@@ -137,8 +136,7 @@ impl Attachment {
         }
     }
 
-    /// Holds all threads but one that another process holds for us. There need be no others. Threads that are about to get a
-    /// signal get it first, so that the end of this program takes none away.
+    /// Holds all threads but one that another process holds for us. There need be no others.
     ///
     /// # Errors
     /// As [`hold`](Self::hold).

@@ -32,9 +32,13 @@ impl CoreFacts {
     pub(crate) fn now(self, threads: &[FrozenThread]) -> (ProcessInfo, Mappings) {
         let Self { info, advised } = self;
         let plain = procfs::mappings(info.id).unwrap_or_default();
-        let mappings = plain.iter().map(|one| Mapping { advice: advice_at(&advised, one), ..one.clone() });
-        (of_threads(info, threads), Mappings::new(mappings.collect()))
+        (of_threads(info, threads), Mappings::new(with_advice(&plain, &advised).collect()))
     }
+}
+
+/// Mappings with what was asked for them when they were looked at longer before: that takes a look at each page.
+pub(crate) fn with_advice(plain: &Mappings, advised: &Mappings) -> impl Iterator<Item = Mapping> {
+    plain.iter().map(|one| Mapping { advice: advice_at(advised, one), ..one.clone() })
 }
 
 /// What is known of a process with what its threads, which stand, say of it.

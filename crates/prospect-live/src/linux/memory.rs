@@ -30,6 +30,8 @@ pub struct LiveMemory {
     /// `/proc/PID/mem`, for systems that forbid the system call and not the file (a seccomp filter, a kernel without
     /// `CONFIG_CROSS_MEMORY_ATTACH`).
     file: OnceLock<Option<File>>,
+    /// Whether it is read through the file first.
+    prefers_file: bool,
     /// Which pages are there; `None` where the system does not say.
     pages: OnceLock<Option<PageMap>>,
 }
@@ -43,8 +45,16 @@ impl LiveMemory {
             identity: None,
             thread: AtomicU32::new(process.0),
             file: OnceLock::new(),
+            prefers_file: false,
             pages: OnceLock::new(),
         }
+    }
+
+    /// The memory of a process that shares its pages with its parent until one of them writes. The system call gives it a page
+    /// of its own for each that is read (`gup_must_unshare` in the kernel's `mm/internal.h`), which takes time and doubles
+    /// the memory; the file does not.
+    pub(crate) fn of_copy(process: ProcessId) -> Self {
+        Self { prefers_file: true, ..Self::new(process) }
     }
 
     /// The memory of this process and of none that gets its number later.
@@ -105,6 +115,12 @@ impl Memory for LiveMemory {
             return Ok(0);
         }
         let unreadable = |why| MemoryError { at, why };
+        if self.prefers_file
+            && let Some(Ok(read @ 1..)) = self.read_file(at, buffer)
+        {
+            return Ok(read);
+        }
+        // Of a process that has ended, the call says so, and the file only that there is nothing.
         let mut read = self.read_call(at, buffer);
         if let Err(libc::EPERM | libc::ENOSYS | libc::EFAULT) = code(&read) {
             read = self.read_file(at, buffer).unwrap_or(read);
@@ -129,6 +145,12 @@ impl Memory for LiveMemory {
     }
 
     fn read_many(&self, requests: &mut [ReadRequest<'_>]) {
+        if self.prefers_file {
+            for request in requests {
+                request.done = self.read_available(request.at, request.buffer);
+            }
+            return;
+        }
         let mut next = 0;
         while next < requests.len() {
             let rest = &mut requests[next..];

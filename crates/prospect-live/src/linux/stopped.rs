@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use prospect_process::{
     TargetError, Thread, ThreadId,
 };
 
-use super::{LiveError, LiveMemory, hold::Hold, procfs};
+use super::{LiveError, LiveMemory, hold::Hold, identity::Identity, procfs};
 
 /// A process, or some of its threads, that stand still for as long as this or a clone of it lives.
 ///
@@ -22,7 +22,9 @@ pub struct Stopped(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    hold: Hold,
+    /// `None` when it has ended.
+    hold: Mutex<Option<Hold>>,
+    identity: Arc<Identity>,
     info: ProcessInfo,
     threads: Vec<Thread>,
     registers: HashMap<ThreadId, Registers>,
@@ -43,7 +45,8 @@ impl Stopped {
             all.push(thread);
         }
         Self(Arc::new(Held {
-            hold,
+            identity: hold.identity().clone(),
+            hold: Mutex::new(Some(hold)),
             registers,
             register_sets,
             threads: all,
@@ -59,13 +62,19 @@ impl Stopped {
     /// thread could be held.
     #[must_use = "dropping it lets the process go too"]
     pub fn resume(self) -> Option<Duration> {
-        Arc::into_inner(self.0)?.hold.release()
+        Arc::into_inner(self.0)?.let_go()
     }
 
-    /// Since when the first of its threads stands; `None` where none could be held.
+    /// Lets the threads go while this and clones of it live, and says for how long they were held; `None` when that was
+    /// done before, or no thread could be held. What is read of memory from then on may be of any moment.
+    pub fn let_go(&self) -> Option<Duration> {
+        self.0.let_go()
+    }
+
+    /// Since when the first of its threads stands; `None` where none could be held, or they were let go.
     #[must_use]
     pub fn since(&self) -> Option<Instant> {
-        self.0.hold.since()
+        self.0.hold().as_ref()?.since()
     }
 
     /// The same, with its memory map.
@@ -84,7 +93,17 @@ impl Stopped {
     /// When it has ended, or the system does not let us send it a signal; then it goes on as usual.
     pub fn leave_stopped(self) -> Result<(), LiveError> {
         // It takes effect as each thread is let go, before that returns from the kernel.
-        self.0.hold.identity().signal(libc::SIGSTOP)
+        self.0.identity.signal(libc::SIGSTOP)
+    }
+}
+
+impl Held {
+    fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn let_go(&self) -> Option<Duration> {
+        self.hold().take()?.release()
     }
 }
 

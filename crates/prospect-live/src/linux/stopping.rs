@@ -59,19 +59,11 @@ pub(crate) struct Stopping<'a> {
     /// When the first one was asked to stop.
     pub(crate) began: Instant,
     deadline: Instant,
-    /// Whether a thread that is about to get a signal gets it before it is held. One that is held with it would lose it when
-    /// this program is killed: the kernel keeps it for who has waited for that stop (`wait_task_stopped` in `kernel/exit.c`).
-    passes_signals: bool,
 }
 
 impl<'a> Stopping<'a> {
     pub(crate) fn new(identity: &'a Identity, tasks: &'a TaskDirectory, deadline: Instant) -> Self {
-        Self { identity, tasks, threads: Vec::new(), began: Instant::now(), deadline, passes_signals: false }
-    }
-
-    /// The same, and whether a thread that is about to get a signal gets it first.
-    pub(crate) fn passing_signals(self, passes_signals: bool) -> Self {
-        Self { passes_signals, ..self }
+        Self { identity, tasks, threads: Vec::new(), began: Instant::now(), deadline }
     }
 
     /// How many of them stand.
@@ -157,8 +149,7 @@ impl<'a> Stopping<'a> {
         let mut patience = Patience::new();
         while !waiting.is_empty() {
             let before = waiting.len();
-            let passes = self.passes_signals;
-            waiting.retain(|index| !look_at(&mut self.threads[*index], passes, ptrace::wait));
+            waiting.retain(|index| !look_at(&mut self.threads[*index], ptrace::wait));
             if waiting.len() < before {
                 patience.renew();
                 continue;
@@ -169,7 +160,7 @@ impl<'a> Stopping<'a> {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], self.tasks, in_time));
             }
             if let Some(index) = waiting.first().copied()
-                && look_at(&mut self.threads[index], self.passes_signals, |thread| patience.wait(thread))
+                && look_at(&mut self.threads[index], |thread| patience.wait(thread))
             {
                 waiting.remove(0);
                 patience.renew();
@@ -221,7 +212,10 @@ fn tracer_of(process: ProcessId, thread: ThreadId) -> Option<ProcessId> {
 }
 
 /// Whether a thread that was to stop stands, or has ended: then there is nothing more to wait for.
-fn look_at(held: &mut HeldThread, passes_signals: bool, wait: impl FnOnce(ThreadId) -> Waited) -> bool {
+///
+/// A thread that is about to get a signal gets it before it is held. One that is held with it would lose it when this program
+/// is killed: the kernel keeps it for who has waited for that stop (`wait_task_stopped` in `kernel/exit.c`).
+fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool {
     match wait(held.thread.id) {
         Waited::Nothing => false,
         Waited::Ended => {
@@ -229,7 +223,7 @@ fn look_at(held: &mut HeldThread, passes_signals: bool, wait: impl FnOnce(Thread
             held.thread.not_stopped = Some(NoRegisters::Exited);
             true
         }
-        Waited::Stopped(Stop::Signal(signal)) if passes_signals => {
+        Waited::Stopped(Stop::Signal(signal)) => {
             // Errors: it was killed, which waiting for it shows.
             let _ = ptrace::interrupt(held.thread.id).and_then(|()| ptrace::resume(held.thread.id, signal));
             false

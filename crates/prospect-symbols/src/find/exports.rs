@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     Binary, ModuleBinary,
-    symbol::table::{TableKind, raw::RawSymbols},
+    symbol::table::{
+        TableKind,
+        raw::{RawEntry, RawSymbols},
+    },
 };
 
 /// Broken tables claim to have more symbols than any file has.
@@ -115,11 +118,20 @@ impl NameBudget {
 }
 
 /// What is defined in `.dynsym`.
-pub(super) fn dynamic_symbols(binary: &Binary) -> Vec<Symbol> {
+fn dynamic_symbols(binary: &Binary) -> Vec<Symbol> {
+    dynamic_symbols_that(binary, |_, _| true)
+}
+
+/// The same of the entries that may be meant.
+pub(super) fn dynamic_symbols_that(
+    binary: &Binary,
+    may_be: impl Fn(RawSymbols<'_>, &RawEntry) -> bool,
+) -> Vec<Symbol> {
     let Some(symbols) = raw_symbols(binary, TableKind::Dynamic) else { return Vec::new() };
     let (versions, budget) = (Versions::of(binary.headers()), NameBudget::of(symbols));
     let count = symbols.len().min(MOST_SYMBOLS) as u32;
-    let defined = (0..count).filter_map(|number| dynamic_symbol(symbols, &versions, number));
+    let may_be = |number: &u32| symbols.entry(*number).is_some_and(|entry| may_be(symbols, &entry));
+    let defined = (0..count).filter(may_be).filter_map(|number| dynamic_symbol(symbols, &versions, number));
     defined.map_while(|symbol| budget.take(symbol)).collect()
 }
 

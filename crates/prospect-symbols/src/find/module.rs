@@ -8,7 +8,10 @@ use crate::{
     Binary, ModuleBinary, parallel,
     symbol::{
         dwarf,
-        table::{TableKind, raw::RawSymbols},
+        table::{
+            TableKind,
+            raw::{RawEntry, RawSymbols},
+        },
     },
     type_info::TypeRef,
 };
@@ -30,22 +33,31 @@ impl ModuleBinary {
     /// debug file, or the one in `.gnu_debugdata`. What both have is there once, with the version. Sorted by address.
     #[must_use]
     pub fn symbols(&self, pattern: &Pattern, limit: usize) -> Vec<Symbol> {
-        let mut symbols = self.symbols_that(&|symbol| pattern.matches_symbol(&symbol.name));
+        let mut symbols = self.symbols_that(&|_, _| true, &|symbol| pattern.matches_symbol(&symbol.name));
         symbols.truncate(limit);
         symbols
     }
 
     /// The symbol of the function or variable that an address of the module lies in, or that begins there. All symbols are
-    /// looked at.
+    /// looked at, but only the names of those that are there are read.
     #[must_use]
     pub fn symbol_at(&self, at: LinkAddr) -> Option<Symbol> {
-        let mut symbols = self.symbols_that(&|symbol| symbol.range.contains(&at) || symbol.range.start == at);
+        let is_there = |table: RawSymbols<'_>, entry: &RawEntry| {
+            let start = table.address_of(entry);
+            start == at.0 || (start..start.saturating_add(entry.size)).contains(&at.0)
+        };
+        let mut symbols = self.symbols_that(&is_there, &|_| true);
         // Of several the one that says the most exactly where it is.
         symbols.sort_by_key(|symbol| (symbol.range.is_empty(), symbol.range.end.0 - symbol.range.start.0));
         symbols.into_iter().next()
     }
 
-    fn symbols_that(&self, is_meant: &(dyn Fn(&Symbol) -> bool + Sync)) -> Vec<Symbol> {
+    /// The symbols that are meant, of the entries that may be.
+    fn symbols_that(
+        &self,
+        may_be: &(impl Fn(RawSymbols<'_>, &RawEntry) -> bool + Sync),
+        is_meant: &(impl Fn(&Symbol) -> bool + Sync),
+    ) -> Vec<Symbol> {
         let own = self.binary.as_deref();
         let has_table = |binary: &Binary| binary.section(".symtab").is_some();
         let full = own.filter(|own| has_table(own)).map(|own| (own, SymbolSource::SymbolTable));
@@ -55,14 +67,14 @@ impl ModuleBinary {
                 Some((debug, SymbolSource::DebugFile))
             })
             .or_else(|| Some((self.mini_debug_info()?, SymbolSource::MiniDebugInfo)));
-        let mut symbols = own.map_or_else(Vec::new, exports::dynamic_symbols);
+        let mut symbols = own.map_or_else(Vec::new, |own| exports::dynamic_symbols_that(own, may_be));
         symbols.retain(is_meant);
         if let Some((binary, source)) = full
             && let Some(table) = exports::raw_symbols(binary, TableKind::Full)
         {
             let known: HashSet<(LinkAddr, &[u8])> =
                 symbols.iter().map(|one| (one.range.start, one.name.as_slice())).collect();
-            let mut others = matching(table, source, is_meant);
+            let mut others = matching(table, source, may_be, is_meant);
             others.retain(|one| !known.contains(&(one.range.start, one.name.as_slice())));
             symbols.extend(others);
         }
@@ -121,11 +133,12 @@ impl ModuleBinary {
     }
 }
 
-/// The symbols of a table that are meant.
+/// The symbols of a table that are meant, of the entries that may be.
 fn matching(
     table: RawSymbols<'_>,
     source: SymbolSource,
-    is_meant: &(dyn Fn(&Symbol) -> bool + Sync),
+    may_be: &(impl Fn(RawSymbols<'_>, &RawEntry) -> bool + Sync),
+    is_meant: &(impl Fn(&Symbol) -> bool + Sync),
 ) -> Vec<Symbol> {
     let count = table.len().min(exports::MOST_SYMBOLS) as u32;
     let starts = (0..count).step_by(SYMBOLS_PER_JOB as usize);
@@ -135,7 +148,7 @@ fn matching(
     let found = parallel::run(&jobs, |start| {
         let numbers = *start..start.saturating_add(SYMBOLS_PER_JOB).min(count);
         let symbol = |number| {
-            let entry = table.entry(number)?;
+            let entry = table.entry(number).filter(|entry| may_be(table, entry))?;
             Symbol::new(table, &entry, source)
         };
         let named = numbers.filter_map(symbol).map_while(|symbol| budget.take(symbol));

@@ -1,5 +1,7 @@
 //! Mangled names as people write them.
 
+mod legacy_rust;
+
 use std::{
     cell::RefCell,
     fmt::{self, Write},
@@ -16,28 +18,56 @@ const LONGEST_DEMANGLED: usize = 64 << 10;
 /// gives to functions made from templates: it comes before the name and hides it.
 #[must_use]
 pub fn demangle(name: &[u8]) -> String {
-    demangle_as(name, false)
+    with_demangled(name, false, str::to_owned)
 }
 
-/// The same with return types, as `addr2line -C` writes it.
-#[must_use]
-pub fn demangle_with_types(name: &[u8]) -> String {
-    demangle_as(name, true)
+/// Appends the same with return types, as `addr2line -C` writes it.
+pub fn demangle_with_types(name: &[u8], text: &mut Vec<u8>) {
+    with_demangled(name, true, |shown| text.extend_from_slice(shown.as_bytes()));
 }
 
-fn demangle_as(name: &[u8], return_types: bool) -> String {
-    let raw = || String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]).into_owned();
-    if name.len() > LONGEST_MANGLED {
-        return raw();
+/// What a name needs on its way, kept for the next one.
+#[derive(Default)]
+struct Buffers {
+    demangler: Demangler,
+    text: String,
+}
+
+/// Lends the name to `then`, which must not demangle another.
+fn with_demangled<T>(name: &[u8], return_types: bool, then: impl FnOnce(&str) -> T) -> T {
+    thread_local! {
+        static BUFFERS: RefCell<Buffers> = RefCell::default();
     }
-    let Ok(text) = std::str::from_utf8(name) else { return raw() };
-    if text.starts_with("_R") || is_legacy_rust(text) {
-        return rust(text).unwrap_or_else(raw);
+    BUFFERS.with_borrow_mut(|Buffers { demangler, text }| {
+        text.clear();
+        if write_demangled(name, return_types, demangler, text).is_none() {
+            text.clear();
+            text.push_str(&String::from_utf8_lossy(&name[..name.len().min(LONGEST_DEMANGLED)]));
+        }
+        then(text)
+    })
+}
+
+/// `None` for what is not mangled, or too long.
+fn write_demangled(
+    name: &[u8],
+    return_types: bool,
+    demangler: &mut Demangler,
+    text: &mut String,
+) -> Option<()> {
+    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= LONGEST_MANGLED)?;
+    if name.starts_with("_R") || is_legacy_rust(name) {
+        let is_written = legacy_rust::write(name, text);
+        return is_written.or_else(|| {
+            text.clear();
+            write_rust(name, text)
+        });
     }
-    if text.starts_with('_') {
-        return cpp(text, return_types).unwrap_or_else(raw);
+    if !name.starts_with('_') {
+        return None;
     }
-    raw()
+    let options = Options { return_types, longest: LONGEST_DEMANGLED };
+    demangler.demangle_into(name, options, text).ok()
 }
 
 /// Rust's first mangling looks like C++'s, with a hash as its last part: `17h`, 16 digits, `E`.
@@ -49,38 +79,24 @@ fn is_legacy_rust(name: &str) -> bool {
     name.starts_with("_ZN") && name.rfind("17h").is_some_and(is_hash)
 }
 
-fn rust(name: &str) -> Option<String> {
+fn write_rust(name: &str, text: &mut String) -> Option<()> {
     let demangled = rustc_demangle::try_demangle(name).ok()?;
-    let mut text = Bounded::default();
+    let mut text = Bounded(text);
     // Without the hash that tells two builds of a function apart.
     let complete = write!(text, "{demangled:#}").is_ok();
-    (complete || text.is_full()).then_some(text.0)
-}
-
-fn cpp(name: &str, return_types: bool) -> Option<String> {
-    thread_local! {
-        /// What a name needs on its way, kept for the next one.
-        static BUFFERS: RefCell<(Demangler, String)> = RefCell::default();
-    }
-    let options = Options { return_types, longest: LONGEST_DEMANGLED };
-    BUFFERS.with_borrow_mut(|(demangler, text)| {
-        text.clear();
-        demangler.demangle_into(name, options, text).ok()?;
-        Some(text.as_str().to_owned())
-    })
+    (complete || text.is_full()).then_some(())
 }
 
 /// Text that stops to grow at some point.
-#[derive(Default)]
-struct Bounded(String);
+struct Bounded<'a>(&'a mut String);
 
-impl Bounded {
+impl Bounded<'_> {
     fn is_full(&self) -> bool {
         self.0.len() >= LONGEST_DEMANGLED
     }
 }
 
-impl Write for Bounded {
+impl Write for Bounded<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         self.0.push_str(part);
         if self.is_full() {

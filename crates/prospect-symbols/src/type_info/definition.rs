@@ -24,6 +24,9 @@ const MOST_KEPT: usize = 1 << 20;
 /// Units are read until there are so many bytes of them before it is asked again whether they have the one that is wanted.
 const BYTES_AT_ONCE: usize = 16 << 20;
 
+/// Most names differ from the one that is wanted within so many bytes.
+const TELLING_BYTES: usize = 16;
+
 /// So many names are looked for one by one; then all definitions are noted.
 const MOST_SINGLE: usize = 4;
 
@@ -168,18 +171,18 @@ fn note_definitions(
             open.pop();
         }
         let (at, tag) = (entry.at, entry.tag);
-        let said = Said::read(unit, entry);
+        let said = Said::read(entry);
         let outer = open.last().map(|&(_, name)| name).unwrap_or_default();
         let named = |name| match only {
-            None => Some(outer.with(name)),
-            Some(path) => step(path, outer, name),
+            None => unit.text(name).map(|name| outer.with(name)),
+            Some(path) => step(path, outer, unit, name),
         };
-        let elsewhere = || {
+        let mut elsewhere = || {
             let names = qualified_name(debug, unit.target(said.signature)?, &mut fuel_for_names);
             let add = |all: Name, name: &Arc<str>| all.with(name.as_bytes());
             (!names.is_empty()).then(|| names.iter().fold(Name::default(), add))
         };
-        let own = said.name.map_or_else(elsewhere, named);
+        let own = if said.name == Value::None { elsewhere() } else { named(said.name) };
         // What has no name of its own here is of this unit alone.
         let Some(name) = said.specification.and_then(|at| declared.get(&at).copied()).or(own) else {
             return ControlFlow::<(), _>::Continue(Descend::No);
@@ -203,10 +206,14 @@ fn note_definitions(
 }
 
 /// The name that `inner` has in `outer`, if the path leads through it.
-fn step(path: &[Part], outer: Name, inner: &[u8]) -> Option<Name> {
+fn step<'a>(path: &[Part], outer: Name, unit: &EntryUnit<'a>, inner: Value<'a>) -> Option<Name> {
     let next = if outer.is_empty() { 0 } else { path.iter().position(|part| part.name == outer)? + 1 };
     let part = path.get(next)?;
-    letters(&part.letters).eq(letters(inner)).then_some(part.name)
+    let first = unit.first_bytes(inner, TELLING_BYTES).unwrap_or_default();
+    if letters(&part.letters).zip(letters(first)).any(|(wanted, own)| wanted != own) {
+        return None;
+    }
+    letters(&part.letters).eq(letters(unit.text(inner)?)).then_some(part.name)
 }
 
 fn is_named_scope(tag: DwTag) -> bool {
@@ -224,7 +231,7 @@ fn is_named_scope(tag: DwTag) -> bool {
 /// What an entry says of a name.
 #[derive(Default)]
 struct Said<'a> {
-    name: Option<&'a [u8]>,
+    name: Value<'a>,
     is_declaration: bool,
     /// Which type unit has the definition.
     signature: Value<'a>,
@@ -233,11 +240,11 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn read(unit: &EntryUnit<'a>, entry: Entry<'a, '_>) -> Self {
+    fn read(entry: Entry<'a, '_>) -> Self {
         let mut said = Self::default();
         for (attribute, value) in entry {
             match (attribute, value) {
-                (dw::DW_AT_name, name) => said.name = unit.text(name),
+                (dw::DW_AT_name, name) => said.name = name,
                 (dw::DW_AT_declaration, value) => said.is_declaration = value.is_set(),
                 (dw::DW_AT_signature, value) => said.signature = value,
                 (dw::DW_AT_specification, Value::UnitEntry(at)) => said.specification = Some(at),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gimli::constants as dw;
-use prospect_process::{Addr, LinkAddr};
+use prospect_process::Addr;
 
 use super::{
     Unavailable,
@@ -19,9 +19,8 @@ use crate::{
 pub(super) struct Callee {
     pub(super) debug: Arc<DebugInfo>,
     pub(super) entry: EntryId,
-    pub(super) names: Names,
-    /// Where it begins in the process.
-    start: Option<Addr>,
+    /// What its module's addresses in the process are more than those that it was linked for.
+    bias: u64,
 }
 
 /// What a function is called in the source and in the object file.
@@ -69,25 +68,27 @@ impl Names {
 }
 
 impl Callee {
-    pub(super) fn of(machine: &mut Machine<'_, '_>) -> Result<Self, Unavailable> {
+    pub(super) fn of(machine: &Machine<'_, '_>) -> Result<Self, Unavailable> {
         let entry = machine.function.ok_or(Unavailable::EntryValueUnknown)?;
-        let bias = machine.frame.bias();
-        let start = machine.with_entry(entry, |_, unit, at| {
-            let mut attributes = unit.entry(at).ok_or_else(|| broken("an entry that is not there"))?;
-            let low_pc = attributes.find(|(name, _)| *name == dw::DW_AT_low_pc);
-            Ok(low_pc.and_then(|(_, value)| unit.address(value)))
-        })?;
-        let names = Names::of(machine.debug, entry, machine.fuel);
-        let start = start.map(|start| LinkAddr(start).to_addr(bias));
-        Ok(Self { debug: machine.debug.clone(), entry, names, start })
+        Ok(Self { debug: machine.debug.clone(), entry, bias: machine.frame.bias() })
+    }
+
+    /// Where it begins in the process.
+    fn start(&self, fuel: &mut Fuel<'_>) -> Option<Addr> {
+        let start = |unit: &EntryUnit<'_>, at: usize, _: &mut Fuel<'_>| unit.start_of(at);
+        let start = self.debug.with_entry(self.entry, fuel, start).flatten()?;
+        Some(start.to_addr(self.bias))
     }
 
     /// Whether it is the one that a call site of the machine's frame names.
     pub(super) fn is(&self, called: &Called, machine: &mut Machine<'_, '_>) -> bool {
         match *called {
-            Called::At(at) => self.start == Some(at),
+            Called::At(at) => self.start(machine.fuel) == Some(at),
             Called::Function(id) if Arc::ptr_eq(machine.debug, &self.debug) && id == self.entry => true,
-            Called::Function(id) => Names::of(machine.debug, id, machine.fuel).are_same(&self.names),
+            Called::Function(id) => {
+                let own = Names::of(&self.debug, self.entry, machine.fuel);
+                Names::of(machine.debug, id, machine.fuel).are_same(&own)
+            }
         }
     }
 }

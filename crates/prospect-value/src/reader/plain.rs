@@ -221,6 +221,9 @@ impl Reader<'_> {
                 () if member.is_artificial || member.name.starts_with("_vptr") => FieldKind::Artificial,
                 () => FieldKind::Member,
             };
+            if shape != Shape::Tuple {
+                self.shown(member.name.chars().count());
+            }
             let value = match member.object {
                 Ok(object) if kind == FieldKind::Artificial => self.table_pointer(&object),
                 Ok(object) => self.value(&object),

@@ -114,10 +114,7 @@ fn limited(subject: &Subject) {
     limits.elements = 3;
     assert_eq!(subject.value_with("numbers", &limits).to_string(), "{1, 2, 3, ...}");
     limits.depth = 1;
-    assert_eq!(
-        subject.value_with("matrix", &limits).to_string(),
-        "{... <repeats 2 times>}".replace(" <repeats 2 times>", ", ...")
-    );
+    assert_eq!(subject.value_with("matrix", &limits).to_string(), "{...}");
     limits.values = 3;
     assert_eq!(subject.value_with("numbers", &limits).to_string(), "{1, 2, ...}");
     let bad = subject.object("bad_string").dereference(subject).unwrap();

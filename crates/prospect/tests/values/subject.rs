@@ -100,6 +100,19 @@ impl Subject {
         });
         let differing: Vec<String> = differing.collect();
         assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), expected.len(), differing.join("\n"));
+        expected.iter().for_each(|(name, _)| self.expect_start(name));
+    }
+
+    /// Where only so many characters are shown, these are the same.
+    fn expect_start(&self, name: &str) {
+        let whole = self.value(name).to_string();
+        for letters in [1, 8, 20, 50, 114] {
+            let mut limits = Limits::default();
+            limits.letters = letters;
+            let read = self.value_with(name, &limits).to_string();
+            let start = |text: &str| text.chars().take(letters as usize).collect::<String>();
+            assert_eq!(start(&read), start(&whole), "{name}, {letters} characters of {whole}");
+        }
     }
 }
 

@@ -84,6 +84,7 @@ fn build(command: &mut Command, from: &Path, to: &Path) -> Result<()> {
 
 /// This chore's own program: Rust without optimisation.
 fn debug_build() -> Result<PathBuf> {
+    ensure!(cfg!(debug_assertions), "it was built with optimisation itself");
     Ok(std::env::current_exe()?)
 }
 

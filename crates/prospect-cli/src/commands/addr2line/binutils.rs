@@ -20,8 +20,10 @@ pub(super) fn write(
         if args.functions {
             // A variable's name is more than the originals have to say here.
             let symbol = answer.any_symbol();
-            let name = symbol.as_ref().map_or("??", |symbol| names.linked(args, &symbol.name));
-            out.extend_from_slice(name.as_bytes());
+            match symbol {
+                Some(symbol) => names.write_linked(out, args, &symbol.name),
+                None => out.extend_from_slice(b"??"),
+            }
             out.extend_from_slice(if args.pretty_print { b" " } else { b"\n" });
         }
         out.extend_from_slice(b"??:0\n");
@@ -58,11 +60,10 @@ fn function(
 ) {
     let symbol = || symbol?.name.split(".cold").next().filter(|name| !name.is_empty());
     let raw = frame.linkage_name.or_else(symbol);
-    let name = match raw {
-        Some(raw) => names.linked(args, raw),
-        None => source_name(frame).unwrap_or("??"),
-    };
-    out.extend_from_slice(name.as_bytes());
+    match raw {
+        Some(raw) => names.write_linked(out, args, raw),
+        None => out.extend_from_slice(source_name(frame).unwrap_or("??").as_bytes()),
+    }
 }
 
 fn place(

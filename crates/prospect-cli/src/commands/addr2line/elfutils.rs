@@ -26,8 +26,10 @@ pub(super) fn write(
     let is_shown = if with_symbols {
         symbol(out, args, names, answer)?
     } else if args.functions && !is_named {
-        let known = answer.any_symbol();
-        write!(out, "{}", known.as_ref().map_or("??", |symbol| names.linked(args, &symbol.name)))?;
+        match answer.any_symbol() {
+            Some(symbol) => names.write_linked(out, args, &symbol.name),
+            None => write!(out, "??")?,
+        }
         true
     } else {
         false
@@ -55,7 +57,8 @@ pub(super) fn write(
             }
             if args.functions {
                 let separator = if args.pretty_print { " at " } else { "\n" };
-                write!(out, "{}{separator}", function(args, names, frame))?;
+                function(out, args, names, frame);
+                write!(out, "{separator}")?;
             }
             place(out, args, names, answer, frame)?;
             writeln!(out)?;
@@ -74,7 +77,7 @@ fn functions(
 ) -> io::Result<bool> {
     let is_known = |frame: &&FrameRef<'_>| frame.function.is_some() && frame.file.is_some();
     let Some(innermost) = answer.frames.first().filter(is_known) else { return Ok(false) };
-    write!(out, "{}", function(args, names, innermost))?;
+    function(out, args, names, innermost);
     match answer.frames.get(1).filter(|_| innermost.inlined && !args.pretty_print) {
         Some(caller) => {
             write!(out, " inlined at ")?;
@@ -86,10 +89,10 @@ fn functions(
     }
 }
 
-fn function<'a>(args: &Args, names: &'a mut Names, frame: &FrameRef<'a>) -> &'a str {
+fn function(out: &mut Vec<u8>, args: &Args, names: &mut Names, frame: &FrameRef<'_>) {
     match frame.linkage_name {
-        Some(raw) => names.linked(args, raw),
-        None => source_name(frame).unwrap_or("??"),
+        Some(raw) => names.write_linked(out, args, raw),
+        None => out.extend_from_slice(source_name(frame).unwrap_or("??").as_bytes()),
     }
 }
 
@@ -97,7 +100,7 @@ fn function<'a>(args: &Args, names: &'a mut Names, frame: &FrameRef<'a>) -> &'a 
 fn symbol(out: &mut Vec<u8>, args: &Args, names: &mut Names, answer: &Answer<'_, '_>) -> io::Result<bool> {
     match (answer.any_symbol(), answer.linked) {
         (Some(symbol), _) => {
-            write!(out, "{}", names.linked(args, &symbol.name))?;
+            names.write_linked(out, args, &symbol.name);
             if symbol.offset != 0 {
                 write!(out, "+{:#x}", symbol.offset)?;
             }

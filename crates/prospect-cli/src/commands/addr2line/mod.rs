@@ -257,6 +257,7 @@ impl Looker {
             || Writer { args, digits, requests: &unknown, names: Names::default(), page: Page::default() };
         let pages: Vec<Page> =
             self.source.each(&addresses, args, writer).into_iter().map(|writer| writer.page).collect();
+        self.known.reserve(unknown.len());
         for page in pages {
             page.result?;
             let number = self.pages.len();

@@ -1,6 +1,6 @@
-//! Names as people write them, each made once.
+//! Names as people write them, each made once: where it comes again, it is copied from the output.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use prospect::symbols::{FrameRef, demangle_with_types, unqualified_name};
 
@@ -9,14 +9,14 @@ use super::{Args, source::Answer};
 /// How many paths are kept.
 const MOST_PATHS: usize = 64 << 10;
 
-/// How many bytes of names are kept.
-const MOST_BYTES: usize = 16 << 20;
+/// How many names are remembered.
+const MOST_NAMES: usize = 64 << 10;
 
 /// The names that were shown before: the same functions come again and again.
 #[derive(Default)]
 pub(super) struct Names {
-    known: HashMap<Box<str>, Box<str>>,
-    bytes: usize,
+    /// Linkage names, and where in the output they were first written.
+    known: HashMap<Box<str>, Range<usize>>,
     /// Files as they are shown, where that is not as they are.
     paths: HashMap<Box<str>, Option<Box<str>>>,
 }
@@ -38,23 +38,20 @@ impl Names {
         self.paths.get(file).and_then(|path| path.as_deref()).unwrap_or(file)
     }
 
-    /// A linkage name, as it is to be shown.
-    pub(super) fn linked<'a>(&'a mut self, args: &Args, raw: &'a str) -> &'a str {
-        if args.demangles() { self.shown(raw) } else { raw }
-    }
-
-    /// A linkage name as people write it.
-    fn shown(&mut self, raw: &str) -> &str {
-        if self.bytes > MOST_BYTES {
+    /// Writes a linkage name as it is to be shown behind `out`: always the same one, whose text stays as it is.
+    pub(super) fn write_linked(&mut self, out: &mut Vec<u8>, args: &Args, raw: &str) {
+        if !args.demangles() {
+            return out.extend_from_slice(raw.as_bytes());
+        }
+        if let Some(written) = self.known.get(raw) {
+            return out.extend_from_within(written.clone());
+        }
+        let start = out.len();
+        demangle_with_types(raw.as_bytes(), out);
+        if self.known.len() >= MOST_NAMES {
             self.known.clear();
-            self.bytes = 0;
         }
-        if !self.known.contains_key(raw) {
-            let shown = demangle_with_types(raw.as_bytes());
-            self.bytes += raw.len() + shown.len();
-            self.known.insert(raw.into(), shown.into());
-        }
-        self.known.get(raw).map_or("", |shown| shown)
+        self.known.insert(raw.into(), start..out.len());
     }
 }
 

@@ -96,9 +96,10 @@ impl<'f> Answer<'_, 'f> {
         self.symbol_of(symbols.get(place)?)
     }
 
-    /// The same of a function or variable.
+    /// The same of a function or variable. Where there are no frames, no function's symbol was found either: it would be one.
     pub(super) fn any_symbol(&self) -> Option<Symbol<'f>> {
-        self.symbol().or_else(|| self.symbol_of(self.file()?.variable(LinkAddr(self.linked?))?))
+        let function = if self.frames.is_empty() { None } else { self.symbol() };
+        function.or_else(|| self.symbol_of(self.file()?.variable(LinkAddr(self.linked?))?))
     }
 
     fn file(&self) -> Option<&'f ModuleBinary> {
@@ -233,13 +234,16 @@ impl Source {
                 }
                 let processors = thread::available_parallelism().map_or(1, NonZero::get);
                 let part = linked.len().div_ceil(processors).max(least);
+                let answer = &|number: usize, addresses: &[LinkAddr]| {
+                    of_file(file, addresses, number * part, args, visitor())
+                };
                 thread::scope(|scope| {
-                    let parts = linked.chunks(part).enumerate().map(|(number, addresses)| {
-                        let visitor = &visitor;
-                        scope.spawn(move || of_file(file, addresses, number * part, args, visitor()))
-                    });
-                    let parts: Vec<_> = parts.collect();
-                    parts.into_iter().filter_map(|part| part.join().ok()).collect()
+                    let mut parts = linked.chunks(part).enumerate();
+                    let own = parts.next();
+                    let start = |(number, addresses)| scope.spawn(move || answer(number, addresses));
+                    let others: Vec<_> = parts.map(start).collect();
+                    let own = own.map(|(number, addresses)| answer(number, addresses));
+                    own.into_iter().chain(others.into_iter().filter_map(|part| part.join().ok())).collect()
                 })
             }
             Kind::Process(session) => vec![of_process(session, addresses, visitor())],

@@ -17,11 +17,11 @@ const TEMPLATE: &str = "{prefix} {bar:20} {bytes}/{total_bytes} {percent}% {eta}
 const EVERY: Duration = Duration::from_millis(100);
 
 /// A line that is there while a dump is written; nothing where nobody would see it.
-pub(super) struct Bar(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
+pub(crate) struct Bar(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
 
 impl Bar {
     /// Shows how far it is until this is dropped.
-    pub(super) fn show(name: String, progress: Arc<Progress>, quiet: bool) -> Self {
+    pub(crate) fn show(name: String, progress: Arc<Progress>, quiet: bool) -> Self {
         if quiet || !io::stderr().is_terminal() {
             return Self(None);
         }

@@ -31,11 +31,11 @@ impl FromStr for Compression {
 
 impl Compression {
     /// What a file's name ends with.
-    pub(super) const SUFFIX: &str = ".zst";
+    pub(crate) const SUFFIX: &str = ".zst";
 
     /// Compresses what goes into `inner`, with all processors: one frame that any zstd reads.
     #[cfg(feature = "zstd-c")]
-    pub(super) fn around(self, inner: Box<dyn Write>) -> io::Result<Box<dyn Output>> {
+    pub(crate) fn around(self, inner: Box<dyn Write>) -> io::Result<Box<dyn Output>> {
         use std::{io::BufWriter, num::NonZero, thread::available_parallelism};
 
         let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(1 << 20, inner), self.level)?;
@@ -46,7 +46,7 @@ impl Compression {
 
     /// Not in this build, where no such compression can be asked for.
     #[cfg(not(feature = "zstd-c"))]
-    pub(super) fn around(self, inner: Box<dyn Write>) -> io::Result<Box<dyn Output>> {
+    pub(crate) fn around(self, inner: Box<dyn Write>) -> io::Result<Box<dyn Output>> {
         Ok(Box::new(prospect::dump::elf_core::Stream(inner)))
     }
 }

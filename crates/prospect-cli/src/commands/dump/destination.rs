@@ -13,7 +13,7 @@ use super::{compress::Compression, new_file::NewFile};
 use crate::exit::{Failure, Result};
 
 /// A place for a dump.
-pub(super) enum Destination {
+pub(crate) enum Destination {
     /// A file that is made.
     New { file: NewFile, path: PathBuf },
     /// What is there already and is no file: a pipe, a device.
@@ -24,7 +24,7 @@ pub(super) enum Destination {
 
 impl Destination {
     /// Begins it: what cannot be written to is known before anything is stopped.
-    pub(super) fn open(path: &Path, force: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, force: bool) -> Result<Self> {
         if path == Path::new("-") {
             return if io::stdout().is_terminal() {
                 Err(Failure::usage(
@@ -51,7 +51,7 @@ impl Destination {
     }
 
     /// Its name; `None` for our own output.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::New { path, .. } | Self::Existing { path, .. } => Some(path),
             Self::Stdout => None,
@@ -59,7 +59,7 @@ impl Destination {
     }
 
     /// What takes the dump.
-    pub(super) fn output(&self, compression: Option<Compression>) -> io::Result<Box<dyn Output>> {
+    pub(crate) fn output(&self, compression: Option<Compression>) -> io::Result<Box<dyn Output>> {
         let stream: Box<dyn Write> = match self {
             Self::New { file, .. } if compression.is_none() => {
                 return Ok(Box::new(SparseFile::new(file.writer()?)?));
@@ -76,7 +76,7 @@ impl Destination {
     }
 
     /// The dump is whole. Says how many bytes the file has, and how many it takes on the disk.
-    pub(super) fn publish(self) -> io::Result<Option<(u64, u64)>> {
+    pub(crate) fn publish(self) -> io::Result<Option<(u64, u64)>> {
         let Self::New { file, .. } = self else { return Ok(None) };
         let there = file.writer()?.metadata()?;
         file.publish()?;

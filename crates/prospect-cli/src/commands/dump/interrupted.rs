@@ -11,7 +11,7 @@ use prospect::{
 };
 
 /// Whether the user wants it to end.
-pub(super) struct Interrupted(Arc<Mutex<State>>);
+pub(crate) struct Interrupted(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -22,7 +22,7 @@ struct State {
 
 impl Interrupted {
     /// From now on, the first Ctrl-C cancels what is being written, and the second one ends the program.
-    pub(super) fn watch() -> Result<Self, LiveError> {
+    pub(crate) fn watch() -> Result<Self, LiveError> {
         let state = Arc::new(Mutex::new(State::default()));
         let events = Events::new()?;
         events.waker().wake_on_interrupt()?;
@@ -42,7 +42,7 @@ impl Interrupted {
     }
 
     /// What is to be written next.
-    pub(super) fn next(&self) -> Arc<Progress> {
+    pub(crate) fn next(&self) -> Arc<Progress> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.current = Arc::default();
         if state.is_interrupted {
@@ -52,7 +52,7 @@ impl Interrupted {
     }
 
     /// Whether there was a Ctrl-C.
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_interrupted
     }
 }

@@ -16,7 +16,7 @@ use rustix::{
 /// A file that is being written. Unless it is [published](Self::publish), nothing is left of it, also when the program is
 /// killed: it has no name. Where the file system cannot do that, it has another name, beside its own.
 #[derive(Debug)]
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     file: File,
     path: PathBuf,
     temporary: Option<PathBuf>,

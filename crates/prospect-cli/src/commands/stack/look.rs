@@ -133,8 +133,8 @@ impl Look {
             look.all(others)
         };
         let deadline = match source {
-            Source::Process(_) => self.args.timeout,
-            _ => NO_HURRY,
+            Source::Process(_) => self.args.timeout(),
+            _ => self.args.timeout.unwrap_or(NO_HURRY),
         };
         let watch = Watch::start(Instant::now() + deadline, late).map_err(Failure::failed)?;
         let end = self.look(source, &watch);
@@ -218,7 +218,7 @@ impl Look {
             report.goroutines.iter_mut().flat_map(|one| &mut one.all).for_each(|one| one.take_names(&names));
             report.named = true;
         });
-        values::read(&session, &threads, &self.args.values, watch);
+        values::read(&session, &threads, &self.args, watch);
         let (warnings, core) = (session.warnings(), CoreReport::of(source, &session));
         let binaries = session.binaries().clone();
         // Only now is a process that was held let go, and the time known that it was.
@@ -226,9 +226,12 @@ impl Look {
     }
 
     fn late(&self, source: &Source, walked: Option<StackReport>) -> Result {
-        let late = not_finished(self.args.timeout);
+        let late = not_finished(self.args.timeout());
         let Some(mut report) = walked else {
-            let why = "its memory map or memory could not be read in time";
+            let why = match source {
+                Source::Process(_) => "its memory map or memory could not be read in time",
+                _ => "it could not be read in time",
+            };
             return Err(Failure::failed(format_args!("{source}: {why}: {late}")));
         };
         report.late = true;

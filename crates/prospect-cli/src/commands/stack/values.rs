@@ -8,20 +8,29 @@ use std::{
 
 use prospect::{Session, ThreadStack};
 
-use crate::{report::StackReport, value_args::ValueArgs, watch::Watch};
+use super::Args;
+use crate::{report::StackReport, watch::Watch};
 
 /// More threads than this are no help.
 const MOST_THREADS: usize = 8;
 
 /// Notes the values of each frame as soon as they are read, by as many threads as there are processors.
-pub(super) fn read(session: &Session, stacks: &[ThreadStack], args: &ValueArgs, watch: &Watch<StackReport>) {
-    let (limits, views) = (args.small_limits(), args.views());
+pub(super) fn read(session: &Session, stacks: &[ThreadStack], args: &Args, watch: &Watch<StackReport>) {
+    let Some(variables) = args.variables() else { return };
+    let (mut limits, views) = (args.values.small_limits(), args.values.views());
+    if !args.json {
+        limits.letters = variables.width() as u64;
+    }
     let frames = |stack| (0..ThreadStack::frames(stack).len()).map(move |index| (stack, index));
     let frames: Vec<(&ThreadStack, usize)> = stacks.iter().flat_map(frames).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(&(stack, index)) = frames.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let read = session.frame_values(stack, index, &limits, views);
+            let read = if variables.locals {
+                session.frame_values(stack, index, &limits, views)
+            } else {
+                session.frame_arguments(stack, index, &limits, views)
+            };
             watch.add(|report| drop(report.values.insert((stack.thread.id, index), read)));
         }
     };

@@ -9,7 +9,8 @@ use std::{
 
 use prospect_process::{Addr, Content, Memory, MemoryError, Unreadable};
 
-use super::{Output, Progress, WriteError, selection::windows};
+use super::{Limits, Output, WriteError, selection::windows};
+use crate::redact::{Manifest, Redactor};
 
 /// Memory is read in pieces of this size: small enough to lie in the processor's cache while it is looked through.
 const PIECE_BYTES: usize = 512 << 10;
@@ -105,6 +106,7 @@ pub(super) struct Copied {
     /// How many bytes that are not holes.
     pub(super) bytes: u64,
     pub(super) unread: UnreadMemory,
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// Copies all parts to `output`.
@@ -112,8 +114,9 @@ pub(super) fn copy(
     memory: &dyn Memory,
     parts: &[Part],
     page_bytes: u64,
+    redactor: Option<Redactor<'_>>,
     output: &mut dyn Output,
-    progress: &Progress,
+    limits: &Limits<'_>,
 ) -> Result<Copied, WriteError> {
     let (full, filled) = mpsc::sync_channel(PIECES);
     let (free, emptied) = mpsc::sync_channel(PIECES);
@@ -127,7 +130,9 @@ pub(super) fn copy(
                 memory,
                 page_bytes,
                 holes,
-                progress,
+                limits,
+                redactor,
+                scratch: Vec::new(),
                 piece: None,
                 full,
                 emptied,
@@ -136,18 +141,19 @@ pub(super) fn copy(
             parts
                 .iter()
                 .try_for_each(|part| reader.read(part))
+                .and_then(|()| reader.flush())
                 .and_then(|()| reader.send())
-                .map(|()| reader.unread)
+                .map(|()| (reader.unread, reader.redactor.map(Redactor::into_manifest)))
         };
         let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, reader);
         let reader = reader.map_err(WriteError::Thread)?;
-        let written = take(&filled, &free, output, progress);
+        let written = take(&filled, &free, output, limits);
         // Its next piece finds nobody.
         drop((filled, free));
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let bytes = written?;
         match read {
-            Ok(unread) => Ok(Copied { bytes, unread }),
+            Ok((unread, manifest)) => Ok(Copied { bytes, unread, manifest }),
             Err(Stop::Because(error)) => Err(error),
             Err(Stop::NobodyTakes) => Err(WriteError::Cancelled),
         }
@@ -159,15 +165,13 @@ fn take(
     filled: &Receiver<Piece>,
     free: &SyncSender<Piece>,
     output: &mut dyn Output,
-    progress: &Progress,
+    limits: &Limits<'_>,
 ) -> Result<u64, WriteError> {
     let mut written = 0;
     for mut piece in filled {
         let mut at = 0;
         for run in &piece.runs {
-            if progress.is_cancelled() {
-                return Err(WriteError::Cancelled);
-            }
+            limits.check()?;
             let end = at + run.buffered;
             if run.is_zero {
                 output.zeros(run.bytes)?;
@@ -176,7 +180,7 @@ fn take(
                 written += run.bytes;
             }
             at = end;
-            progress.add_bytes(run.bytes);
+            limits.progress.add_bytes(run.bytes);
         }
         piece.clear();
         // The reader may have ended.
@@ -197,7 +201,10 @@ struct Reader<'a> {
     page_bytes: u64,
     /// Whether zeros are looked for.
     holes: bool,
-    progress: &'a Progress,
+    limits: &'a Limits<'a>,
+    redactor: Option<Redactor<'a>>,
+    /// What is read for it.
+    scratch: Vec<u8>,
     /// What is being filled.
     piece: Option<Piece>,
     full: SyncSender<Piece>,
@@ -222,6 +229,7 @@ impl Reader<'_> {
     }
 
     fn zeros(&mut self, bytes: u64) -> Result<(), Stop> {
+        self.flush()?;
         self.piece()?.push(bytes, 0, true);
         Ok(())
     }
@@ -232,37 +240,22 @@ impl Reader<'_> {
     }
 
     fn bytes(&mut self, range: Range<Addr>) -> Result<(), Stop> {
-        let (memory, holes, page_bytes) = (self.memory, self.holes, self.page_bytes);
         let mut at = range.start;
         while at < range.end {
-            let piece = self.piece()?;
-            let start = piece.filled;
             let left = usize::try_from(range.end.0 - at.0).unwrap_or(usize::MAX);
-            let room = left.min(piece.buffer.len() - start);
-            match memory.read_up_to(at, &mut piece.buffer[start..start + room]) {
-                Ok(read @ 1..) => {
-                    piece.filled += read;
-                    if holes {
-                        let mut buffered = start;
-                        // Pages as the process has them: of a part that begins in the middle of one, the rest of it.
-                        let mut length = (page_bytes - at.0 % page_bytes) as usize;
-                        while buffered < piece.filled {
-                            let end = piece.filled.min(buffered + length);
-                            let page = &piece.buffer[buffered..end];
-                            let (is_zero, bytes) = (is_zero(page), page.len());
-                            piece.push(bytes as u64, bytes, is_zero);
-                            (buffered, length) = (end, page_bytes as usize);
-                        }
-                    } else {
-                        piece.push(read as u64, read, false);
-                    }
-                    at = at.wrapping_add(read as u64);
-                }
+            let read = if self.redactor.is_some() {
+                self.read_redacted(at, left)?
+            } else {
+                self.read_plain(at, left)?
+            };
+            match read {
+                Ok(read @ 1..) => at = at.wrapping_add(read as u64),
                 Err(MemoryError { why: Unreadable::Gone, .. }) => {
                     return Err(Stop::Because(WriteError::Gone));
                 }
                 Ok(0) | Err(_) => {
-                    let next = Addr((at.0 / page_bytes + 1).saturating_mul(page_bytes)).min(range.end);
+                    let next =
+                        Addr((at.0 / self.page_bytes + 1).saturating_mul(self.page_bytes)).min(range.end);
                     self.missing(at..next)?;
                     at = next;
                 }
@@ -271,11 +264,79 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Reads into a piece.
+    fn read_plain(&mut self, at: Addr, most: usize) -> Result<Result<usize, MemoryError>, Stop> {
+        let memory = self.memory;
+        let piece = self.piece()?;
+        let room = most.min(piece.buffer.len() - piece.filled);
+        let read = memory.read_up_to(at, &mut piece.buffer[piece.filled..piece.filled + room]);
+        if let Ok(read) = read {
+            self.add(at, read)?;
+        }
+        Ok(read)
+    }
+
+    /// Reads for the redactor, and puts what it lets go into pieces.
+    fn read_redacted(&mut self, at: Addr, most: usize) -> Result<Result<usize, MemoryError>, Stop> {
+        let (mut scratch, mut redactor) = (std::mem::take(&mut self.scratch), self.redactor.take());
+        scratch.resize(PIECE_BYTES, 0);
+        let read = self.memory.read_up_to(at, &mut scratch[..most.min(PIECE_BYTES)]);
+        let pushed = match (&mut redactor, &read) {
+            (Some(redactor), Ok(read)) if *read > 0 => {
+                redactor.push(at, &scratch[..*read], &mut |at, bytes| self.copy_in(at, bytes))
+            }
+            _ => Ok(()),
+        };
+        (self.scratch, self.redactor) = (scratch, redactor);
+        pushed.map(|()| read)
+    }
+
+    /// Lets go what the redactor holds.
+    fn flush(&mut self) -> Result<(), Stop> {
+        let Some(mut redactor) = self.redactor.take() else { return Ok(()) };
+        let flushed = redactor.flush(&mut |at, bytes| self.copy_in(at, bytes));
+        self.redactor = Some(redactor);
+        flushed
+    }
+
+    fn copy_in(&mut self, mut at: Addr, mut bytes: &[u8]) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            let piece = self.piece()?;
+            let start = piece.filled;
+            let room = bytes.len().min(piece.buffer.len() - start);
+            piece.buffer[start..start + room].copy_from_slice(&bytes[..room]);
+            self.add(at, room)?;
+            at = at.wrapping_add(room as u64);
+            bytes = &bytes[room..];
+        }
+        Ok(())
+    }
+
+    /// Bytes at `at` are in the piece's buffer, behind what it has.
+    fn add(&mut self, at: Addr, bytes: usize) -> Result<(), Stop> {
+        let (holes, page_bytes) = (self.holes, self.page_bytes);
+        let piece = self.piece()?;
+        let mut buffered = piece.filled;
+        piece.filled += bytes;
+        if !holes {
+            piece.push(bytes as u64, bytes, false);
+            return Ok(());
+        }
+        // Pages as the process has them: of a part that begins in the middle of one, the rest of it.
+        let mut length = (page_bytes - at.0 % page_bytes) as usize;
+        while buffered < piece.filled {
+            let end = piece.filled.min(buffered + length);
+            let page = &piece.buffer[buffered..end];
+            let (is_zero, bytes) = (is_zero(page), page.len());
+            piece.push(bytes as u64, bytes, is_zero);
+            (buffered, length) = (end, page_bytes as usize);
+        }
+        Ok(())
+    }
+
     /// A piece with room in it.
     fn piece(&mut self) -> Result<&mut Piece, Stop> {
-        if self.progress.is_cancelled() {
-            return Err(Stop::Because(WriteError::Cancelled));
-        }
+        self.limits.check().map_err(Stop::Because)?;
         if self.piece.as_ref().is_some_and(Piece::is_full) {
             self.send()?;
         }

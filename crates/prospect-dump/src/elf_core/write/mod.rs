@@ -1,4 +1,4 @@
-//! ELF cores, written of any process (`elf_core_dump` in the kernel's `fs/binfmt_elf.c`; docs/core.md).
+//! ELF cores, written of any process (`elf_core_dump` in the kernel's `fs/binfmt_elf.c`; docs/dump.md).
 //!
 //! A core is written from its beginning to its end, so that it can go into a pipe. All that its headers say is known
 //! before: which mappings there are, and how much of each belongs into it. What is only known afterwards is in a note at the
@@ -7,10 +7,12 @@
 mod copy;
 mod encode;
 mod header;
+mod limit;
 mod notes;
 mod output;
 mod progress;
 mod selection;
+mod surveyed;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +22,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prospect_process::{Addr, Mapping, Process};
+use prospect_process::{Addr, Mapping, Memory, Process};
 
 pub use copy::UnreadMemory;
+pub use limit::Cut;
+pub(crate) use notes::page_bytes;
 pub use output::{Output, SparseFile, Stream};
 pub use progress::{Progress, ProgressState};
 pub use selection::{CoreFilter, Selection};
+pub(crate) use selection::{is_zero_until_touched, windows};
 
 use super::dump_note::{DUMP_BYTES, DumpNote, NT_DUMP, PROSPECT};
+use crate::redact::{Manifest, Redaction, Redactor};
 use copy::{Copied, Part};
 use header::{Segment, SegmentKind};
+use limit::Bounds;
 use notes::Notes;
 use selection::{Chooser, Piece};
+use surveyed::SurveyedMemory;
 
 /// How a core is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +47,12 @@ pub struct WriteOptions<'a> {
     selection: Selection,
     stillness: Stillness,
     progress: Option<&'a Progress>,
+    bounds: Bounds,
+    redaction: Option<&'a Redaction>,
+    deadline: Option<Instant>,
+    fallback: Option<&'a str>,
+    live: &'a [Range<Addr>],
+    left_out: &'a [Range<Addr>],
 }
 
 /// How the process is kept still while it is written.
@@ -103,10 +117,54 @@ impl<'a> WriteOptions<'a> {
         self
     }
 
+    /// At most so many bytes of memory, which holes are not counted to: the most telling ones, see [`reach`](crate::reachable::reach).
+    /// What a debugger needs to find modules and threads is there in any case.
+    #[must_use]
+    pub fn limit(mut self, bytes: Option<u64>) -> Self {
+        self.bounds.limit = bytes;
+        self
+    }
+
+    /// Only what is reached from the stacks in so many steps, see [`ReachPlan::new`](crate::reachable::ReachPlan::new).
+    #[must_use]
+    pub fn depth(mut self, depth: Option<u32>) -> Self {
+        self.bounds.depth = depth;
+        self
+    }
+
+    /// What is zeroed before it is written.
+    #[must_use]
+    pub fn redaction(mut self, redaction: Option<&'a Redaction>) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
     /// Where to say how far it is, and to be told to end.
     #[must_use]
     pub fn progress(mut self, progress: &'a Progress) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Until when the memory has to be read. What takes longer is given up: [`WriteError::Late`].
+    #[must_use]
+    pub fn deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Why the process was stopped where a snapshot was wanted: the core says so.
+    #[must_use]
+    pub fn fallback(mut self, why: Option<&'a str>) -> Self {
+        self.fallback = why;
+        self
+    }
+
+    /// Memory of which a snapshot has not what was there when it was made, but what is there when it is read; and memory
+    /// that a snapshot does not have. The core says so.
+    #[must_use]
+    pub fn not_of_the_moment(mut self, live: &'a [Range<Addr>], left_out: &'a [Range<Addr>]) -> Self {
+        (self.live, self.left_out) = (live, left_out);
         self
     }
 }
@@ -125,6 +183,10 @@ pub struct Written {
     pub memory_bytes: u64,
     /// Memory that is zero in it because it could not be read.
     pub unread: UnreadMemory,
+    /// What is not in it for want of room, where there was too little.
+    pub cut: Option<Cut>,
+    /// What was zeroed, where anything was to be.
+    pub manifest: Option<Manifest>,
     /// For how long the process stood, as the core says it.
     pub pause: Option<Duration>,
 }
@@ -142,6 +204,9 @@ pub enum WriteError {
     /// It was [cancelled](Progress::cancel).
     #[error("cancelled")]
     Cancelled,
+    /// It was not written when it [had to be](WriteOptions::deadline).
+    #[error("it takes longer than the process may stand still")]
+    Late,
     /// No thread could be started that reads.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -173,9 +238,12 @@ fn write_all(
     progress: &Progress,
 ) -> Result<Written, WriteError> {
     let info = process.info().arch.info();
-    let notes = Notes::of(process);
+    let redaction = options.redaction.map(|redaction| redaction.of(process));
+    let notes = Notes::of(process, redaction.as_ref());
     let page_bytes = notes.page_bytes();
-    let plan = Plan::make(process, options.selection, &notes, output.has_holes());
+    let memory = SurveyedMemory::new(process.memory(), process.mappings().iter());
+    let plan = Plan::make(process, &memory, options, &notes, output.has_holes());
+    let limits = Limits { progress, deadline: options.deadline };
     progress.begin(
         notes.thread_count() as u64,
         plan.parts.iter().map(|part| part.range.end.0 - part.range.start.0).sum(),
@@ -198,15 +266,15 @@ fn write_all(
         if is_thread {
             progress.add_thread();
         }
-        if progress.is_cancelled() {
-            return Err(WriteError::Cancelled);
-        }
-        Ok(position.bytes(notes)?)
+        limits.check()?;
+        position.bytes(notes).map_err(WriteError::Output)
     })?;
     position.zeros_until(plan.memory_at)?;
 
-    let Copied { bytes: memory_bytes, mut unread } =
-        copy::copy(process.memory(), &plan.parts, page_bytes, position.output, progress)?;
+    let redactor = redaction.as_ref().map(Redactor::new);
+    let Copied { bytes: memory_bytes, mut unread, manifest } =
+        copy::copy(&memory, &plan.parts, page_bytes, redactor, position.output, &limits)?;
+    limits.check()?;
     plan.without_room.iter().for_each(|range| unread.add(range.clone()));
 
     let pause = options.stillness.pause();
@@ -214,8 +282,16 @@ fn write_all(
         tool: concat!("prospect ", env!("CARGO_PKG_VERSION")).into(),
         method: options.stillness.as_str().into(),
         pause,
+        fallback: options.fallback.unwrap_or_default().into(),
+        live: options.live.to_vec(),
+        left_out: options.left_out.to_vec(),
         unread: unread.ranges.clone(),
         unread_more: unread.more,
+        live_more: 0,
+        limit: plan.cut.and_then(|cut| cut.limit),
+        depth: plan.cut.and_then(|cut| cut.depth),
+        beyond_limit: plan.cut.map_or(0, |cut| cut.left_out),
+        redacted: options.redaction.map(|redaction| redaction.names().join(", ")).unwrap_or_default(),
     };
     let note = notes::note(info, PROSPECT, NT_DUMP, &note.to_bytes());
     position.output.bytes(&note)?;
@@ -226,8 +302,28 @@ fn write_all(
         bytes: plan.end_at + note.len() as u64,
         memory_bytes,
         unread,
+        cut: plan.cut,
+        manifest,
         pause,
     })
+}
+
+/// What may end the writing early.
+struct Limits<'a> {
+    progress: &'a Progress,
+    deadline: Option<Instant>,
+}
+
+impl Limits<'_> {
+    fn check(&self) -> Result<(), WriteError> {
+        if self.progress.is_cancelled() {
+            return Err(WriteError::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(WriteError::Late),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What will be where in the core.
@@ -241,19 +337,27 @@ struct Plan {
     end_at: u64,
     /// Memory for which a core of this class has no room.
     without_room: Vec<Range<Addr>>,
+    /// What a limit has done to it.
+    cut: Option<Cut>,
 }
 
 impl Plan {
-    fn make(process: &dyn Process, selection: Selection, notes: &Notes<'_>, holes: bool) -> Self {
+    fn make(
+        process: &dyn Process,
+        memory: &dyn Memory,
+        options: &WriteOptions<'_>,
+        notes: &Notes<'_>,
+        holes: bool,
+    ) -> Self {
         let info = process.info();
         let (narrow, page_bytes) = (info.arch.info().word_bytes == 4, notes.page_bytes());
         let own = info.kernel.core_filter.map_or(CoreFilter::DEFAULT, CoreFilter);
-        let (filter, all) = match selection {
+        let (filter, all) = match options.selection {
             Selection::Kernel => (own, false),
             Selection::Filter(filter) => (filter, false),
             Selection::All => (CoreFilter(u32::MAX), true),
         };
-        let chooser = Chooser { memory: process.memory(), filter, all, holes, page_bytes };
+        let chooser = Chooser { memory, filter, all, holes, page_bytes };
         // The kernel shows a page of its own to programs of 32 bits that lies where they cannot reach.
         let fits = |mapping: &&Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
         let mut pieces = Vec::new();
@@ -261,6 +365,8 @@ impl Plan {
             let length = chooser.length(mapping);
             pieces.extend(chooser.pieces(mapping, length).into_iter().map(|piece| (mapping, piece)));
         }
+        let is_bound = options.bounds.limit.is_some() || options.bounds.depth.is_some();
+        let cut = is_bound.then(|| limit::cut(process, memory, &mut pieces, options.bounds, holes)).flatten();
 
         let notes_at = header::length(info.arch.info(), pieces.len() as u64 + 2);
         let mut notes_length = 0;
@@ -283,14 +389,14 @@ impl Plan {
             let kind = SegmentKind::Memory { range, permissions: mapping.permissions, page_bytes };
             segments.push(Segment { kind, offset: at, length });
             if length > 0 {
-                let untouched_is_zero = selection::is_zero_until_touched(mapping);
+                let untouched_is_zero = is_zero_until_touched(mapping);
                 parts.push(Part { range: start..start.wrapping_add(length), untouched_is_zero });
             }
             at += length;
         }
         let length = notes::note(info.arch.info(), PROSPECT, NT_DUMP, &[0; DUMP_BYTES]).len() as u64;
         segments.push(Segment { kind: SegmentKind::Notes, offset: at, length });
-        Self { segments, parts, memory_at, end_at: at, without_room }
+        Self { segments, parts, memory_at, end_at: at, without_room, cut }
     }
 }
 

@@ -4,18 +4,16 @@
 use std::time::Duration;
 
 use prospect_process::{
-    ArchInfo, Process, ProcessId, RegisterSet, Signals, Thread,
+    ArchInfo, Process, ProcessId, RegisterSet, Signals, Thread, ThreadId,
     auxv::{self, Auxv},
 };
 
 use super::encode;
 use crate::elf_core::layout::{
-    CORE, LINUX, MappedFile, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO, ProcessStatus,
-    SIGINFO_BYTES, ThreadStatus,
+    CORE, LINUX, MappedFile, NT_AUXV, NT_EXTENDED_LAYOUT, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
+    ProcessStatus, SIGINFO_BYTES, ThreadStatus,
 };
-
-/// `NT_X86_XSAVE_LAYOUT`.
-const NT_EXTENDED_LAYOUT: u32 = 0x205;
+use crate::redact::Prepared;
 
 /// Signals that end a process with a core (`man 7 signal`).
 const FATAL: [u8; 10] = [3, 4, 5, 6, 7, 8, 11, 24, 25, 31];
@@ -27,10 +25,12 @@ pub(super) struct Notes<'a> {
     /// In the order of the core.
     threads: Vec<&'a Thread>,
     page_bytes: u64,
+    /// What must not be in them.
+    redaction: Option<&'a Prepared<'a>>,
 }
 
 impl<'a> Notes<'a> {
-    pub(super) fn of(process: &'a dyn Process) -> Self {
+    pub(super) fn of(process: &'a dyn Process, redaction: Option<&'a Prepared<'a>>) -> Self {
         let mut threads: Vec<&Thread> =
             process.threads().iter().filter(|thread| process.registers(thread.id).is_some()).collect();
         // Who reads a core takes the first thread for the one that the signal belongs to.
@@ -39,7 +39,13 @@ impl<'a> Notes<'a> {
         if let Some(place) = threads.iter().position(died) {
             threads[..=place].rotate_right(1);
         }
-        Self { process, info: process.info().arch.info(), threads, page_bytes: page_bytes(process) }
+        Self {
+            process,
+            info: process.info().arch.info(),
+            threads,
+            page_bytes: page_bytes(process),
+            redaction,
+        }
     }
 
     /// How many threads have notes.
@@ -63,7 +69,7 @@ impl<'a> Notes<'a> {
                 self.add(&mut notes, CORE, NT_SIGINFO, info);
             }
             for set in self.info.other_sets {
-                if let Some(bytes) = self.process.register_set(thread.id, *set) {
+                if let Some(bytes) = self.register_set(thread.id, *set) {
                     let name = if *set == RegisterSet::FLOAT { CORE } else { LINUX };
                     self.add(&mut notes, name, set.0, bytes);
                 }
@@ -131,9 +137,22 @@ impl<'a> Notes<'a> {
                     .registers(thread.id)
                     .map(|registers| registers.to_regset())
                     .unwrap_or_default(),
-                float_valid: self.process.register_set(thread.id, RegisterSet::FLOAT).is_some(),
+                float_valid: self.register_set(thread.id, RegisterSet::FLOAT).is_some(),
             },
         )
+    }
+
+    /// A set of registers that may be in the core: strings are copied by vector registers, and parts of them stay there.
+    fn register_set(&self, thread: ThreadId, set: RegisterSet) -> Option<&[u8]> {
+        const WITHOUT_DATA: [RegisterSet; 5] = [
+            RegisterSet::X86_SEGMENTS,
+            RegisterSet::X86_PORTS,
+            RegisterSet::X86_SHADOW_STACK,
+            RegisterSet::ARM_TLS,
+            RegisterSet::ARM_PAC_MASK,
+        ];
+        let may_be_there = self.redaction.is_none() || WITHOUT_DATA.contains(&set);
+        self.process.register_set(thread, set).filter(|_| may_be_there)
     }
 
     fn process_status(&self) -> ProcessStatus {
@@ -142,6 +161,9 @@ impl<'a> Notes<'a> {
         for argument in &info.command_line {
             arguments.extend(argument);
             arguments.push(b' ');
+        }
+        if let Some(redaction) = self.redaction {
+            redaction.clean_arguments(&mut arguments);
         }
         ProcessStatus {
             state: info.kernel.state.code(),
@@ -178,7 +200,7 @@ pub(super) fn note(info: &ArchInfo, name: &[u8], kind: u32, bytes: &[u8]) -> Vec
 }
 
 /// The size of a page in the process: what it was told when it started.
-fn page_bytes(process: &dyn Process) -> u64 {
+pub(crate) fn page_bytes(process: &dyn Process) -> u64 {
     let info = process.info().arch.info();
     let told = Auxv::parse(&process.info().kernel.auxiliary_vector, info.word_bytes, info.big_endian);
     told.get(auxv::PAGE_BYTES).filter(|bytes| bytes.is_power_of_two() && *bytes <= 1 << 20).unwrap_or(4096)

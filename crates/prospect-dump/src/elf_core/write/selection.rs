@@ -50,11 +50,17 @@ impl CoreFilter {
 /// So much of a mapping is asked about at once: what is known of more would need too much memory.
 pub(super) const WINDOW_BYTES: u64 = 1 << 30;
 
+/// How large the windows of a range are: no range has many, also where a core has one that no process can have.
+fn window_bytes(range: &Range<Addr>) -> u64 {
+    const MOST: u64 = 4096;
+    WINDOW_BYTES.max(range.end.0.saturating_sub(range.start.0) / MOST)
+}
+
 /// The windows of a range.
-pub(super) fn windows(range: Range<Addr>) -> impl Iterator<Item = Range<Addr>> {
-    let mut start = range.start;
+pub(crate) fn windows(range: Range<Addr>) -> impl Iterator<Item = Range<Addr>> {
+    let (mut start, bytes) = (range.start, window_bytes(&range));
     std::iter::from_fn(move || {
-        let end = Addr(start.0.saturating_add(WINDOW_BYTES)).min(range.end);
+        let end = Addr(start.0.saturating_add(bytes)).min(range.end);
         let window = start..end;
         start = end;
         (window.start < window.end).then_some(window)
@@ -177,8 +183,9 @@ impl Chooser<'_> {
     fn without_missing_end(&self, mapping: &Mapping, length: u64) -> u64 {
         let start = mapping.range.start;
         let mut end = start.wrapping_add(length);
+        let bytes = window_bytes(&(start..end));
         while end > start {
-            let window = Addr(end.0.saturating_sub(WINDOW_BYTES)).max(start)..end;
+            let window = Addr(end.0.saturating_sub(bytes)).max(start)..end;
             let contents = self.memory.contents(window.clone());
             match contents.iter().rev().find(|(_, content)| *content != Content::Missing) {
                 Some((part, _)) => return part.end.0.min(end.0) - start.0,
@@ -190,7 +197,7 @@ impl Chooser<'_> {
 }
 
 /// Whether what was never touched of a mapping is zero. Reading it would make pages of it.
-pub(super) fn is_zero_until_touched(mapping: &Mapping) -> bool {
+pub(crate) fn is_zero_until_touched(mapping: &Mapping) -> bool {
     let private_huge =
         mapping.advice.huge && !mapping.permissions.shared && mapping.name == b"/anon_hugepage";
     private_huge || (mapping.file.is_none() && !mapping.permissions.shared && !is_special(mapping))

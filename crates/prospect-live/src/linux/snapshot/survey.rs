@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use prospect_process::{Addr, Mapping, Mappings, ProcessId, ProcessInfo, ThreadId, ThreadState};
 
 use super::{SnapshotError, SnapshotPlan, headroom};
-use crate::linux::procfs::{self, TaskDirectory, ThreadFacts};
+use crate::linux::procfs::{self, ProcError, TaskDirectory, ThreadFacts};
 
 /// The share of its own memory that must be left for what a process writes while there is a copy of it: it writes to a page,
 /// and then there are two of it.
@@ -20,6 +20,9 @@ const FOR_EACH_PAGE: Duration = Duration::from_nanos(400);
 const FOR_EACH_HUGE_PAGE: Duration = Duration::from_micros(1);
 const PAGE_BYTES: u64 = 4 << 10;
 const HUGE_PAGE_BYTES: u64 = 2 << 20;
+/// What reading and writing it elsewhere takes: of memory that is there to a file that the kernel keeps in memory, which is
+/// a third of what it takes at best.
+const COPIED_EACH_SECOND: u64 = 1 << 30;
 
 /// How much memory a process has of its own, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +33,8 @@ struct Own {
     huge: u64,
     /// Swapped out, which takes entries as well.
     swapped: u64,
+    /// All that is in memory for it, that of files too.
+    resident: u64,
 }
 
 #[derive(Debug)]
@@ -58,8 +63,9 @@ impl Survey {
         if mappings.as_slice().is_empty() {
             return Err(SnapshotError::NoMemory(process));
         }
-        let own = own_memory(process);
+        let own = own_memory_about(process);
         if let Some(most) = plan.max_pause {
+            let own = own_memory(process);
             let estimate = estimate(own, threads.len(), mappings.as_slice().len());
             if estimate > most {
                 return Err(SnapshotError::TooLong { estimate, most });
@@ -118,16 +124,38 @@ impl Survey {
 }
 
 /// About how long a process would stand still for a snapshot.
-pub(super) fn estimate_of(process: ProcessId) -> Result<Duration, SnapshotError> {
+pub(super) fn estimate_of(process: ProcessId) -> Result<Duration, ProcError> {
+    let (own, threads, mappings) = sizes(process)?;
+    Ok(estimate(own, threads, mappings))
+}
+
+/// About how long a process would stand still for all of its memory to be copied elsewhere.
+pub(super) fn copying_estimate_of(process: ProcessId) -> Result<Duration, ProcError> {
+    let (own, threads, mappings) = sizes(process)?;
+    Ok(copying_estimate(own, threads, mappings))
+}
+
+fn sizes(process: ProcessId) -> Result<(Own, usize, usize), ProcError> {
     let threads = TaskDirectory::open(process)?.expected_count()?;
     let mappings = procfs::mappings(process)?;
-    let threads = usize::try_from(threads).unwrap_or(usize::MAX);
-    Ok(estimate(own_memory(process), threads, mappings.as_slice().len()))
+    Ok((own_memory(process), usize::try_from(threads).unwrap_or(usize::MAX), mappings.as_slice().len()))
+}
+
+fn times(each: Duration, count: u64) -> Duration {
+    Duration::from_nanos((each.as_nanos() as u64).saturating_mul(count))
+}
+
+/// The memory map is read while it stands, and what is there of each mapping.
+fn copying_estimate(own: Own, threads: usize, mappings: usize) -> Duration {
+    let bytes = u128::from(own.resident.saturating_add(own.swapped));
+    let copying = bytes * Duration::from_secs(1).as_nanos() / u128::from(COPIED_EACH_SECOND);
+    FOR_ALL
+        .saturating_add(times(FOR_EACH_THREAD, threads as u64))
+        .saturating_add(times(2 * FOR_EACH_MAPPING, mappings as u64))
+        .saturating_add(Duration::from_nanos(u64::try_from(copying).unwrap_or(u64::MAX)))
 }
 
 fn estimate(own: Own, threads: usize, mappings: usize) -> Duration {
-    let times =
-        |each: Duration, count: u64| Duration::from_nanos((each.as_nanos() as u64).saturating_mul(count));
     let small = own.bytes.saturating_sub(own.huge).saturating_add(own.swapped);
     FOR_ALL
         .saturating_add(times(FOR_EACH_THREAD, threads as u64))
@@ -136,16 +164,32 @@ fn estimate(own: Own, threads: usize, mappings: usize) -> Duration {
         .saturating_add(times(FOR_EACH_HUGE_PAGE, own.huge / HUGE_PAGE_BYTES))
 }
 
-/// `/proc/PID/smaps_rollup` (Linux 4.14): its lines `Anonymous`, `AnonHugePages` and `Swap`. Nothing where there is no such
+/// `/proc/PID/smaps_rollup` (Linux 4.14): its lines `Anonymous`, `AnonHugePages`, `Swap` and `Rss`. Nothing where there is no such
 /// file.
 fn own_memory(process: ProcessId) -> Own {
-    let text = procfs::read_small(&format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    let bytes = |name| field(name).unwrap_or(0) << 10;
-    Own { bytes: bytes("Anonymous"), huge: bytes("AnonHugePages"), swapped: bytes("Swap") }
+    let bytes = sizes_in(&format!("/proc/{process}/smaps_rollup"));
+    Own {
+        bytes: bytes("Anonymous"),
+        huge: bytes("AnonHugePages"),
+        swapped: bytes("Swap"),
+        resident: bytes("Rss"),
+    }
+}
+
+/// The same but for huge pages from what the kernel counts as it goes (`/proc/PID/status`), which takes no look at each page.
+fn own_memory_about(process: ProcessId) -> Own {
+    let bytes = sizes_in(&format!("/proc/{process}/status"));
+    Own { bytes: bytes("RssAnon"), huge: 0, swapped: bytes("VmSwap"), resident: bytes("VmRSS") }
+}
+
+/// The lines `NAME: COUNT kB` of a file, in bytes; 0 for those that it does not have.
+fn sizes_in(path: &str) -> impl Fn(&str) -> u64 + use<> {
+    let text = procfs::read_small(path).unwrap_or_default();
+    move |name| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let count = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        count.unwrap_or(0).saturating_mul(1 << 10)
+    }
 }
 
 #[cfg(test)]
@@ -154,11 +198,20 @@ mod tests {
 
     #[test]
     fn huge_pages_take_less_time() {
-        let small = Own { bytes: 1 << 30, huge: 0, swapped: 0 };
+        let small = Own { bytes: 1 << 30, resident: 1 << 30, ..Own::default() };
         let huge = Own { huge: 1 << 30, ..small };
         let [small, huge] = [small, huge].map(|own| estimate(own, 1, 50));
         assert!(small > Duration::from_millis(57) && small < Duration::from_millis(200), "{small:?}");
         assert!(huge < Duration::from_millis(5), "{huge:?}");
-        assert!(estimate(Own { bytes: u64::MAX, ..Own::default() }, usize::MAX, usize::MAX) > small);
+        let endless = Own { bytes: u64::MAX, resident: u64::MAX, swapped: u64::MAX, ..Own::default() };
+        assert!(estimate(endless, usize::MAX, usize::MAX) > small);
+        assert!(copying_estimate(endless, usize::MAX, usize::MAX) > small);
+    }
+
+    #[test]
+    fn copying_takes_longer_the_more_there_is() {
+        let of = |resident| copying_estimate(Own { resident, ..Own::default() }, 1, 50);
+        assert!(of(1 << 30) > Duration::from_millis(300), "{:?}", of(1 << 30));
+        assert!(of(1 << 20) < Duration::from_millis(10), "{:?}", of(1 << 20));
     }
 }

@@ -15,10 +15,10 @@ use super::{
     Snapshot, SnapshotError, SnapshotPlan,
     guardian::{Guardian, Lent},
     memory::ChildMemory,
-    survey::Survey,
+    survey::{self, Survey},
 };
 use crate::linux::{
-    LiveMemory, LiveProcess,
+    LiveError, LiveMemory, LiveProcess,
     attachment::Attachment,
     core_facts,
     identity::Identity,
@@ -77,20 +77,29 @@ impl LiveProcess {
     ///
     /// # Errors
     /// When it is gone, or we may not look.
-    pub fn snapshot_estimate(&self) -> Result<Duration, SnapshotError> {
-        super::survey::estimate_of(self.info().id)
+    pub fn snapshot_estimate(&self) -> Result<Duration, LiveError> {
+        self.of_itself(survey::estimate_of)
+    }
+
+    /// About how long the process would stand still if it were [stopped](Self::stop_for_core) for as long as all of its
+    /// memory is read and written to a file, rather more than less. How fast the file takes it is not known.
+    ///
+    /// # Errors
+    /// When it is gone, or we may not look.
+    pub fn stop_estimate(&self) -> Result<Duration, LiveError> {
+        self.of_itself(survey::copying_estimate_of)
     }
 
     fn made_of(&self, taken: Taken) -> Snapshot {
         let Taken { threads, copied, left_out, child, pause, guardian, survey } = taken;
         let guardian = Arc::new(guardian);
-        let mut mappings: Vec<_> =
-            procfs::advised_mappings(child).map(|found| found.as_slice().to_vec()).unwrap_or_default();
+        let of_child = procfs::mappings(child).unwrap_or_default();
+        let mut mappings: Vec<_> = core_facts::with_advice(&of_child, &survey.mappings).collect();
         let known = Mappings::new(mappings.clone());
         mappings
             .extend(survey.not_in_child().filter(|mapping| known.at(mapping.range.start).is_none()).cloned());
         let memory = ChildMemory {
-            memory: LiveMemory::new(child),
+            memory: LiveMemory::of_copy(child),
             left_out: left_out.clone(),
             _guardian: guardian.clone(),
         };

@@ -224,6 +224,14 @@ impl<'a> EntryUnit<'a> {
         }
     }
 
+    /// The first bytes of a string, with its NUL and what follows where it is shorter; `None` for one that is not in
+    /// `.debug_str`. Strings are long, and most can be told from another without looking for their ends.
+    pub(crate) fn first_bytes(&self, value: Value<'a>, count: usize) -> Option<&'a [u8]> {
+        let Value::Str(offset) = value else { return None };
+        let bytes = self.unit.sections.str.at_least(offset..offset.saturating_add(count));
+        Some(bytes.get(..count).unwrap_or(bytes))
+    }
+
     pub(crate) fn address(&self, value: Value<'_>) -> Option<u64> {
         self.unit.address(value)
     }

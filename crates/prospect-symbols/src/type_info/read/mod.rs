@@ -76,8 +76,7 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         if let Some(elsewhere) = self.elsewhere(&own) {
             return Ok(Found::Elsewhere(elsewhere));
         }
-        let scope = self.scope(&own);
-        let name = self.name(&own);
+        let (scope, name) = self.full_name(&own);
         if let Some(definition) = self.definition(&own, &scope, name.as_deref()) {
             return Ok(Found::Elsewhere(definition));
         }
@@ -136,6 +135,16 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
             return None;
         }
         find_definition(self.debug, scope.iter().map(|outer| &**outer).chain([name]))
+    }
+
+    /// The names around a type, and its own. Most types are asked for their outlines first, which have them.
+    fn full_name(&mut self, own: &Attributes<'a>) -> (Vec<Arc<str>>, Option<Arc<str>>) {
+        let known = (self.extent == Extent::Whole)
+            .then(|| self.debug.types.get(self.unit.id(own.at), Extent::Outline));
+        match known.flatten() {
+            Some(outline) => (outline.scope.clone(), outline.name.clone()),
+            None => (self.scope(own), self.name(own)),
+        }
     }
 
     /// An entry's name, which may stand where it was declared.

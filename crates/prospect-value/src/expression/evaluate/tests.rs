@@ -174,6 +174,7 @@ fn program(language: Language) -> Program {
         ("byte", Object::from_bytes(vec![255], int("unsigned char", 1, false))),
         ("nothing", Object::from_bytes(vec![0; 8], signed.pointer(8))),
         ("void", Object::from_bytes(START.to_le_bytes().into(), TypeRef::void().pointer(8))),
+        ("symbol", at(0, &TypeRef::void())),
     ]);
     Program { memory: Bytes(memory), variables, node, language }
 }
@@ -301,6 +302,9 @@ fn what_cannot_be_is_said() {
         ("u.x", "has no member `x`"),
         ("*u", "is no pointer"),
         ("*void", "has no type"),
+        ("*symbol", "nothing says of which type it is"),
+        ("symbol->value", "nothing says of which type it is"),
+        ("symbol[1]", "nothing says of which type it is"),
         ("*nothing + 1", "memory at 0x0 cannot be read"),
         ("&u", "it has no address"),
         ("&1", "it has no address"),

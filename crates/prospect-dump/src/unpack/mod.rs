@@ -1,8 +1,12 @@
 //! Dumps that are stored compressed: unpacked into a file without a name.
 
+mod lz4;
+mod skippable;
+mod zstd;
+
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -35,16 +39,27 @@ impl Compression {
         known.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, kind)| kind)
     }
 
-    /// By the first bytes of a file.
+    /// By the first bytes of a file, behind frames that are to be passed over.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn of_file(file: &File) -> io::Result<Option<Self>> {
-        let mut start = [0; 6];
-        let read = file.read_at(&mut start, 0)?;
-        Ok(Self::of(&start[..read]))
+        let mut at = 0;
+        for _ in 0..MOST_SKIPPED {
+            let mut start = [0; 8];
+            let read = file.read_at(&mut start, at)?;
+            let [a, b, c, d, length @ ..] = start;
+            if read < start.len() || !skippable::is_skippable([a, b, c, d]) {
+                return Ok(Self::of(&start[..read]));
+            }
+            at += 8 + u64::from(u32::from_le_bytes(length));
+        }
+        Ok(None)
     }
 }
+
+/// Before the first frame that is not to be passed over there are no more.
+const MOST_SKIPPED: usize = 16;
 
 /// Why a file cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -161,56 +176,10 @@ const MOST_XZ_KIB: u32 = 192 << 10;
 fn decoder<'a>(source: Counted<'a>, compression: Compression) -> Box<dyn Read + 'a> {
     let source = BufReader::with_capacity(128 << 10, source);
     match compression {
-        Compression::Zstd => Box::new(ZstdFrames { source: Some(source), frame: None }),
-        Compression::Lz4 => Box::new(Lz4Frames(lz4_flex::frame::FrameDecoder::new(source))),
+        Compression::Zstd => Box::new(zstd::ZstdFrames::new(source)),
+        Compression::Lz4 => Box::new(lz4::Lz4Frames::new(source)),
         Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(source, true, MOST_XZ_KIB)),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
-    }
-}
-
-type Source<'a> = BufReader<Counted<'a>>;
-type Frame<'a> = ruzstd::decoding::StreamingDecoder<Source<'a>, ruzstd::decoding::FrameDecoder>;
-
-/// Zstandard's frames, one after the other, as encoders with several threads write them.
-struct ZstdFrames<'a> {
-    /// What follows the frame, while none is read.
-    source: Option<Source<'a>>,
-    frame: Option<Box<Frame<'a>>>,
-}
-
-impl Read for ZstdFrames<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(frame) = &mut self.frame {
-                match frame.read(buffer)? {
-                    0 if !buffer.is_empty() => {}
-                    count => return Ok(count),
-                }
-            }
-            if let Some(frame) = self.frame.take() {
-                self.source = Some(frame.into_inner());
-            }
-            let Some(mut source) = self.source.take() else { return Ok(0) };
-            if source.fill_buf()?.is_empty() {
-                return Ok(0);
-            }
-            let frame = ruzstd::decoding::StreamingDecoder::new(source).map_err(io::Error::other)?;
-            self.frame = Some(Box::new(frame));
-        }
-    }
-}
-
-/// LZ4's frames, one after the other: the decoder ends at each.
-struct Lz4Frames<'a>(lz4_flex::frame::FrameDecoder<Source<'a>>);
-
-impl Read for Lz4Frames<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.0.read(buffer)?;
-            if count > 0 || buffer.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
-                return Ok(count);
-            }
-        }
     }
 }
 
@@ -279,5 +248,90 @@ fn without_name(directory: &Path) -> io::Result<File> {
             Ok(file)
         }
         opened => opened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+
+    use super::*;
+
+    /// Bytes that are not the same everywhere.
+    fn content(length: usize) -> Vec<u8> {
+        (0..length).map(|index| (index / 7 * 31 % 251) as u8).collect()
+    }
+
+    fn lz4(bytes: &[u8], checksums: bool) -> Vec<u8> {
+        let info = FrameInfo::new().block_size(BlockSize::Max64KB);
+        let info = info.block_checksums(checksums).content_checksum(checksums);
+        let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn skipped(length: u32) -> Vec<u8> {
+        let head = [[0x53, 0x2a, 0x4d, 0x18], length.to_le_bytes()].concat();
+        [head, vec![9; length as usize]].concat()
+    }
+
+    /// What is unpacked of these bytes, and what is wrong with them.
+    fn unpacked(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+        let directory = std::env::temp_dir();
+        let mut packed = without_name(&directory).unwrap();
+        packed.write_all(bytes).unwrap();
+        let compression = Compression::of_file(&packed).unwrap().unwrap();
+        match unpack(&packed, compression, &directory, u64::MAX, &mut |_| {}) {
+            Ok(Unpacked { mut file, damage }) => {
+                let mut content = Vec::new();
+                file.rewind().unwrap();
+                file.read_to_end(&mut content).unwrap();
+                (content, damage.map(|damage| damage.to_string()))
+            }
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        }
+    }
+
+    #[test]
+    fn frames_of_lz4_are_whole_only_with_their_ends() {
+        let content = content(300_000);
+        for checksums in [false, true] {
+            let packed = lz4(&content, checksums);
+            assert_eq!(unpacked(&packed), (content.clone(), None));
+            let twice = [&packed[..], &skipped(5), &packed, &skipped(0)].concat();
+            assert_eq!(unpacked(&twice), ([&content[..], &content].concat(), None));
+            // Wherever it is cut, between two blocks too, it is said.
+            let cuts = (5..packed.len()).filter(|cut| cut % 997 == 0 || packed.len() - cut < 16);
+            for cut in cuts.chain(block_ends(&packed, checksums)) {
+                let (there, damage) = unpacked(&packed[..cut]);
+                assert!(content.starts_with(&there) && damage.is_some(), "{cut}: {damage:?}");
+            }
+        }
+    }
+
+    /// Where blocks end in a frame without a content size.
+    fn block_ends(frame: &[u8], checksums: bool) -> Vec<usize> {
+        let (mut at, mut ends) = (7, Vec::new());
+        loop {
+            let size = u32::from_le_bytes(frame[at..at + 4].try_into().unwrap()) & !(1 << 31);
+            if size == 0 {
+                assert!(ends.len() > 1, "{ends:?}");
+                return ends;
+            }
+            at += 4 + size as usize + if checksums { 4 } else { 0 };
+            ends.push(at);
+        }
+    }
+
+    #[test]
+    fn frames_to_be_passed_over_are() {
+        let content = content(100_000);
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let packed = ruzstd::encoding::compress_to_vec(&content[..], level);
+        let pieces = [&skipped(4)[..], &packed, &skipped(70_000), &packed, &skipped(1)].concat();
+        assert_eq!(unpacked(&pieces), ([&content[..], &content].concat(), None));
+        let (there, damage) = unpacked(&[&packed[..], &skipped(9)[..12]].concat());
+        assert_eq!((there == content, damage.is_some()), (true, true));
+        assert_eq!(unpacked(&[&skipped(4)[..], &lz4(&content, true)].concat()), (content, None));
     }
 }

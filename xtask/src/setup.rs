@@ -1,6 +1,9 @@
 //! Installing what the tests need, where that is possible.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use prospect_testing::{root, supports_32_bit, tool};
 
@@ -14,26 +17,42 @@ const TOOLS: &[(&str, &str)] = &[
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
     ("arm-linux-gnueabihf-g++", "g++-arm-linux-gnueabihf"),
+    ("powerpc64le-linux-gnu-gcc", "gcc-powerpc64le-linux-gnu"),
+    ("powerpc64-linux-gnu-gcc", "gcc-powerpc64-linux-gnu"),
+    ("powerpc-linux-gnu-gcc", "gcc-powerpc-linux-gnu"),
+    ("s390x-linux-gnu-gcc", "gcc-s390x-linux-gnu"),
     ("qemu-arm", "qemu-user"),
     ("gdb-multiarch", "gdb-multiarch"),
     ("go", "golang-go"),
     ("objcopy", "binutils"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
+    ("pzstd", "zstd"),
     ("dwz", "dwz"),
     ("debuginfod", "debuginfod"),
     ("debuginfod-find", "debuginfod"),
     ("gdb", "gdb"),
+    ("dlv", "delve"),
     ("eu-stack", "elfutils"),
     ("strace", "strace"),
     ("python3", "python3"),
     ("node", "nodejs"),
     ("redis-server", "redis-server"),
+    ("redis-benchmark", "redis-tools"),
     ("nginx", "nginx-light"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),
     ("script", "bsdutils"),
     ("openssl", "openssl"),
+];
+
+/// A compiler of another machine that tests run, and the Debian package with the C library for it, which it only recommends.
+const C_LIBRARIES: &[(&str, &str)] = &[
+    ("aarch64-linux-gnu", "libc6-dev-arm64-cross"),
+    ("powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross"),
+    ("powerpc64-linux-gnu", "libc6-dev-ppc64-cross"),
+    ("powerpc-linux-gnu", "libc6-dev-powerpc-cross"),
+    ("s390x-linux-gnu", "libc6-dev-s390x-cross"),
 ];
 
 /// Installs what is missing when this is Debian or Ubuntu and we may; says what is still missing.
@@ -43,6 +62,9 @@ pub(crate) fn install() {
         .filter(|(name, _)| tool(name).is_err())
         .map(|(_, package)| (*package).to_owned())
         .collect();
+    let is_missing = |machine: &str| !Path::new("/usr").join(machine).join("include/stdio.h").exists();
+    let libraries = C_LIBRARIES.iter().filter(|(machine, _)| is_missing(machine));
+    packages.extend(libraries.map(|(_, package)| (*package).to_owned()));
     if supports_32_bit().is_err() {
         packages.push("libc6-dev-i386".to_owned());
         packages.push(format!("lib32gcc-{}-dev", gcc_version()));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use prospect_testing::{Scratch, Tool, tool};
 
-/// How much the server holds: values of a kilobyte.
+/// How many values the server holds at most, of a kilobyte each.
 const VALUES: &str = "300000";
 const VALUE_BYTES: &str = "1024";
 
@@ -49,15 +49,14 @@ pub(super) fn soak(prospect: &Tool, snapshots: u32) -> Result<()> {
         ensure!(Instant::now() < deadline, "redis-server makes no socket");
         thread::sleep(Duration::from_millis(10));
     }
-    load(&socket, &["-t", "set", "-n", VALUES, "-r", "100000000", "-P", "16"])?;
-    let quiet = load(&socket, &["-t", "set,get", "-n", REQUESTS, "-r", "100000000"])?;
+    load(&socket, &["-t", "set", "-n", VALUES, "-r", VALUES, "-P", "16"])?;
+    let quiet = load(&socket, &["-t", "set,get", "-n", REQUESTS, "-r", VALUES])?;
     let core = scratch.path().join("core");
     let (pid, name) = (server.0.id().to_string(), core.to_string_lossy().into_owned());
     let (mut taken, mut longest, mut busy, mut loads) = (0, 0.0_f64, 0.0_f64, 0);
     while taken < snapshots {
         let one = thread::scope(|scope| -> Result<f64> {
-            let clients =
-                scope.spawn(|| load(&socket, &["-t", "set,get", "-n", REQUESTS, "-r", "100000000"]));
+            let clients = scope.spawn(|| load(&socket, &["-t", "set,get", "-n", REQUESTS, "-r", VALUES]));
             while !clients.is_finished() {
                 let outcome = prospect.run(&["dump", "--json", "--mode", "snapshot", "-o", &name, &pid]);
                 ensure!(outcome.code() == Some(0), "{outcome:?}");

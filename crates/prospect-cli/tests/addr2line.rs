@@ -50,7 +50,6 @@ int main(int count, char **) {
 "#;
 
 struct Programs {
-    _scratch: Scratch,
     c: PathBuf,
     cpp: PathBuf,
     clang: PathBuf,
@@ -60,13 +59,15 @@ static PROGRAMS: LazyLock<Result<Programs, Missing>> = LazyLock::new(|| {
     for name in ["gcc", "g++", "clang", "addr2line"] {
         tool(name)?;
     }
-    let scratch = Scratch::new("addr2line");
+    // What is static is never dropped: among the build's own files it is in nobody's way.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("addr2line");
+    fs::create_dir_all(&directory).unwrap();
     let build = |name: &str, compiler: &str, flags: &[&str]| {
         let language = if name == "c" { "c" } else { "cpp" };
-        let source = scratch.path().join(format!("{name}.{language}"));
+        let source = directory.join(format!("{name}.{language}"));
         fs::write(&source, SOURCE.replace("char **", if name == "c" { "char **unused" } else { "char **" }))
             .unwrap();
-        let path = scratch.path().join(name);
+        let path = directory.join(name);
         let status = Command::new(compiler).args(flags).arg("-o").arg(&path).arg(&source).status().unwrap();
         assert!(status.success());
         path
@@ -75,7 +76,6 @@ static PROGRAMS: LazyLock<Result<Programs, Missing>> = LazyLock::new(|| {
         c: build("c", "gcc", &["-g", "-O2"]),
         cpp: build("c++", "g++", &["-g", "-O2"]),
         clang: build("clang", "clang++", &["-g", "-O1"]),
-        _scratch: scratch,
     })
 });
 

@@ -13,6 +13,7 @@ use prospect::{
 use serde::Serialize;
 
 use super::{
+    dump::amounts,
     info::size_text,
     json::{self, Bytes, VERSION},
     manifest::{self, RedactedRule},
@@ -110,18 +111,10 @@ pub(crate) fn shrink_text(report: &ShrinkReport) -> io::Result<()> {
     for warning in &report.warnings {
         exit::tell(warning);
     }
-    for RedactedRule { rule, ranges, bytes } in report.redacted().unwrap_or_default() {
-        exit::tell(format_args!("{rule}: {bytes} bytes zeroed in {ranges} places"));
+    for rule in report.redacted().unwrap_or_default() {
+        exit::tell(rule);
     }
-    let threads = match report.written.threads {
-        1 => "1 thread".to_owned(),
-        count => format!("{count} threads"),
-    };
-    let mut line = format!("process {}, {threads}", report.process.id);
-    line.push_str(&format!(", {} of memory", size_text(report.written.memory_bytes)));
-    if let Some((_, disk)) = report.sizes {
-        line.push_str(&format!(", {} on disk", size_text(disk)));
-    }
+    let mut line = format!("process {}, {}", report.process.id, amounts(&report.written, report.sizes));
     line.push_str(&format!("; {} left out", size_text(report.left_out())));
     // Where the core itself goes to stdout, words about it do not.
     let Some(file) = &report.file else {

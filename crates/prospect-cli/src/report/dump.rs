@@ -2,7 +2,11 @@
 
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
-use prospect::{Dumped, dump::redact::Redaction, process::Addr};
+use prospect::{
+    Dumped,
+    dump::{elf_core::Written, redact::Redaction},
+    process::Addr,
+};
 use serde::Serialize;
 
 use super::{
@@ -126,6 +130,16 @@ fn ranges(ranges: &[std::ops::Range<Addr>]) -> Vec<Range> {
     ranges.iter().map(text).collect()
 }
 
+/// How much was written: threads, memory, and on disk (of the file's size and that).
+pub(super) fn amounts(written: &Written, sizes: Option<(u64, u64)>) -> String {
+    let (threads, memory) = (written.threads, size_text(written.memory_bytes));
+    let mut text = format!("{threads} thread{}, {memory} of memory", if threads == 1 { "" } else { "s" });
+    if let Some((_, disk)) = sizes {
+        text.push_str(&format!(", {} on disk", size_text(disk)));
+    }
+    text
+}
+
 pub(crate) fn dump_text(report: &DumpReport) -> std::io::Result<()> {
     for warning in &report.warnings {
         exit::tell(warning);
@@ -143,21 +157,14 @@ pub(crate) fn dump_text(report: &DumpReport) -> std::io::Result<()> {
             "process {id}: {left_out} of memory are beyond the limit of {limit}, and not in the dump"
         ));
     }
-    for RedactedRule { rule, ranges, bytes } in report.redacted().unwrap_or_default() {
-        exit::tell(format_args!("process {id}: {rule}: {bytes} bytes zeroed in {ranges} places"));
+    for rule in report.redacted().unwrap_or_default() {
+        exit::tell(format_args!("process {id}: {rule}"));
     }
-    let threads = match written.threads {
-        1 => "1 thread".to_owned(),
-        count => format!("{count} threads"),
-    };
     let mut line = match &report.file {
-        Some(path) => format!("{}: process {id}, {threads}", path.display()),
-        None => format!("process {id}: {threads}"),
+        Some(path) => format!("{}: process {id}, ", path.display()),
+        None => format!("process {id}: "),
     };
-    line.push_str(&format!(", {} of memory", size_text(written.memory_bytes)));
-    if let Some((_, disk)) = report.sizes {
-        line.push_str(&format!(", {} on disk", size_text(disk)));
-    }
+    line.push_str(&amounts(written, report.sizes));
     if let Some(pause) = report.dumped.pause {
         line.push_str(&format!("; stopped for {:.1} ms", pause.as_secs_f64() * 1e3));
     }

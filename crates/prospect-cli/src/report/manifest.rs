@@ -1,5 +1,7 @@
 //! What a redaction has done.
 
+use std::fmt;
+
 use prospect::{
     dump::redact::{Manifest, Redaction},
     process::Addr,
@@ -23,6 +25,13 @@ pub(super) struct RedactedRule {
     pub(super) rule: String,
     pub(super) ranges: u64,
     pub(super) bytes: u64,
+}
+
+impl fmt::Display for RedactedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, ranges, bytes } = self;
+        write!(f, "{rule}: {bytes} bytes zeroed in {ranges} place{}", if *ranges == 1 { "" } else { "s" })
+    }
 }
 
 #[derive(Serialize)]

@@ -15,8 +15,11 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     if unsafe { libc::statvfs64(path.as_ptr(), &raw mut facts) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // The types of the fields differ between machines.
-    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "the types of the fields differ between machines"
+    )]
     Ok(u64::from(facts.f_bavail).saturating_mul(facts.f_frsize as u64))
 }
 

@@ -38,12 +38,13 @@ fn places(file: &Path, needle: &str) -> usize {
     found.stdout.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// The stacks as a tool has them, without the lines that name the file.
+/// The frames as a tool has them: no line that only names the file, whose path may hold any word.
 fn stacks(tool: &Tool, args: &[&str]) -> Vec<String> {
     let outcome = tool.run(args);
     let text = outcome.text();
     let lines: Vec<String> = text
         .lines()
+        .filter(|line| line.trim_start().starts_with('#'))
         .filter(|line| line.contains("wait_here") || line.contains("main"))
         .map(str::to_owned)
         .collect();

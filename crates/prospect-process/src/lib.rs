@@ -19,18 +19,21 @@ mod thread_pointer;
 
 pub mod arch;
 pub mod auxv;
+pub mod exception;
 pub mod memory;
 pub mod module;
+pub mod proc_maps;
 
 pub use address::{Addr, LinkAddr};
 pub use arch::{Arch, ArchInfo, RegisterId, RegisterInfo, RegisterSet, Registers};
+pub use exception::Exception;
 pub use frozen::{
     FreezePlan, FrozenProcess, FrozenThread, RegisterSets, capture_stacks, freeze, freeze_with,
 };
 pub use mapping::{Advice, FileId, Mapping, Mappings, Permissions};
 pub use memory::{CapturedMemory, Content, Memory, MemoryError, Unreadable};
 pub use module::{BuildId, Module, ModuleKind, Modules};
-pub use process::{FileAccess, KernelFacts, Process, ProcessInfo};
+pub use process::{FileAccess, KernelFacts, OperatingSystem, Process, ProcessInfo};
 pub use signal::SignalInfo;
 pub use target::{Target, TargetError};
 pub use thread::{NoRegisters, ProcessId, Signals, Thread, ThreadId, ThreadState};

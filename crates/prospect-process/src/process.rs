@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::SystemTime};
 
 use crate::{
-    Arch, Mappings, Memory, Modules, ProcessId, RegisterSet, Registers, Thread, ThreadId, ThreadState,
+    Arch, Exception, Mappings, Memory, Modules, ProcessId, RegisterSet, Registers, Thread, ThreadId,
+    ThreadState,
 };
 
 /// What is known of a process as a whole.
@@ -15,6 +16,10 @@ pub struct ProcessInfo {
     pub parent: Option<ProcessId>,
     /// The architecture that it runs as.
     pub arch: Arch,
+    /// The system that it runs on.
+    pub system: OperatingSystem,
+    /// What happened that it was dumped for; `None` when nothing did, or it is alive.
+    pub exception: Option<Exception>,
     /// Its short name (Linux: `comm`).
     pub name: String,
     /// The path of its executable, as its own mount namespace has it.
@@ -62,13 +67,15 @@ pub struct KernelFacts {
 }
 
 impl ProcessInfo {
-    /// A process of which only number and architecture are known.
+    /// A process of which only number and architecture are known, on Linux.
     #[must_use]
     pub fn new(id: ProcessId, arch: Arch) -> Self {
         Self {
             id,
             parent: None,
             arch,
+            system: OperatingSystem::default(),
+            exception: None,
             name: String::new(),
             executable: None,
             command_line: Vec::new(),
@@ -92,6 +99,40 @@ impl ProcessInfo {
     #[must_use]
     pub fn code_address(&self, word: u64) -> u64 {
         self.arch.info().authenticated_address(word, self.authentication_mask())
+    }
+}
+
+/// The system that a process runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum OperatingSystem {
+    /// Linux, with any C library but Android's.
+    #[default]
+    Linux,
+    /// Android, which is Linux too.
+    Android,
+    /// Windows.
+    Windows,
+    /// macOS.
+    MacOs,
+    /// iOS.
+    Ios,
+    /// Another one.
+    Other,
+}
+
+impl OperatingSystem {
+    /// The word for it in output; part of the JSON schema.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Android => "android",
+            Self::Windows => "windows",
+            Self::MacOs => "macos",
+            Self::Ios => "ios",
+            Self::Other => "other",
+        }
     }
 }
 

@@ -93,6 +93,7 @@ fn module(
         file: None,
         deleted: false,
         build_id: binary.build_id().cloned(),
+        debug_file: None,
         first_mapping: start..first_end,
         is_executable,
     })

@@ -9,8 +9,8 @@ use std::{
 };
 
 use prospect_process::{
-    Addr, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers, SignalInfo,
-    Target, TargetError, Thread, ThreadId, auxv,
+    Addr, Exception, Mappings, Memory, Modules, Process, ProcessId, ProcessInfo, RegisterSet, Registers,
+    SignalInfo, Target, TargetError, Thread, ThreadId, auxv,
 };
 
 use super::{
@@ -135,6 +135,7 @@ impl ElfCore {
             entry,
         };
         core.info.authentication_mask = core.authentication_mask();
+        core.info.exception = core.signal().map(|(thread, signal)| Exception::of_signal(thread, &signal));
         Ok(core)
     }
 

@@ -2,12 +2,9 @@
 
 use std::collections::HashMap;
 
-use prospect_process::{Addr, Advice, FileId, Mapping, Mappings, Permissions};
+use prospect_process::{Addr, Advice, FileId, Mapping, Mappings, Permissions, proc_maps::DELETED};
 
 use super::{header::Segment, layout::MappedFile};
-
-/// What the kernel puts behind the path of a file that has no name any more (`d_path`).
-const DELETED: &[u8] = b" (deleted)";
 
 /// What gives a mapping without a file its name.
 #[derive(Clone, Copy, Debug, Default)]

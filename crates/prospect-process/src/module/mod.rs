@@ -10,7 +10,8 @@ pub use loader::LoadedFile;
 
 use crate::{Addr, FileAccess, FileId, Mapping, Mappings, Memory};
 
-/// The bytes that name one build of a binary (an ELF `NT_GNU_BUILD_ID` note).
+/// The bytes that name one build of a binary: of an ELF file, its `NT_GNU_BUILD_ID` note; of a PE file, the GUID of its
+/// CodeView record as it is stored, and the age in four bytes, little-endian; of a Mach-O file, its `LC_UUID`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuildId(pub Vec<u8>);
 
@@ -36,7 +37,7 @@ pub enum ModuleKind {
     Vdso,
 }
 
-/// One loaded ELF file.
+/// One loaded file: ELF, on other systems PE or Mach-O.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// From its first mapped byte to its last.
@@ -53,6 +54,9 @@ pub struct Module {
     pub deleted: bool,
     /// The build-id in the process's memory, whatever the file on disk says now.
     pub build_id: Option<BuildId>,
+    /// The path of the file with its debug information, as the file itself names it when it was linked (PE: the PDB of the
+    /// CodeView record).
+    pub debug_file: Option<Vec<u8>>,
     /// The range of the first mapping, which names it in [`FileAccess::by_mapping`].
     pub first_mapping: Range<Addr>,
     /// Whether this is the program itself and not a library.
@@ -66,10 +70,11 @@ impl Module {
         String::from_utf8_lossy(&self.path)
     }
 
-    /// The last part of the path.
+    /// The last part of the path, which may be one of Windows.
     #[must_use]
     pub fn file_name(&self) -> Cow<'_, str> {
-        let start = self.path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let separator: &[u8] = if is_windows_path(&self.path) { b"/\\" } else { b"/" };
+        let start = self.path.iter().rposition(|byte| separator.contains(byte)).map_or(0, |at| at + 1);
         String::from_utf8_lossy(&self.path[start..])
     }
 
@@ -98,6 +103,12 @@ impl Module {
         }
         candidates
     }
+}
+
+/// Whether a path begins with a drive or a share of Windows: `C:\`, `\\server`. What is a backslash elsewhere is part of a
+/// name.
+fn is_windows_path(path: &[u8]) -> bool {
+    path.starts_with(br"\\") || matches!(path, [drive, b':', ..] if drive.is_ascii_alphabetic())
 }
 
 /// The modules of a process, by address.
@@ -139,6 +150,7 @@ impl Modules {
                 file: first.file,
                 deleted: first.deleted,
                 build_id: image.build_id,
+                debug_file: None,
                 first_mapping: start.range.clone(),
                 is_executable: executable == Some(first.name.as_slice()),
             });

@@ -101,20 +101,28 @@ fn a_file_is_looked_for_where_the_process_sees_it() {
     );
 }
 
+fn module_at(path: &str) -> Module {
+    Module {
+        range: Addr(0)..Addr(0x1000),
+        bias: 0,
+        path: path.into(),
+        kind: ModuleKind::File,
+        file: None,
+        deleted: false,
+        build_id: None,
+        debug_file: None,
+        first_mapping: Addr(0)..Addr(0x1000),
+        is_executable: false,
+    }
+}
+
 #[test]
 fn the_c_library_and_that_of_threads_are_known_by_their_names() {
     let modules = |names: &[&str]| {
         let paths: Vec<String> = names.iter().map(|name| format!("/usr/lib/{name}")).collect();
-        let module = |(index, path): (usize, &String)| Module {
-            range: Addr(index as u64 * 0x1000)..Addr(index as u64 * 0x1000 + 0x1000),
-            bias: 0,
-            path: path.clone().into_bytes(),
-            kind: ModuleKind::File,
-            file: None,
-            deleted: false,
-            build_id: None,
-            first_mapping: Addr(0)..Addr(0x1000),
-            is_executable: false,
+        let module = |(index, path): (usize, &String)| {
+            let start = Addr(index as u64 * 0x1000);
+            Module { range: start..Addr(start.0 + 0x1000), ..module_at(path) }
         };
         Modules::new(paths.iter().enumerate().map(module).collect())
     };
@@ -130,4 +138,16 @@ fn the_c_library_and_that_of_threads_are_known_by_their_names() {
         let index = |module: Option<&Module>| module.map(|module| module.range.start.0 / 0x1000);
         assert_eq!((index(modules.c_library()), index(modules.thread_library())), (c, threads), "{names:?}");
     }
+}
+
+#[test]
+fn names_are_those_of_either_system() {
+    let name = |path: &str| {
+        let mut module = module_at(path);
+        module.path = path.into();
+        module.file_name().into_owned()
+    };
+    assert_eq!(name("/lib/a\\b.so"), "a\\b.so");
+    assert_eq!(name("C:\\Windows\\ntdll.dll"), "ntdll.dll");
+    assert_eq!(name("\\\\server\\share/program.exe"), "program.exe");
 }

@@ -47,6 +47,7 @@ fn module(start: u64, path: &str) -> Module {
         file: None,
         deleted: false,
         build_id: None,
+        debug_file: None,
         first_mapping: Addr(start)..Addr(start + 0x1000),
         is_executable: false,
     }

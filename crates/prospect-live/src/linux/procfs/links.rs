@@ -7,8 +7,9 @@ use std::{
 };
 
 use prospect_process::ProcessId;
+use prospect_process::proc_maps::DELETED;
 
-use super::{ProcError, maps::DELETED};
+use super::ProcError;
 
 /// Where a link of `/proc/PID` points.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ use crate::analysis::{analysis, pieces};
 use crate::demangle::{self, demangle};
 use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
+use crate::minidump::{self, minidump};
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
 use crate::{
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "go", run: go, seed: go::seed },
     Target { name: "index", run: index, seed: index::seed },
     Target { name: "elf_core", run: elf_core, seed: elf_core::seed },
+    Target { name: "minidump", run: minidump, seed: minidump::seed },
     Target { name: "type_info", run: type_info, seed: random_bytes },
 ];
 

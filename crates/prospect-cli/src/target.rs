@@ -12,7 +12,7 @@ use std::{
 
 use prospect::{
     LaunchError, Launched, Source,
-    dump::{Compression, elf_core::ElfCore, systemd},
+    dump::{Compression, elf_core::ElfCore, minidump::Minidump, systemd},
     live::procfs,
     process::ProcessId,
 };
@@ -205,10 +205,13 @@ fn core_at(path: &Path) -> Option<Result<Source>> {
     }
 }
 
-/// The core that a file is, where it is one, or is compressed as one may be.
+/// The core or the minidump that a file is, where it is one, or is compressed as one may be.
 pub(crate) fn core(path: &Path) -> Option<Source> {
     // Opening a FIFO would block: what it is comes before.
     let file = path.is_file().then(|| File::open(path).ok())??;
+    if Minidump::is_minidump(&file) {
+        return Some(Source::Minidump(path.to_owned()));
+    }
     let is_core = ElfCore::is_core(&file) || matches!(Compression::of_file(&file), Ok(Some(_)));
     is_core.then(|| Source::Core(path.to_owned()))
 }
@@ -222,7 +225,7 @@ fn is_denied(path: &Path) -> bool {
 pub(crate) fn argument(source: &Source) -> String {
     match source {
         Source::Process(id) => id.to_string(),
-        Source::Core(path) => path.display().to_string(),
+        Source::Core(path) | Source::Minidump(path) => path.display().to_string(),
         other => other.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 
 pub mod compare;
 pub mod elf_core;
-pub(crate) mod minidump;
+pub mod minidump;
 pub mod reachable;
 pub mod redact;
 pub mod systemd;

@@ -1,4 +1,4 @@
-//! What a core left out, taken from the files that were mapped.
+//! What a dump left out, taken from the files that were mapped.
 
 use std::{
     collections::BTreeSet,
@@ -8,26 +8,30 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use prospect_dump::elf_core::{CoreSegments, ElfCore};
+use prospect_dump::{
+    elf_core::{CoreSegments, ElfCore},
+    minidump::Minidump,
+};
 use prospect_process::{
-    Addr, BuildId, Content, Memory, MemoryError, Modules, Process as _, ProcessInfo, Unreadable,
+    Addr, BuildId, Content, Memory, MemoryError, Module, Modules, OperatingSystem, Process, ProcessInfo,
+    Unreadable,
 };
 use prospect_symbols::{Binaries, SearchOptions};
 
 use crate::named_modules;
 
-/// A file that memory was read from which a core left out.
+/// A file that memory was read from which a dump left out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct MemoryFile {
     /// Where it was found.
     pub path: PathBuf,
-    /// Whether it has the build-id that the core has for it. Without, it was taken since it was named for that:
+    /// Whether it has the build-id that the dump has for it. Without, it was taken since it was named for that:
     /// [`executable`](crate::OpenOptions::executable), [`sysroot`](crate::OpenOptions::sysroot).
     pub verified: bool,
 }
 
 /// A core over the files that its process had mapped. Those that are named for it fill in for what it does not say itself.
-pub(crate) fn over_files(core: ElfCore, search: &SearchOptions) -> (ElfCore, FilesOfCore) {
+pub(crate) fn over_files(core: ElfCore, search: &SearchOptions) -> (ElfCore, FilesOfDump) {
     // Not the files of the session: those are looked for with this memory.
     let binaries = Arc::new(Binaries::new(SearchOptions { names: false, ..search.clone() }));
     let (mut core, mut named) = (core, Vec::new());
@@ -42,22 +46,50 @@ pub(crate) fn over_files(core: ElfCore, search: &SearchOptions) -> (ElfCore, Fil
         named.extend(found.iter().map(|module| module.range.start));
         let all = modules.iter().cloned().chain(found).collect();
         core = core.with_modules(Modules::new(all));
-        let files = MappedFiles::new(&core, &binaries, &named, &used);
+        let files = MappedFiles::new(&core, core.segments(), &binaries, &named, &used);
         core = core.over(Box::new(files));
     }
-    let files = MappedFiles::new(&core, &binaries, &named, &used);
-    (core.over(Box::new(files)), FilesOfCore { used })
+    let files = MappedFiles::new(&core, core.segments(), &binaries, &named, &used);
+    (core.over(Box::new(files)), FilesOfDump { used })
+}
+
+/// The same for a minidump, which names its modules itself, and does not have their headers.
+pub(crate) fn minidump_over_files(dump: Minidump, search: &SearchOptions) -> (Minidump, FilesOfDump) {
+    let binaries = Arc::new(Binaries::new(SearchOptions { names: false, ..search.clone() }));
+    let used = Used::default();
+    let program = dump.modules().executable().map(|module| module.range.start);
+    let named: Vec<Addr> = program.filter(|_| search.executable.is_some()).into_iter().collect();
+    let modules = linked_where_files_say(&dump, &binaries);
+    let dump = dump.with_modules(modules);
+    let files = MappedFiles::new(&dump, dump.segments(), &binaries, &named, &used);
+    (dump.over(Box::new(files)), FilesOfDump { used })
+}
+
+/// The modules, the program with the bias that its file makes: it alone may be linked elsewhere than at 0.
+fn linked_where_files_say(dump: &Minidump, binaries: &Binaries) -> Modules {
+    const PAGE: u64 = 4096;
+    let linked_at = |module: &Module| {
+        let files = binaries.get(module, dump.info(), &**dump.segments());
+        let first = files.binary.as_ref()?.loads().map(|load| load.start.0).min()?;
+        Some(module.range.start.0.wrapping_sub(first & !(PAGE - 1)))
+    };
+    let module = |module: &Module| {
+        let is_elf = matches!(dump.info().system, OperatingSystem::Linux | OperatingSystem::Android);
+        let bias = Some(module).filter(|module| module.is_executable && is_elf).and_then(linked_at);
+        Module { bias: bias.unwrap_or(module.bias), ..module.clone() }
+    };
+    Modules::new(dump.modules().iter().map(module).collect())
 }
 
 /// What was read from files.
 #[derive(Debug, Default)]
-pub(crate) struct FilesOfCore {
+pub(crate) struct FilesOfDump {
     used: Used,
 }
 
 type Used = Arc<Mutex<BTreeSet<MemoryFile>>>;
 
-impl FilesOfCore {
+impl FilesOfDump {
     /// The files that were read from so far.
     pub(crate) fn used(&self) -> Vec<MemoryFile> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -76,11 +108,17 @@ struct MappedFiles {
 }
 
 impl MappedFiles {
-    fn new(core: &ElfCore, binaries: &Arc<Binaries>, named: &[Addr], used: &Used) -> Self {
+    fn new(
+        dump: &dyn Process,
+        segments: &Arc<CoreSegments>,
+        binaries: &Arc<Binaries>,
+        named: &[Addr],
+        used: &Used,
+    ) -> Self {
         Self {
-            segments: core.segments().clone(),
-            modules: core.modules().clone(),
-            info: core.info().clone(),
+            segments: segments.clone(),
+            modules: dump.modules().clone(),
+            info: dump.info().clone(),
             binaries: binaries.clone(),
             named: named.to_vec(),
             used: used.clone(),

@@ -21,8 +21,9 @@
 //! `debuginfod`, `debuginfod` fetches debug files from servers.
 
 mod core_files;
-mod core_source;
+mod crash;
 mod dump_live;
+mod dump_source;
 mod find;
 mod frame_scope;
 mod frame_view;
@@ -49,6 +50,7 @@ mod watch;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use core_files::MemoryFile;
+pub use crash::Crash;
 pub use dump_live::{DumpError, DumpMode, DumpPlan, Dumped, dump_live};
 pub use find::Match;
 pub use frame_scope::FrameScope;

@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use prospect_dump::{UnpackError, UnpackProgress, elf_core::CoreError};
+use prospect_dump::{UnpackError, UnpackProgress, elf_core::CoreError, minidump::MinidumpError};
 use prospect_live::{Freeze, LiveError, LiveProcess};
 use prospect_process::{FreezePlan, Modules, ProcessId};
 use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
 use crate::{
     GoroutinesError, LaunchError, Launched, Session,
-    core_files::{FilesOfCore, over_files},
-    core_source::{self, UnpackListener},
+    core_files::{FilesOfDump, minidump_over_files, over_files},
+    dump_source::{self, Dump, UnpackListener},
     goroutines::{GoRuntime, RawGoroutines},
     memo::Memo,
     session::View,
@@ -33,6 +33,9 @@ pub enum Source {
     /// An ELF core: this file. It may be compressed with zstd, xz, lz4 or gzip; it is unpacked then into a file without a name
     /// in the directory for temporary files.
     Core(PathBuf),
+    /// A minidump: this file, which may be compressed as a core may. What a file is, its first bytes say: it is read as what it
+    /// is also where it is given as the other.
+    Minidump(PathBuf),
 }
 
 impl fmt::Display for Source {
@@ -40,6 +43,7 @@ impl fmt::Display for Source {
         match self {
             Self::Process(id) => write!(f, "process {id}"),
             Self::Core(path) => write!(f, "core {}", path.display()),
+            Self::Minidump(path) => write!(f, "minidump {}", path.display()),
         }
     }
 }
@@ -96,7 +100,15 @@ pub enum OpenError {
         /// Why.
         error: CoreError,
     },
-    /// A compressed core cannot be unpacked.
+    /// A minidump cannot be read.
+    #[error("{}: {error}", path.display())]
+    Minidump {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: MinidumpError,
+    },
+    /// A compressed dump cannot be unpacked.
     #[error("{}: {error}", path.display())]
     Unpack {
         /// The file.
@@ -199,7 +211,7 @@ impl OpenOptions {
         self
     }
 
-    /// Whether memory that a core left out is read from the files that were mapped; it is where nothing is said.
+    /// Whether memory that a dump left out is read from the files that were mapped; it is where nothing is said.
     #[must_use]
     pub fn left_out(mut self, is_read: bool) -> Self {
         self.left_out = is_read;
@@ -229,7 +241,7 @@ impl OpenOptions {
         self
     }
 
-    /// Is told again and again how far the unpacking of a compressed core has come.
+    /// Is told again and again how far the unpacking of a compressed dump has come.
     #[must_use]
     pub fn unpacking(mut self, listener: impl Fn(UnpackProgress) + Send + Sync + 'static) -> Self {
         self.unpacking = Some(UnpackListener(Arc::new(listener)));
@@ -277,17 +289,24 @@ impl OpenOptions {
     fn open_with(&self, source: &Source, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
         match source {
             Source::Process(id) => self.look(&LiveProcess::open(*id)?, binaries, &Arc::default()),
-            Source::Core(path) => self.read_core(path, binaries),
+            Source::Core(path) | Source::Minidump(path) => self.read_dump(path, binaries),
         }
     }
 
-    fn read_core(&self, path: &Path, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
-        let core = core_source::open(path, self.unpacking.as_ref())?;
-        let (core, files) = match self.left_out {
-            true => over_files(core, &self.search),
-            false => (core, FilesOfCore::default()),
+    fn read_dump(&self, path: &Path, binaries: &Arc<Binaries>) -> Result<Session, OpenError> {
+        let view = match dump_source::open(path, self.unpacking.as_ref())? {
+            Dump::Core(core) if self.left_out => {
+                let (core, files) = over_files(*core, &self.search);
+                View::Core(Box::new(core), files)
+            }
+            Dump::Core(core) => View::Core(core, FilesOfDump::default()),
+            Dump::Minidump(dump) if self.left_out => {
+                let (dump, files) = minidump_over_files(*dump, &self.search);
+                View::Minidump(Box::new(dump), files)
+            }
+            Dump::Minidump(dump) => View::Minidump(dump, FilesOfDump::default()),
         };
-        Ok(self.session(View::Core(Box::new(core), files), None, binaries, &Arc::default()))
+        Ok(self.session(view, None, binaries, &Arc::default()))
     }
 
     /// Opens several sources, one after the other, each when the iterator comes to it: one that cannot be opened does not

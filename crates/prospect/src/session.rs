@@ -2,15 +2,18 @@
 
 use std::{process::Child, sync::Arc, time::Duration};
 
-use prospect_dump::elf_core::ElfCore;
+use prospect_dump::{
+    elf_core::{CoreNotice, ElfCore},
+    minidump::{Minidump, MinidumpNotice},
+};
 use prospect_live::Stopped;
 use prospect_process::{Addr, FrozenProcess, Module, Process, Thread, ThreadId};
 use prospect_stack::{Frame, Stack, StepContext, Walker};
 use prospect_symbols::{Binaries, ModuleBinary, ResolvedAddress, SymbolReaders, Symbolizer};
 
 use crate::{
-    Goroutine, Goroutines, GoroutinesError, Launched, MemoryFile, Mode,
-    core_files::FilesOfCore,
+    Crash, Goroutine, Goroutines, GoroutinesError, Launched, MemoryFile, Mode,
+    core_files::FilesOfDump,
     function::Function,
     goroutines::{self, GoRuntime, RawGoroutines},
     memo::Memo,
@@ -41,7 +44,8 @@ pub struct Session {
 pub(crate) enum View {
     Frozen(Box<FrozenProcess>),
     Held(Stopped),
-    Core(Box<ElfCore>, FilesOfCore),
+    Core(Box<ElfCore>, FilesOfDump),
+    Minidump(Box<Minidump>, FilesOfDump),
 }
 
 impl Session {
@@ -52,6 +56,7 @@ impl Session {
             View::Frozen(process) => process.as_ref(),
             View::Held(process) => process,
             View::Core(process, _) => process.as_ref(),
+            View::Minidump(process, _) => process.as_ref(),
         }
     }
 
@@ -70,11 +75,40 @@ impl Session {
         }
     }
 
-    /// The files that memory was read from so far which a core left out.
+    /// The minidump that it is read from, where it is one.
+    #[must_use]
+    pub fn minidump(&self) -> Option<&Minidump> {
+        match &self.view {
+            View::Minidump(dump, _) => Some(dump),
+            _ => None,
+        }
+    }
+
+    /// Why it crashed; `None` when it did not.
+    #[must_use]
+    pub fn crash(&self) -> Option<Crash> {
+        Crash::of(self.process())
+    }
+
+    /// What the dump that it is read from should have, and has not.
+    #[must_use]
+    pub fn losses(&self) -> Vec<String> {
+        match &self.view {
+            View::Core(core, _) => {
+                core.notices().iter().filter(|one| one.is_loss()).map(CoreNotice::to_string).collect()
+            }
+            View::Minidump(dump, _) => {
+                dump.notices().iter().filter(|one| one.is_loss()).map(MinidumpNotice::to_string).collect()
+            }
+            View::Frozen(_) | View::Held(_) => Vec::new(),
+        }
+    }
+
+    /// The files that memory was read from so far which a dump left out.
     #[must_use]
     pub fn memory_files(&self) -> Vec<MemoryFile> {
         match &self.view {
-            View::Core(_, files) => files.used(),
+            View::Core(_, files) | View::Minidump(_, files) => files.used(),
             _ => Vec::new(),
         }
     }
@@ -95,8 +129,11 @@ impl Session {
     /// another build than what runs, broken ones, and the like.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let notices = self.core().map(ElfCore::notices).unwrap_or_default();
-        let mut warnings: Vec<String> = notices.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = match &self.view {
+            View::Core(core, _) => core.notices().iter().map(ToString::to_string).collect(),
+            View::Minidump(dump, _) => dump.notices().iter().map(ToString::to_string).collect(),
+            View::Frozen(_) | View::Held(_) => Vec::new(),
+        };
         if self.core().is_some_and(|core| core.modules().executable().is_none()) {
             let what = "the headers of the program are not in the core, so that its file is not known";
             warnings.push(format!("{what}: it can be named (--exe)"));
@@ -118,7 +155,7 @@ impl Session {
     #[must_use = "dropping the session lets the process go too"]
     pub fn close(self) -> Option<Duration> {
         match self.view {
-            View::Frozen(_) | View::Core(..) => self.pause,
+            View::Frozen(_) | View::Core(..) | View::Minidump(..) => self.pause,
             View::Held(stopped) => stopped.resume(),
         }
     }

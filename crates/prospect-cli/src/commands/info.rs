@@ -2,7 +2,6 @@
 
 use prospect::{
     OpenOptions, Source,
-    dump::elf_core::ElfCore,
     live::{LiveError, LiveProcess},
     process::{Mappings, Memory, Modules, ProcessId, ProcessInfo, Thread},
     symbols::{Binaries, SearchOptions},
@@ -11,7 +10,7 @@ use prospect::{
 use crate::{
     downloads,
     exit::{Outcome, Result, worse},
-    report::{self, CoreReport, InfoReport, ModuleReport},
+    report::{self, CoreReport, InfoReport, MinidumpReport, ModuleReport},
     symbol_args::{Fetch, SymbolArgs},
     target::TargetArgs,
 };
@@ -79,7 +78,6 @@ fn look_into(args: &Args, search: &SearchOptions, source: &Source) -> Result {
     let session = options.open(source.clone())?;
     let process = session.process();
     let (info, memory) = (process.info(), process.memory());
-    let notices = session.core().map(ElfCore::notices).unwrap_or_default();
     let modules =
         args.wants(Part::Modules).then(|| reports(process.modules(), info, memory, session.binaries()));
     args.print(&InfoReport {
@@ -90,7 +88,9 @@ fn look_into(args: &Args, search: &SearchOptions, source: &Source) -> Result {
         threads: args.wants(Part::Threads).then(|| process.threads().to_vec()),
         modules,
         mappings: args.wants(Part::Memory).then(|| process.mappings().clone()),
-        missing: notices.iter().filter(|one| one.is_loss()).map(ToString::to_string).collect(),
+        crash: session.crash(),
+        minidump: args.wants(Part::Process).then(|| session.minidump().map(MinidumpReport::of)).flatten(),
+        missing: session.losses(),
     })
 }
 
@@ -109,6 +109,8 @@ fn look(args: &Args, search: &SearchOptions, id: ProcessId) -> Result {
     let report = InfoReport {
         info: live.info().clone(),
         core: None,
+        crash: None,
+        minidump: None,
         show_process: wanted(Part::Process),
         children: keep(children, "children", &mut missing).map(|children| {
             children.into_iter().filter(|child| child.parent == id).map(|child| child.id).collect()

@@ -1,10 +1,9 @@
-//! What is said of a core besides what is said of its process.
+//! What is said of a dump besides what is said of its process.
 
 use std::path::PathBuf;
 
 use prospect::{
     MemoryFile, Session, Source,
-    dump::elf_core::ElfCore,
     process::{SignalInfo, ThreadId},
 };
 use serde::Serialize;
@@ -14,10 +13,14 @@ use super::{
     style::{Page, Printable, WARNING},
 };
 
-/// A core, and why it was written.
+/// A dump, and why it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreReport {
     pub(crate) path: PathBuf,
+    /// Whether it is a minidump, and no core.
+    pub(crate) is_minidump: bool,
+    /// The thread and the words for what happened in it.
+    pub(crate) happened: Option<(ThreadId, String)>,
     pub(crate) signal: Option<(ThreadId, SignalInfo)>,
     /// Files that memory was read from.
     pub(crate) files: Vec<MemoryFile>,
@@ -26,15 +29,27 @@ pub(crate) struct CoreReport {
 impl CoreReport {
     /// `None` for a process that is alive.
     pub(crate) fn of(source: &Source, session: &Session) -> Option<Self> {
-        let Source::Core(path) = source else { return None };
-        let signal = session.core().and_then(ElfCore::signal);
-        Some(Self { path: path.clone(), signal, files: session.memory_files() })
+        let (Source::Core(path) | Source::Minidump(path)) = source else { return None };
+        let exception = session.process().info().exception.as_ref();
+        let signal = exception.and_then(|exception| Some((exception.thread, exception.signal()?)));
+        Some(Self {
+            path: path.clone(),
+            is_minidump: session.minidump().is_some(),
+            happened: exception.map(|exception| (exception.thread, exception.to_string())),
+            signal: signal.filter(|_| exception.is_some_and(|exception| !exception.is_request())),
+            files: session.memory_files(),
+        })
+    }
+
+    /// The word for what kind of dump it is.
+    pub(crate) fn format(&self) -> &'static str {
+        if self.is_minidump { "minidump" } else { "core" }
     }
 
     /// A line: the signal, and the thread that got it.
     pub(crate) fn signal_line(&self, page: &mut Page) {
-        if let Some((thread, signal)) = &self.signal {
-            page.styled(WARNING, Printable(&signal.to_string()));
+        if let Some((thread, words)) = &self.happened {
+            page.styled(WARNING, Printable(words));
             page.push(format_args!("  in thread {thread}"));
             page.end_line();
         }
@@ -65,6 +80,7 @@ impl CoreReport {
         let file =
             |file: &MemoryFile| FileJson { path: file.path.display().to_string(), verified: file.verified };
         CoreJson {
+            format: self.format(),
             path: self.path.display().to_string(),
             signal: self.signal.as_ref().map(signal),
             files: self.files.iter().map(file).collect(),
@@ -74,6 +90,7 @@ impl CoreReport {
 
 #[derive(Serialize)]
 pub(super) struct CoreJson {
+    format: &'static str,
     path: String,
     signal: Option<SignalJson>,
     files: Vec<FileJson>,

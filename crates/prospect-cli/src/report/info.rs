@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::SystemTime};
 
 use prospect::{
-    process::{Mappings, Module, ModuleKind, ProcessId, ProcessInfo, Thread, ThreadState},
+    Crash,
+    process::{Mappings, Module, ModuleKind, OperatingSystem, ProcessId, ProcessInfo, Thread, ThreadState},
     symbols::{SearchStep, Sought},
 };
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::{
     CoreReport,
     core::CoreJson,
     json::{self, Bytes, Hex, VERSION},
+    minidump::{CrashJson, MinidumpJson, MinidumpReport},
     search::{SearchPart, outcome, sought},
     style::{FUNCTION, HEADING, PLACE, PLAIN, Page, Printable, Table, WARNING},
 };
@@ -22,6 +24,10 @@ pub(crate) struct InfoReport {
     pub(crate) info: ProcessInfo,
     /// The core that it is in.
     pub(crate) core: Option<CoreReport>,
+    /// Why it crashed.
+    pub(crate) crash: Option<Crash>,
+    /// The minidump that it is in.
+    pub(crate) minidump: Option<MinidumpReport>,
     pub(crate) show_process: bool,
     pub(crate) children: Option<Vec<ProcessId>>,
     pub(crate) threads: Option<Vec<Thread>>,
@@ -46,14 +52,24 @@ pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
     page.styled(HEADING, format_args!("process {} {}", info.id, Printable(&info.name)));
     page.end_line();
     if let Some(core) = &report.core {
-        page.push(format_args!("  core {}\n", core.path.display()));
-        if core.signal.is_some() {
+        page.push(format_args!("  {} {}\n", core.format(), core.path.display()));
+        if core.happened.is_some() {
             page.push("  ");
             core.signal_line(&mut page);
+        }
+        if let Some(crash) =
+            report.crash.as_ref().filter(|crash| crash.instruction.is_some() || crash.explanation.is_some())
+        {
+            page.push("  ");
+            page.styled(WARNING, Printable(&crash.text()));
+            page.end_line();
         }
     }
     if report.show_process {
         process_text(&mut page, report);
+    }
+    if let Some(minidump) = &report.minidump {
+        minidump.write(&mut page);
     }
     if let Some(threads) = &report.threads {
         section(&mut page, threads.len(), "thread");
@@ -99,6 +115,9 @@ fn process_text(page: &mut Page, report: &InfoReport) {
         table.entry("started", format_args!("{} ago", age_text(age.as_secs())));
     }
     table.entry("architecture", info.arch.info().name);
+    if info.system != OperatingSystem::Linux {
+        table.entry("system", info.system.as_str());
+    }
     if let Some(children) = report.children.as_ref().filter(|children| !children.is_empty()) {
         let children: Vec<String> = children.iter().map(ToString::to_string).collect();
         table.entry("children", children.join(" "));
@@ -214,6 +233,10 @@ struct Report<'a> {
     pid: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     core: Option<CoreJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash: Option<CrashJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minidump: Option<MinidumpJson<'a>>,
     #[serde(flatten)]
     process: Option<ProcessPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,6 +257,7 @@ struct ProcessPart {
     working_directory: Option<Bytes>,
     started_unix: Option<f64>,
     arch: &'static str,
+    system: &'static str,
     children: Option<Vec<u32>>,
 }
 
@@ -278,6 +302,8 @@ pub(crate) fn info_json(report: &InfoReport) -> std::io::Result<()> {
         version: VERSION,
         pid: report.info.id.0,
         core: report.core.as_ref().map(CoreReport::json),
+        crash: report.crash.as_ref().map(CrashJson::new),
+        minidump: report.minidump.as_ref().map(MinidumpReport::json),
         process: report.show_process.then(|| process_part(report)),
         threads: report.threads.as_ref().map(|threads| threads.iter().map(thread_part).collect()),
         modules: report.modules.as_ref().map(|modules| modules.iter().map(module_part).collect()),
@@ -297,6 +323,7 @@ fn process_part(report: &InfoReport) -> ProcessPart {
         working_directory: info.working_directory.as_deref().map(Bytes::new),
         started_unix: info.started.and_then(since_epoch).map(|since| since.as_secs_f64()),
         arch: info.arch.info().name,
+        system: info.system.as_str(),
         children: report.children.as_ref().map(|children| children.iter().map(|child| child.0).collect()),
     }
 }

@@ -114,7 +114,7 @@ fn heading(page: &mut Page, report: &StackReport) {
         (_, None) => {}
     }
     if let Some(core) = &report.core {
-        page.push(format_args!("core {}", core.path.display()));
+        page.push(format_args!("{} {}", core.format(), core.path.display()));
         page.end_line();
         core.signal_line(page);
         core.files_line(page);

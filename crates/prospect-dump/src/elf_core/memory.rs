@@ -1,4 +1,4 @@
-//! The memory that a core has, and what it left out.
+//! The memory that a dump has, and what it left out.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -6,7 +6,7 @@ use prospect_process::{Addr, Content, Memory, MemoryError, Unreadable};
 
 use super::{file::CoreFile, header::Segment};
 
-/// The memory that a core has.
+/// The memory that a dump has: an ELF core, or a minidump.
 #[derive(Debug)]
 pub struct CoreSegments {
     file: CoreFile,
@@ -15,15 +15,19 @@ pub struct CoreSegments {
 }
 
 impl CoreSegments {
-    pub(super) fn new(file: CoreFile, segments: Vec<Segment>) -> Self {
+    pub(crate) fn new(file: CoreFile, segments: Vec<Segment>) -> Self {
         Self { file, segments }
     }
 
-    pub(super) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    pub(super) fn file_bytes(&self) -> u64 {
+    pub(crate) fn file(&self) -> &CoreFile {
+        &self.file
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.file.length()
     }
 
@@ -65,22 +69,22 @@ impl Memory for CoreSegments {
     }
 }
 
-/// The memory of a process in a core: what the core has, over what is known of what it left out.
+/// The memory of a process in a dump: what the dump has, over what is known of what it left out.
 pub struct CoreMemory {
     segments: Arc<CoreSegments>,
     left_out: Option<Box<dyn Memory + Send>>,
 }
 
 impl CoreMemory {
-    pub(super) fn new(segments: Arc<CoreSegments>) -> Self {
+    pub(crate) fn new(segments: Arc<CoreSegments>) -> Self {
         Self { segments, left_out: None }
     }
 
-    pub(super) fn over(&mut self, left_out: Box<dyn Memory + Send>) {
+    pub(crate) fn over(&mut self, left_out: Box<dyn Memory + Send>) {
         self.left_out = Some(left_out);
     }
 
-    pub(super) fn segments(&self) -> &Arc<CoreSegments> {
+    pub(crate) fn segments(&self) -> &Arc<CoreSegments> {
         &self.segments
     }
 }

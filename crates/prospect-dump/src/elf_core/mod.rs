@@ -27,3 +27,9 @@ pub use write::{
     WriteError, WriteOptions, Written, write,
 };
 pub(crate) use write::{is_zero_until_touched, page_bytes, windows};
+pub(crate) use {
+    file::CoreFile,
+    header::Segment,
+    layout::MappedFile,
+    mappings::{Landmarks, mappings as memory_map},
+};

@@ -1,0 +1,164 @@
+//! What `prospect info` shows of a minidump, and of a crash.
+
+use prospect::{
+    Crash,
+    dump::minidump::{Facts, Minidump, MinidumpStream, SystemDetails},
+};
+use serde::Serialize;
+
+use super::{
+    info::size_text,
+    json::Hex,
+    style::{HEADING, PLACE, PLAIN, Page, Printable, Table},
+};
+
+/// A minidump, besides what a process has.
+#[derive(Debug)]
+pub(crate) struct MinidumpReport {
+    system: SystemDetails,
+    streams: Vec<MinidumpStream>,
+    facts: Facts,
+    file_bytes: u64,
+}
+
+impl MinidumpReport {
+    pub(crate) fn of(dump: &Minidump) -> Self {
+        Self {
+            system: dump.system().clone(),
+            streams: dump.streams().to_vec(),
+            facts: dump.facts().clone(),
+            file_bytes: dump.file_bytes(),
+        }
+    }
+
+    pub(super) fn write(&self, page: &mut Page) {
+        let mut table = Table::indented(2);
+        let mut entry = |name: &str, text: &str| {
+            if !text.is_empty() {
+                table.entry(name, Printable(text));
+            }
+        };
+        entry("system", &self.version());
+        entry("processor", self.system.processor.as_deref().unwrap_or_default());
+        for comment in &self.facts.comments {
+            entry("comment", comment);
+        }
+        if let Some(assertion) = &self.facts.assertion {
+            let place = format!("{}:{}", assertion.file, assertion.line);
+            entry("assertion", &format!("{} in {} at {place}", assertion.expression, assertion.function));
+        }
+        for message in &self.facts.crash_messages {
+            entry("message", message);
+        }
+        for (_, name, value) in &self.facts.annotations {
+            entry("annotation", &if name.is_empty() { value.clone() } else { format!("{name}: {value}") });
+        }
+        table.write(page, 40);
+        page.end_line();
+        let count = self.streams.len();
+        let size = size_text(self.file_bytes);
+        page.styled(HEADING, format_args!("{count} stream{} in {size}", if count == 1 { "" } else { "s" }));
+        page.end_line();
+        let mut table = Table::indented(2);
+        for stream in &self.streams {
+            match stream.name() {
+                Some(name) => table.cell(PLAIN, name),
+                None => table.cell(PLACE, format_args!("{:#x}", stream.kind)),
+            }
+            table.cell(PLAIN, format_args!("{:>9}", size_text(stream.bytes)));
+            table.end_row();
+        }
+        table.write(page, 40);
+    }
+
+    fn version(&self) -> String {
+        let (major, minor, build) = self.system.version;
+        let text = &self.system.version_text;
+        format!("{major}.{minor}.{build}{}{text}", if text.is_empty() { "" } else { " " })
+    }
+
+    pub(super) fn json(&self) -> MinidumpJson<'_> {
+        let stream = |one: &MinidumpStream| StreamJson {
+            kind: one.kind,
+            name: one.name(),
+            bytes: one.bytes,
+            offset: one.offset,
+        };
+        let annotation = |(module, name, value): &'_ (Option<u32>, String, String)| AnnotationJson {
+            module: *module,
+            name: name.clone(),
+            value: value.clone(),
+        };
+        MinidumpJson {
+            file_bytes: self.file_bytes,
+            system_version: self.version(),
+            processor: self.system.processor.as_deref(),
+            processors: self.system.processors,
+            streams: self.streams.iter().map(stream).collect(),
+            comments: &self.facts.comments,
+            annotations: self.facts.annotations.iter().map(annotation).collect(),
+            messages: &self.facts.crash_messages,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct MinidumpJson<'a> {
+    file_bytes: u64,
+    system_version: String,
+    processor: Option<&'a str>,
+    processors: u8,
+    streams: Vec<StreamJson>,
+    comments: &'a [String],
+    annotations: Vec<AnnotationJson>,
+    messages: &'a [String],
+}
+
+#[derive(Serialize)]
+struct StreamJson {
+    #[serde(rename = "type")]
+    kind: u32,
+    name: Option<&'static str>,
+    bytes: u64,
+    offset: u64,
+}
+
+#[derive(Serialize)]
+struct AnnotationJson {
+    module: Option<u32>,
+    name: String,
+    value: String,
+}
+
+/// Why a process crashed.
+#[derive(Serialize)]
+pub(super) struct CrashJson {
+    tid: u32,
+    system: &'static str,
+    code: Hex,
+    flags: Hex,
+    name: Option<&'static str>,
+    reason: Option<&'static str>,
+    address: Option<Hex>,
+    instruction: Option<String>,
+    explanation: Option<String>,
+    text: String,
+}
+
+impl CrashJson {
+    pub(super) fn new(crash: &Crash) -> Self {
+        let exception = &crash.exception;
+        Self {
+            tid: exception.thread.0,
+            system: exception.system.as_str(),
+            code: Hex(exception.code.into()),
+            flags: Hex(exception.flags.into()),
+            name: exception.name(),
+            reason: exception.reason(),
+            address: crash.address.map(|at| Hex(at.0)),
+            instruction: crash.instruction.as_ref().map(|one| one.text.clone()),
+            explanation: crash.explanation.clone(),
+            text: crash.text(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Minidumps, and why programs crashed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{fs, path::Path};
+
+use prospect_testing::{
+    Outcome, SAMPLES, Scratch, Tool, crash, fixture, kernel_cores, require, sample_minidump,
+};
+
+fn prospect(args: &[&str], path: &Path) -> Outcome {
+    let all: Vec<&str> = args.iter().copied().chain([path.to_str().unwrap()]).collect();
+    Tool::at(env!("CARGO_BIN_EXE_prospect")).run(&all)
+}
+
+#[test]
+fn a_minidump_is_shown_as_any_process() {
+    let scratch = Scratch::new("minidump");
+    let path = scratch.path().join("program.dmp");
+    fs::write(&path, sample_minidump(SAMPLES[0])).unwrap();
+    let report = prospect(&["info", "--json"], &path).report();
+    let value = report.value();
+    assert_eq!((value["pid"].as_u64(), value["system"].as_str()), (Some(77), Some("windows")));
+    assert_eq!(
+        (value["core"]["format"].as_str(), value["missing"].as_array().unwrap().len()),
+        (Some("minidump"), 0)
+    );
+    let streams = value["minidump"]["streams"].as_array().unwrap();
+    let stream = |name: &str| streams.iter().find(|stream| stream["name"] == name).unwrap();
+    assert_eq!(
+        (stream("ThreadList")["bytes"].as_u64(), stream("ThreadList")["type"].as_u64()),
+        (Some(100), Some(3))
+    );
+    let crash = &value["crash"];
+    assert_eq!((crash["tid"].as_u64(), crash["address"].as_str()), (Some(2), Some("0x10")));
+    // The code there is a row of `nop`s, which do not write: it is not said that one did.
+    assert_eq!(crash["text"], "EXCEPTION_ACCESS_VIOLATION at 0x10: a null pointer plus 16");
+    let text = prospect(&["info"], &path);
+    assert!(text.text().contains("minidump") && text.text().contains("Memory64List"), "{text:?}");
+    let stack = prospect(&["stack", "--json"], &path).report();
+    let threads = stack.value()["threads"].as_array().unwrap();
+    assert_eq!((threads.len(), threads[0]["tid"].as_u64()), (2, Some(2)));
+    assert_eq!(threads[0]["frames"][0]["pc"], "0x10120");
+}
+
+#[test]
+fn frames_of_another_writers_dump_have_their_modules() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/minidumps/minidump-writer-x86_64.dmp.gz");
+    let stack = prospect(&["stack", "--json"], &path).report();
+    let threads = stack.value()["threads"].as_array().unwrap();
+    assert_eq!(threads.len(), 4);
+    for thread in threads {
+        let module = thread["frames"][0]["module"].as_str().unwrap();
+        assert!(module.ends_with("libc.so.6"), "{module}");
+    }
+}
+
+#[test]
+fn a_crash_says_by_which_instruction_it_was() {
+    require!(kernel_cores());
+    let fixture = require!(fixture("crash"));
+    let scratch = Scratch::new("crash");
+    let path = crash(&fixture.command(&["2"]), scratch.path());
+    let report = prospect(&["info", "--json", "--part", "process"], &path).report();
+    let crash = &report.value()["crash"];
+    let text = crash["text"].as_str().unwrap();
+    assert!(text.starts_with("SIGSEGV at 0x10: a null pointer plus 16, by `mov "), "{text}");
+    assert!(prospect(&["info"], &path).text().contains(text));
+}

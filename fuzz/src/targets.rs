@@ -11,6 +11,7 @@ use crate::demangle::{self, demangle};
 use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
 use crate::minidump::{self, minidump};
+use crate::minidump_write::{self, minidump_write};
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
 use crate::{
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "index", run: index, seed: index::seed },
     Target { name: "elf_core", run: elf_core, seed: elf_core::seed },
     Target { name: "minidump", run: minidump, seed: minidump::seed },
+    Target { name: "minidump_write", run: minidump_write, seed: minidump_write::seed },
     Target { name: "type_info", run: type_info, seed: random_bytes },
 ];
 

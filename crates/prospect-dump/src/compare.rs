@@ -6,7 +6,7 @@ use prospect_process::{
     Addr, Content, Mapping, Memory, Module, Process, RegisterSet, Registers, Thread, ThreadId,
 };
 
-use crate::elf_core::{page_bytes, windows};
+use crate::{elf_core::page_bytes, writing::windows};
 
 /// What became of something.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ pub mod systemd;
 
 mod pages;
 mod unpack;
+mod writing;
 
 pub use pages::PageSet;
 pub use unpack::{Compression, UnpackError, UnpackProgress, Unpacked, unpack};

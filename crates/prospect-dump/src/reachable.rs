@@ -12,8 +12,9 @@ use prospect_process::{
 };
 
 use crate::{
-    elf_core::{is_zero_until_touched, page_bytes, windows},
+    elf_core::{is_zero_until_touched, page_bytes},
     pages::PageSet,
+    writing::windows,
 };
 
 /// Of what is pointed to, so much before it and from it on belongs to it.

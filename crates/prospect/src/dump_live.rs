@@ -1,4 +1,4 @@
-//! A core of a process that runs on: the way that suits, and no longer a stop than is permitted.
+//! A dump of a process that runs on: the way that suits, and no longer a stop than is permitted.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use prospect_dump::elf_core::{self, Output, Stillness, WriteError, WriteOptions,
 use prospect_live::{LiveError, LiveProcess, SnapshotError, SnapshotPlan, Stopped};
 use prospect_process::{Addr, Process, ProcessInfo, Thread};
 
-/// How a process is kept still for its core.
+/// How a process is kept still for its dump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DumpMode {
@@ -20,6 +20,8 @@ pub enum DumpMode {
     Snapshot,
     /// It stands until all of its memory was read ([`LiveProcess::stop_for_core`]).
     Stop,
+    /// Its registers and stacks are copied in a moment, and nothing else of it ([`LiveProcess::freeze`]): a minidump needs no more.
+    Freeze,
 }
 
 impl DumpMode {
@@ -29,18 +31,19 @@ impl DumpMode {
         match self {
             Self::Snapshot => "snapshot",
             Self::Stop => "stop",
+            Self::Freeze => "freeze",
         }
     }
 }
 
-/// How a core of a live process is made.
+/// How a dump of a live process is made.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DumpPlan {
     /// Only so; else a snapshot where one can be made, and a stop where not.
     pub mode: Option<DumpMode>,
     /// The longest time that the process may stand still. Where it is known beforehand that it would be longer, nothing is
-    /// stopped; when it turns out, the process goes on and there is no core.
+    /// stopped; when it turns out, the process goes on and there is no dump.
     pub max_pause: Option<Duration>,
     /// How long threads are waited for that do not stop.
     pub timeout: Duration,
@@ -74,7 +77,7 @@ impl DumpPlan {
         self
     }
 
-    fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.max_pause.map_or(self.timeout, |most| self.timeout.min(most))
     }
 }
@@ -85,10 +88,10 @@ impl Default for DumpPlan {
     }
 }
 
-/// A core that was made.
+/// A dump that was made; `W` is what its format says of it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Dumped {
+pub struct Dumped<W = Written> {
     /// What the process was.
     pub process: ProcessInfo,
     /// Its threads, with why those did not stop that did not.
@@ -100,14 +103,14 @@ pub struct Dumped {
     /// For how long it stood; `None` when no thread of it could be held.
     pub pause: Option<Duration>,
     /// What was written.
-    pub written: Written,
-    /// Memory of a snapshot that is shared with others: the core has what was there when it was read.
+    pub written: W,
+    /// Memory of a snapshot that is shared with others: the dump has what was there when it was read.
     pub live: Vec<Range<Addr>>,
-    /// Memory that a snapshot does not have, and the core neither.
+    /// Memory that a snapshot does not have, and the dump neither.
     pub left_out: Vec<Range<Addr>>,
 }
 
-/// Why there is no core. The process runs on, unless it has ended.
+/// Why there is no dump. The process runs on, unless it has ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DumpError {
@@ -165,15 +168,44 @@ pub fn dump_live(
     options: WriteOptions<'_>,
     output: &mut dyn Output,
 ) -> Result<Dumped, DumpError> {
+    keep_still(live, plan, |process, still| {
+        let options = options.stillness(still.stillness).fallback(still.fallback).deadline(still.deadline);
+        let options = options.not_of_the_moment(still.live, still.left_out);
+        elf_core::write(process, &options, output)
+    })
+}
+
+/// How a process is kept still while it is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Still<'a> {
+    stillness: Stillness,
+    /// Why there is no snapshot where one was tried.
+    fallback: Option<&'a str>,
+    /// Until when it may stand.
+    pub(crate) deadline: Option<Instant>,
+    live: &'a [Range<Addr>],
+    left_out: &'a [Range<Addr>],
+}
+
+/// Keeps a process still as `plan` says, and has it written.
+pub(crate) fn keep_still<W>(
+    live: &LiveProcess,
+    plan: &DumpPlan,
+    mut write: impl FnMut(&dyn Process, Still<'_>) -> Result<W, WriteError>,
+) -> Result<Dumped<W>, DumpError> {
     let mut no_snapshot = None;
     if plan.mode != Some(DumpMode::Stop) {
         let wanted = SnapshotPlan::default().with_max_pause(plan.max_pause);
         match live.snapshot(&wanted, plan.timeout()) {
             Ok(snapshot) => {
-                let stillness = Stillness::Snapshot { pause: snapshot.pause };
-                let options = options.stillness(stillness);
-                let options = options.not_of_the_moment(&snapshot.live, &snapshot.left_out);
-                let written = elf_core::write(&snapshot.process, &options, output)?;
+                let still = Still {
+                    stillness: Stillness::Snapshot { pause: snapshot.pause },
+                    fallback: None,
+                    deadline: None,
+                    live: &snapshot.live,
+                    left_out: &snapshot.left_out,
+                };
+                let written = write(&snapshot.process, still)?;
                 return Ok(Dumped {
                     process: snapshot.process.info().clone(),
                     threads: snapshot.process.threads().to_vec(),
@@ -190,16 +222,15 @@ pub fn dump_live(
             Err(error) => no_snapshot = Some(error),
         }
     }
-    stop(live, plan, options, output, no_snapshot)
+    stop(live, plan, write, no_snapshot)
 }
 
-fn stop(
+fn stop<W>(
     live: &LiveProcess,
     plan: &DumpPlan,
-    options: WriteOptions<'_>,
-    output: &mut dyn Output,
+    mut write: impl FnMut(&dyn Process, Still<'_>) -> Result<W, WriteError>,
     no_snapshot: Option<SnapshotError>,
-) -> Result<Dumped, DumpError> {
+) -> Result<Dumped<W>, DumpError> {
     if let Some(most) = plan.max_pause {
         let estimate = live.stop_estimate()?;
         if estimate > most {
@@ -208,18 +239,15 @@ fn stop(
     }
     let stopped = live.stop_for_core(plan.timeout())?;
     let why = no_snapshot.as_ref().map(ToString::to_string);
-    let options = options.fallback(why.as_deref());
-    let options = match stopped.since() {
-        Some(since) => options.stillness(Stillness::Stop { since }),
-        None => options,
-    };
+    let stillness = stopped.since().map_or(Stillness::Always, |since| Stillness::Stop { since });
+    let still = Still { stillness, fallback: why.as_deref(), deadline: None, live: &[], left_out: &[] };
     let (written, pause) = match (plan.max_pause, stopped.since()) {
         (Some(most), Some(since)) => {
             let most_of_it = most.saturating_sub(letting_go(most, stopped.threads().len()));
             // A time beyond all clocks is no limit, and a day nearly none.
             let deadline = since + most_of_it.min(Duration::from_secs(24 * 60 * 60));
-            let options = options.deadline(Some(deadline));
-            let (written, pause) = until(deadline, &stopped, || elf_core::write(&stopped, &options, output));
+            let still = Still { deadline: Some(deadline), ..still };
+            let (written, pause) = until(deadline, &stopped, || write(&stopped, still));
             let late = |pause| DumpError::Late { pause, most };
             let written = match (written, pause) {
                 (Err(WriteError::Late), pause) => Err(late(pause.unwrap_or_else(|| since.elapsed()))),
@@ -229,7 +257,7 @@ fn stop(
             (written?, pause)
         }
         _ => {
-            let written = elf_core::write(&stopped, &options, output);
+            let written = write(&stopped, still);
             let pause = stopped.let_go();
             (written?, pause)
         }

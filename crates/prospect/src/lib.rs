@@ -31,6 +31,7 @@ mod function;
 mod goroutines;
 mod launch;
 mod memo;
+mod minidump_live;
 mod named_modules;
 mod open;
 mod own_stacks;
@@ -58,6 +59,7 @@ pub use frame_view::FrameView;
 pub use function::Function;
 pub use goroutines::{Goroutine, GoroutineState, Goroutines, GoroutinesError};
 pub use launch::{LaunchError, Launched};
+pub use minidump_live::minidump_live;
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use own_stacks::OwnStacks;
 #[cfg(feature = "debuginfod")]

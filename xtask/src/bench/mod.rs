@@ -6,6 +6,7 @@
 
 mod cores;
 mod measure;
+mod minidumps;
 mod peers;
 mod symbols;
 mod targets;
@@ -142,6 +143,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if is_wanted(cores::DUMP) && !arguments.quick {
         cores::measure_dumps(&meter, &prospect, reps)?;
+    }
+    if is_wanted(minidumps::WRITE) && !arguments.quick {
+        minidumps::measure(&meter, &prospect, reps)?;
     }
     if is_wanted(cores::OPEN) && !arguments.quick {
         cores::measure_opening(&meter, &prospect, reps)?;

@@ -1,9 +1,10 @@
-//! `prospect dump`: a core of a process that runs on.
+//! `prospect dump`: a core or a minidump of a process that runs on.
 
 pub(crate) mod bar;
 pub(crate) mod compress;
 pub(crate) mod destination;
 pub(crate) mod interrupted;
+mod minidump;
 mod new_file;
 pub(crate) mod redact;
 
@@ -21,21 +22,22 @@ use prospect::{
     },
     dump_live,
     live::{self, LiveProcess},
-    process::{Addr, ProcessId},
+    process::ProcessId,
 };
 
 use crate::{
     exit::{Failure, Outcome, Result, worse},
-    report::{self, DumpReport},
+    report::{self, DumpReport, Made},
     target::{TargetArgs, interval, seconds, size},
 };
 use bar::Bar;
 use compress::Compression;
 use destination::Destination;
 use interrupted::Interrupted;
+use minidump::MinidumpArgs;
 use redact::RedactArgs;
 
-/// Write a core of a process, for gdb, lldb, eu-stack, delve and `prospect` itself. The process runs on.
+/// Write a core of a process, for gdb, lldb, eu-stack, delve and `prospect` itself, or a minidump. The process runs on.
 ///
 /// It stands still for a moment, in which it is copied as `fork` does it, and the copy is written while the process runs on. Where
 /// that cannot be done it is stopped until all of it is written, and why is said.
@@ -47,7 +49,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
 
-    /// Where to write it; `-` for the standard output. Without it, core.PID in this directory.
+    /// What to write: a core of ELF, or a minidump, which has the stacks and what crash reports need. Without it, a minidump where the
+    /// name of the file ends in .dmp, and else a core.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Where to write it; `-` for the standard output. Without it, core.PID or PID.dmp in this directory.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -86,6 +93,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     redact: RedactArgs,
 
+    #[command(flatten)]
+    minidump: MinidumpArgs,
+
     /// How long threads are waited for that do not stop.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -97,6 +107,12 @@ pub(crate) struct Args {
     /// Print JSON: one object per process, each on a line (docs/json.md).
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Core,
+    Minidump,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -114,6 +130,35 @@ impl From<Mode> for DumpMode {
     }
 }
 
+impl Args {
+    fn format(&self) -> Format {
+        let is_minidump = || {
+            let name = self.output.as_ref()?.to_str()?;
+            Some(name.strip_suffix(Compression::SUFFIX).unwrap_or(name).ends_with(".dmp"))
+        };
+        self.format.unwrap_or_else(
+            || {
+                if is_minidump() == Some(true) { Format::Minidump } else { Format::Core }
+            },
+        )
+    }
+
+    fn selection(&self) -> Selection {
+        match self.filter {
+            _ if self.all => Selection::All,
+            Some(filter) => Selection::Filter(filter),
+            None => Selection::Kernel,
+        }
+    }
+
+    fn plan(&self) -> DumpPlan {
+        DumpPlan::new()
+            .with_mode(self.mode.map(DumpMode::from))
+            .with_max_pause(self.max_pause)
+            .with_timeout(self.timeout)
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if to_stdout && args.json {
@@ -126,6 +171,12 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     if args.redact.has_manifest() && processes.len() > 1 {
         return Err(Failure::usage("--manifest is for one process"));
+    }
+    if args.format() == Format::Core && args.minidump.is_given() {
+        return Err(Failure::usage(
+            "--full, --depth, --sanitize, --principal, --memory, --stack-bytes, --with-environment and \
+             --with-command-line are for minidumps: --format minidump",
+        ));
     }
     live::report_file_size_limit();
     let interrupted = Interrupted::watch()?;
@@ -143,14 +194,28 @@ pub(crate) fn run(args: &Args) -> Result {
 fn dump(args: &Args, id: ProcessId, interrupted: &Interrupted) -> Result {
     let begin = Instant::now();
     let live = LiveProcess::open(id)?;
+    let format = args.format();
     let path = args.output.clone().unwrap_or_else(|| {
-        PathBuf::from(format!("core.{id}{}", args.compress.map_or("", |_| Compression::SUFFIX)))
+        let compressed = args.compress.map_or("", |_| Compression::SUFFIX);
+        PathBuf::from(match format {
+            Format::Core => format!("core.{id}{compressed}"),
+            Format::Minidump => format!("{id}.dmp{compressed}"),
+        })
     });
     let destination = Destination::open(&path, args.force)?;
     let redaction = args.redact.redaction(id)?;
     let manifest = args.redact.begin(args.force)?;
     let progress = interrupted.next();
-    let dumped = write(args, &live, &destination, &progress, redaction.as_ref());
+    let selection = args.selection();
+    let dumped: std::result::Result<Made, DumpError> = match format {
+        Format::Core => {
+            write(args, &live, &destination, &progress, redaction.as_ref(), selection).map(Into::into)
+        }
+        Format::Minidump => {
+            let wanted = args.minidump.wanted(args, &live, selection)?;
+            minidump::write(args, &wanted, &live, &destination, &progress, redaction.as_ref()).map(Into::into)
+        }
+    };
     let failed = |error: &dyn std::fmt::Display| {
         let place = destination_name(&path);
         Failure::failed(format_args!("no dump of process {id} in {place}: {error}"))
@@ -168,19 +233,11 @@ fn dump(args: &Args, id: ProcessId, interrupted: &Interrupted) -> Result {
     let sizes =
         destination.publish().map_err(|error| failed(&format_args!("{error}; the process runs on")))?;
     let took = begin.elapsed();
-    let warnings = warnings(&dumped);
-    if let (Some(file), Some(rules), Some(manifest)) = (manifest, &redaction, &dumped.written.manifest) {
+    if let (Some(file), Some(rules), Some(manifest)) = (manifest, &redaction, &dumped.manifest) {
         file.write(rules, manifest)?;
     }
-    let report = DumpReport {
-        dumped,
-        redaction,
-        file,
-        took,
-        sizes,
-        compression: args.compress.map(|_| "zstd"),
-        warnings,
-    };
+    let report =
+        DumpReport { dumped, redaction, file, took, sizes, compression: args.compress.map(|_| "zstd") };
     if args.json { report::dump_json(&report) } else { report::dump_text(&report) }?;
     Ok(if report.is_complete() { Outcome::Complete } else { Outcome::Partial })
 }
@@ -191,45 +248,13 @@ fn write(
     destination: &Destination,
     progress: &Arc<Progress>,
     redaction: Option<&Redaction>,
+    selection: Selection,
 ) -> std::result::Result<Dumped, DumpError> {
-    let selection = match args.filter {
-        _ if args.all => Selection::All,
-        Some(filter) => Selection::Filter(filter),
-        None => Selection::Kernel,
-    };
     let options =
         WriteOptions::new().selection(selection).progress(progress).limit(args.limit).redaction(redaction);
-    let plan = DumpPlan::new()
-        .with_mode(args.mode.map(DumpMode::from))
-        .with_max_pause(args.max_pause)
-        .with_timeout(args.timeout);
     let _bar = Bar::show(format!("process {}", live.info().id), progress.clone(), args.quiet);
     let mut output = destination.output(args.compress).map_err(WriteError::Output)?;
-    dump_live(live, &plan, options, output.as_mut())
-}
-
-/// What is missing in it.
-fn warnings(dumped: &Dumped) -> Vec<String> {
-    let not_stopped = |thread: &prospect::process::Thread| {
-        Some(format!("thread {}: {}", thread.id, thread.not_stopped.as_ref()?))
-    };
-    let mut warnings: Vec<String> = dumped.threads.iter().filter_map(not_stopped).collect();
-    let unread = dumped.written.unread.bytes();
-    if unread > 0 {
-        warnings.push(format!("{unread} bytes of memory could not be read and are zero in the dump"));
-    }
-    let left_out = bytes(&dumped.left_out);
-    if left_out > 0 {
-        warnings.push(format!(
-            "{left_out} bytes of memory that a snapshot does not get (MADV_DONTFORK, MADV_WIPEONFORK) are not in the dump; \
-             --mode stop has them"
-        ));
-    }
-    warnings
-}
-
-fn bytes(ranges: &[std::ops::Range<Addr>]) -> u64 {
-    ranges.iter().map(|range| range.end.0.saturating_sub(range.start.0)).sum()
+    dump_live(live, &args.plan(), options, output.as_mut())
 }
 
 pub(crate) fn destination_name(path: &Path) -> String {

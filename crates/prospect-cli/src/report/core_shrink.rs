@@ -114,7 +114,11 @@ pub(crate) fn shrink_text(report: &ShrinkReport) -> io::Result<()> {
     for rule in report.redacted().unwrap_or_default() {
         exit::tell(rule);
     }
-    let mut line = format!("process {}, {}", report.process.id, amounts(&report.written, report.sizes));
+    let mut line = format!(
+        "process {}, {}",
+        report.process.id,
+        amounts(report.written.threads, report.written.memory_bytes, report.sizes)
+    );
     line.push_str(&format!("; {} left out", size_text(report.left_out())));
     // Where the core itself goes to stdout, words about it do not.
     let Some(file) = &report.file else {

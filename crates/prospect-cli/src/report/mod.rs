@@ -38,7 +38,7 @@ pub(crate) use core_diff::{CoreDiffReport, diff_json, diff_text};
 pub(crate) use core_info::{CoreInfoReport, SegmentReport, core_info_json, core_info_text};
 pub(crate) use core_shrink::{ShrinkReport, shrink_json, shrink_text};
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
-pub(crate) use dump::{DumpReport, dump_json, dump_text};
+pub(crate) use dump::{DumpReport, Made, dump_json, dump_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};

@@ -22,11 +22,11 @@ pub use dump_note::DumpNote;
 pub use error::{CoreError, CoreNotice};
 pub use inventory::{CoreNote, CoreSegment, NoteContent};
 pub use memory::{CoreMemory, CoreSegments};
+pub(crate) use write::{Bounds, Piece, cut, is_zero_until_touched, page_bytes, pieces};
 pub use write::{
     CoreFilter, Cut, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
     WriteError, WriteOptions, Written, write,
 };
-pub(crate) use write::{is_zero_until_touched, page_bytes, windows};
 pub(crate) use {
     file::CoreFile,
     header::Segment,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -143,6 +144,30 @@ impl LiveProcess {
             let ids = tasks.task_ids()?;
             Ok(ids.into_iter().filter_map(|id| Some(tasks.thread_in_detail(id).ok()?.thread)).collect())
         })
+    }
+
+    /// What `/proc` and the system say of it as texts.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn proc_texts(&self) -> Result<procfs::ProcTexts, LiveError> {
+        self.of_itself(|id| Ok(procfs::texts(id)))
+    }
+
+    /// The environment that it was started with; why it cannot be read, where it cannot.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn environment(&self) -> Result<io::Result<Vec<u8>>, LiveError> {
+        self.of_itself(|id| Ok(procfs::environment(id)))
+    }
+
+    /// Its file descriptors; why they cannot be listed, where they cannot.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn descriptors(&self) -> Result<io::Result<Vec<procfs::Descriptor>>, LiveError> {
+        self.of_itself(|id| Ok(procfs::descriptors(id)))
     }
 
     /// The processes that it has started and their children, nearest first; at most `limit` of them.

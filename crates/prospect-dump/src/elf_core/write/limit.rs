@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use prospect_process::{Addr, Content, Mapping, Memory, Process};
 
-use super::selection::{Piece, is_zero_until_touched, windows};
+use super::selection::{Piece, is_zero_until_touched};
 use crate::{
     pages::PageSet,
     reachable::{ReachPlan, reach},
+    writing::windows,
 };
 
 /// Pointers are followed so far where nothing else is said; then it is the order of addresses that counts.
@@ -17,11 +18,11 @@ const SCAN_BYTES: u64 = 1 << 30;
 
 /// How much of the memory that belongs into a core is to be there.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// At most so many bytes.
-    pub(super) limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// Only what is reached in so many steps.
-    pub(super) depth: Option<u32>,
+    pub(crate) depth: Option<u32>,
 }
 
 /// What a limit has done.
@@ -38,7 +39,7 @@ pub struct Cut {
 
 /// Leaves so much out of `pieces` that no more than the limit's bytes of memory are written; the most telling memory stays. Without a
 /// depth the room is filled, and with one nothing else stays. `None` where all of it may be there. Zeros in holes do not count.
-pub(super) fn cut(
+pub(crate) fn cut(
     process: &dyn Process,
     memory: &dyn Memory,
     pieces: &mut Vec<(&Mapping, Piece)>,

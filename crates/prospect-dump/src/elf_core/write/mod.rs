@@ -4,15 +4,11 @@
 //! before: which mappings there are, and how much of each belongs into it. What is only known afterwards is in a note at the
 //! end.
 
-mod copy;
 mod encode;
 mod header;
 mod limit;
 mod notes;
-mod output;
-mod progress;
 mod selection;
-mod surveyed;
 #[cfg(test)]
 mod tests;
 
@@ -24,22 +20,18 @@ use std::{
 
 use prospect_process::{Addr, Mapping, Memory, Process};
 
-pub use copy::UnreadMemory;
+pub use crate::writing::{Output, Progress, ProgressState, SparseFile, Stream, UnreadMemory, WriteError};
 pub use limit::Cut;
+pub(crate) use limit::{Bounds, cut};
 pub(crate) use notes::page_bytes;
-pub use output::{Output, SparseFile, Stream};
-pub use progress::{Progress, ProgressState};
 pub use selection::{CoreFilter, Selection};
-pub(crate) use selection::{is_zero_until_touched, windows};
+pub(crate) use selection::{Piece, is_zero_until_touched, pieces};
 
 use super::dump_note::{DUMP_BYTES, DumpNote, NT_DUMP, PROSPECT};
 use crate::redact::{Manifest, Redaction, Redactor};
-use copy::{Copied, Part};
+use crate::writing::{Copied, Limits, Part, SurveyedMemory, copy};
 use header::{Segment, SegmentKind};
-use limit::Bounds;
 use notes::Notes;
-use selection::{Chooser, Piece};
-use surveyed::SurveyedMemory;
 
 /// How a core is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -191,27 +183,6 @@ pub struct Written {
     pub pause: Option<Duration>,
 }
 
-/// Why no whole core was written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// The process ended while it was written.
-    #[error("the process has ended before all of its memory was read")]
-    Gone,
-    /// Where it was to be written to does not take it.
-    #[error("cannot write: {0}")]
-    Output(#[source] io::Error),
-    /// It was [cancelled](Progress::cancel).
-    #[error("cancelled")]
-    Cancelled,
-    /// It was not written when it [had to be](WriteOptions::deadline).
-    #[error("it takes longer than the process may stand still")]
-    Late,
-    /// No thread could be started that reads.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
-}
-
 /// Writes a core of a process that stands still. What cannot be read of its memory is written as zeros, and said in
 /// [`Written`] and in the core.
 ///
@@ -273,7 +244,7 @@ fn write_all(
 
     let redactor = redaction.as_ref().map(Redactor::new);
     let Copied { bytes: memory_bytes, mut unread, manifest } =
-        copy::copy(&memory, &plan.parts, page_bytes, redactor, position.output, &limits)?;
+        copy(&memory, &plan.parts, page_bytes, redactor, position.output, &limits)?;
     limits.check()?;
     plan.without_room.iter().for_each(|range| unread.add(range.clone()));
 
@@ -308,24 +279,6 @@ fn write_all(
     })
 }
 
-/// What may end the writing early.
-struct Limits<'a> {
-    progress: &'a Progress,
-    deadline: Option<Instant>,
-}
-
-impl Limits<'_> {
-    fn check(&self) -> Result<(), WriteError> {
-        if self.progress.is_cancelled() {
-            return Err(WriteError::Cancelled);
-        }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(WriteError::Late),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// What will be where in the core.
 struct Plan {
     /// In the order of their headers.
@@ -351,22 +304,11 @@ impl Plan {
     ) -> Self {
         let info = process.info();
         let (narrow, page_bytes) = (info.arch.info().word_bytes == 4, notes.page_bytes());
-        let own = info.kernel.core_filter.map_or(CoreFilter::DEFAULT, CoreFilter);
-        let (filter, all) = match options.selection {
-            Selection::Kernel => (own, false),
-            Selection::Filter(filter) => (filter, false),
-            Selection::All => (CoreFilter(u32::MAX), true),
-        };
-        let chooser = Chooser { memory, filter, all, holes, page_bytes };
         // The kernel shows a page of its own to programs of 32 bits that lies where they cannot reach.
-        let fits = |mapping: &&Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
-        let mut pieces = Vec::new();
-        for mapping in process.mappings().iter().filter(fits) {
-            let length = chooser.length(mapping);
-            pieces.extend(chooser.pieces(mapping, length).into_iter().map(|piece| (mapping, piece)));
-        }
+        let fits = |mapping: &Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
+        let mut pieces = pieces(process, memory, options.selection, page_bytes, holes, fits);
         let is_bound = options.bounds.limit.is_some() || options.bounds.depth.is_some();
-        let cut = is_bound.then(|| limit::cut(process, memory, &mut pieces, options.bounds, holes)).flatten();
+        let cut = is_bound.then(|| cut(process, memory, &mut pieces, options.bounds, holes)).flatten();
 
         let notes_at = header::length(info.arch.info(), pieces.len() as u64 + 2);
         let mut notes_length = 0;

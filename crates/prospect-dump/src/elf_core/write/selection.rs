@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use prospect_process::{Addr, Content, Mapping, Memory};
+use prospect_process::{Addr, Content, Mapping, Memory, Process};
+
+use crate::writing::{window_bytes, windows};
 
 /// Which memory a core has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,50 +49,55 @@ impl CoreFilter {
     }
 }
 
-/// So much of a mapping is asked about at once: what is known of more would need too much memory.
-pub(super) const WINDOW_BYTES: u64 = 1 << 30;
-
-/// How large the windows of a range are: no range has many, also where a core has one that no process can have.
-fn window_bytes(range: &Range<Addr>) -> u64 {
-    const MOST: u64 = 4096;
-    WINDOW_BYTES.max(range.end.0.saturating_sub(range.start.0) / MOST)
-}
-
-/// The windows of a range.
-pub(crate) fn windows(range: Range<Addr>) -> impl Iterator<Item = Range<Addr>> {
-    let (mut start, bytes) = (range.start, window_bytes(&range));
-    std::iter::from_fn(move || {
-        let end = Addr(start.0.saturating_add(bytes)).min(range.end);
-        let window = start..end;
-        start = end;
-        (window.start < window.end).then_some(window)
-    })
-}
-
 /// Where zeros have to be written, so much that was never touched is left out even in the middle of a mapping.
 const GAP_BYTES: u64 = 16 << 20;
 
 /// A part of a mapping with a segment of its own.
-pub(super) struct Piece {
-    pub(super) range: Range<Addr>,
+pub(crate) struct Piece {
+    pub(crate) range: Range<Addr>,
     /// How much of it is in the core, from its start on.
-    pub(super) length: u64,
+    pub(crate) length: u64,
+}
+
+/// The parts of all of a process's mappings, in their order, with how much of each belongs into a dump. `fits` says which
+/// mappings there is a place for; `holes`, whether memory that was never touched costs nothing there.
+pub(crate) fn pieces<'a>(
+    process: &'a dyn Process,
+    memory: &dyn Memory,
+    selection: Selection,
+    page_bytes: u64,
+    holes: bool,
+    fits: impl Fn(&Mapping) -> bool,
+) -> Vec<(&'a Mapping, Piece)> {
+    let own = process.info().kernel.core_filter.map_or(CoreFilter::DEFAULT, CoreFilter);
+    let (filter, all) = match selection {
+        Selection::Kernel => (own, false),
+        Selection::Filter(filter) => (filter, false),
+        Selection::All => (CoreFilter(u32::MAX), true),
+    };
+    let chooser = Chooser { memory, filter, all, holes, page_bytes };
+    let mut pieces = Vec::new();
+    for mapping in process.mappings().iter().filter(|mapping| fits(mapping)) {
+        let length = chooser.length(mapping);
+        pieces.extend(chooser.pieces(mapping, length).into_iter().map(|piece| (mapping, piece)));
+    }
+    pieces
 }
 
 /// Decides over mappings.
-pub(super) struct Chooser<'a> {
-    pub(super) memory: &'a dyn Memory,
-    pub(super) filter: CoreFilter,
+struct Chooser<'a> {
+    memory: &'a dyn Memory,
+    filter: CoreFilter,
     /// Whether everything is wanted.
-    pub(super) all: bool,
+    all: bool,
     /// Whether memory that was never touched costs nothing in the core.
-    pub(super) holes: bool,
-    pub(super) page_bytes: u64,
+    holes: bool,
+    page_bytes: u64,
 }
 
 impl Chooser<'_> {
     /// How many bytes of a mapping belong into the core, from its start on.
-    pub(super) fn length(&self, mapping: &Mapping) -> u64 {
+    fn length(&self, mapping: &Mapping) -> u64 {
         let whole = mapping.bytes();
         let length = match self.wish(mapping) {
             Wish::Nothing => 0,
@@ -102,7 +109,7 @@ impl Chooser<'_> {
 
     /// The parts of a mapping of which `length` bytes belong into the core: all of it, or what lies between long ranges that
     /// were never touched where these cost something.
-    pub(super) fn pieces(&self, mapping: &Mapping, length: u64) -> Vec<Piece> {
+    fn pieces(&self, mapping: &Mapping, length: u64) -> Vec<Piece> {
         let (start, end) = (mapping.range.start, mapping.range.start.wrapping_add(length));
         let mut pieces: Vec<Piece> = Vec::new();
         let mut next = start;
@@ -224,6 +231,7 @@ mod tests {
     use prospect_process::{Advice, CapturedMemory, FileId, Permissions};
 
     use super::*;
+    use crate::writing::WINDOW_BYTES;
 
     /// Own pages where `own`, else as never touched.
     struct Pages {

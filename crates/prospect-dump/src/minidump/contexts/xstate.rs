@@ -14,6 +14,9 @@ const HEADER_BYTES: usize = 64;
 /// Where the legacy region keeps which components the system has enabled (Linux: `arch/x86/include/uapi/asm/sigcontext.h`,
 /// `struct _fpx_sw_bytes`; gdb reads it in cores).
 const ENABLED_AT: usize = 464;
+/// The component of the upper halves of the registers of AVX, and where it ends.
+const AVX: u32 = 2;
+const AVX_END: usize = 832;
 /// More than any processor writes.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -26,7 +29,13 @@ pub(super) fn decode(legacy: &[u8], behind: Option<&[u8]>) -> Vec<u8> {
     let mut set = legacy.to_vec();
     match behind.and_then(area) {
         Some(area) if word(area, 8) >> 63 == 1 => expand(&mut set, area),
-        Some(area) => set.extend(area),
+        Some(area) => {
+            set.extend(area);
+            // A component that the area ends before is as it was at the start: zero.
+            if word(&set, ENABLED_AT) >> AVX & 1 == 1 {
+                set.resize(set.len().max(AVX_END), 0);
+            }
+        }
         None => {
             let mut header = [0; HEADER_BYTES];
             header[0] = 0b11;
@@ -40,10 +49,15 @@ pub(super) fn decode(legacy: &[u8], behind: Option<&[u8]>) -> Vec<u8> {
     set
 }
 
-/// `CONTEXT_EX`, the zeros behind it, and the area. `None` where there is nothing beyond the legacy region.
+/// `CONTEXT_EX`, the zeros behind it, and the area, without components at its end that are zero: most threads wait, and a dump of
+/// many would be half zeros. `None` where there is nothing beyond the legacy region.
 pub(super) fn encode(set: &[u8]) -> Option<Vec<u8>> {
     let area =
         set.get(LEGACY_BYTES..).filter(|area| area.len() > HEADER_BYTES && area.len() <= MOST_BYTES)?;
+    let is_zero = |from: usize| area.get(from..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+    let ends = [HEADER_BYTES, AVX_END - LEGACY_BYTES];
+    let end = ends.into_iter().filter(|_| set.len() >= AVX_END).find(|end| is_zero(*end));
+    let area = &area[..end.unwrap_or(area.len())];
     let mut bytes = Vec::with_capacity(AREA_AT + area.len());
     let whole = CONTEXT_BYTES + AREA_AT + area.len();
     // All of it, the CONTEXT, and the area: each from the beginning of this structure, and its length.

@@ -24,6 +24,7 @@ mod info;
 mod kernel_facts;
 mod links;
 mod smaps;
+mod texts;
 mod threads;
 mod wait_channel;
 
@@ -40,6 +41,7 @@ pub use smaps::advised_mappings;
 pub use stat::{Stat, process_stat};
 pub use status::{Status, process_status, thread_status};
 pub use syscall::SyscallState;
+pub use texts::{Descriptor, ProcTexts, descriptors, environment, texts};
 pub use threads::{TaskDirectory, ThreadFacts, task_ids, thread_state};
 
 pub(crate) use file::{exists, read_small};

@@ -1,7 +1,6 @@
-//! The memory of a process, on its way into a core: one thread reads, the calling one writes.
+//! The memory of a process, on its way into a dump: one thread reads, the calling one writes.
 
 use std::{
-    io,
     ops::Range,
     sync::mpsc::{self, Receiver, SyncSender},
     thread,
@@ -9,7 +8,7 @@ use std::{
 
 use prospect_process::{Addr, Content, Memory, MemoryError, Unreadable};
 
-use super::{Limits, Output, WriteError, selection::windows};
+use super::{Limits, Output, WriteError, windows};
 use crate::redact::{Manifest, Redactor};
 
 /// Memory is read in pieces of this size: small enough to lie in the processor's cache while it is looked through.
@@ -22,10 +21,10 @@ const MOST_RUNS: usize = 4096;
 const MOST_UNREAD: usize = 4096;
 
 /// What is copied of one mapping.
-pub(super) struct Part {
-    pub(super) range: Range<Addr>,
+pub(crate) struct Part {
+    pub(crate) range: Range<Addr>,
     /// Whether what was never touched of it is zero.
-    pub(super) untouched_is_zero: bool,
+    pub(crate) untouched_is_zero: bool,
 }
 
 /// Memory that could not be read, and was written as zeros.
@@ -50,7 +49,7 @@ impl UnreadMemory {
         self.ranges.iter().map(|range| range.end.0 - range.start.0).sum::<u64>().saturating_add(self.more)
     }
 
-    pub(super) fn add(&mut self, range: Range<Addr>) {
+    pub(crate) fn add(&mut self, range: Range<Addr>) {
         let has_room = self.ranges.len() < MOST_UNREAD;
         match self.ranges.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
@@ -102,15 +101,15 @@ impl Piece {
 
 /// What was copied.
 #[derive(Default)]
-pub(super) struct Copied {
+pub(crate) struct Copied {
     /// How many bytes that are not holes.
-    pub(super) bytes: u64,
-    pub(super) unread: UnreadMemory,
-    pub(super) manifest: Option<Manifest>,
+    pub(crate) bytes: u64,
+    pub(crate) unread: UnreadMemory,
+    pub(crate) manifest: Option<Manifest>,
 }
 
 /// Copies all parts to `output`.
-pub(super) fn copy(
+pub(crate) fn copy(
     memory: &dyn Memory,
     parts: &[Part],
     page_bytes: u64,
@@ -358,10 +357,4 @@ impl Reader<'_> {
 fn is_zero(bytes: &[u8]) -> bool {
     static ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
-}
-
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
 }

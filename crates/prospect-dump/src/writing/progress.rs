@@ -1,11 +1,11 @@
-//! How far a core is.
+//! How far a dump is.
 
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// How far the writing of a core is; may be looked at, and cancelled, from any thread.
+/// How far the writing of a dump is; may be looked at, and cancelled, from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
     threads_total: AtomicU64,
@@ -22,9 +22,9 @@ pub struct Progress {
 pub struct ProgressState {
     /// How many threads there are.
     pub threads_total: u64,
-    /// Of how many the notes are written.
+    /// How many of them are written.
     pub threads_done: u64,
-    /// How many bytes of memory the core says something of.
+    /// How many bytes of memory the dump says something of.
     pub bytes_total: u64,
     /// How many of them are written, or were passed over as zero.
     pub bytes_done: u64,
@@ -60,24 +60,24 @@ impl Progress {
         }
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin(&self, threads: u64, bytes: u64) {
+    pub(crate) fn begin(&self, threads: u64, bytes: u64) {
         self.threads_total.store(threads, Ordering::Relaxed);
         self.bytes_total.store(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn add_thread(&self) {
+    pub(crate) fn add_thread(&self) {
         self.threads_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn add_bytes(&self, bytes: u64) {
+    pub(crate) fn add_bytes(&self, bytes: u64) {
         self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn end(&self, result: Result<(), String>) {
+    pub(crate) fn end(&self, result: Result<(), String>) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 }

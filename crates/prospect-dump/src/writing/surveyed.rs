@@ -7,14 +7,14 @@ use std::{
 
 use prospect_process::{Addr, Content, Mapping, Memory, MemoryError, memory::ReadRequest};
 
-use super::selection::WINDOW_BYTES;
+use super::WINDOW_BYTES;
 
 /// Mappings that lie no further apart are asked about together: a system call takes longer than passing over so much.
 const GAP_BYTES: u64 = 2 << 20;
 
 /// The memory of a process that stands still. Asking what is there of a mapping takes a system call, which costs more than the
 /// answer where there are thousands of small ones: so it is asked for those around it too, and the answer is kept.
-pub(super) struct SurveyedMemory<'a> {
+pub(crate) struct SurveyedMemory<'a> {
     memory: &'a dyn Memory,
     /// Ranges with many mappings, none longer than a window where it has more than one of them: by address.
     spans: Vec<Range<Addr>>,
@@ -29,7 +29,7 @@ struct Answer {
 }
 
 impl<'a> SurveyedMemory<'a> {
-    pub(super) fn new(memory: &'a dyn Memory, mappings: impl Iterator<Item = &'a Mapping>) -> Self {
+    pub(crate) fn new(memory: &'a dyn Memory, mappings: impl Iterator<Item = &'a Mapping>) -> Self {
         let mut spans: Vec<Range<Addr>> = Vec::new();
         for Mapping { range, .. } in mappings {
             match spans.last_mut() {

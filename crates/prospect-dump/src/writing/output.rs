@@ -1,4 +1,4 @@
-//! Where a core is written to.
+//! Where a dump is written to.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 /// So many zeros are written at once.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// What takes a core, from its beginning to its end.
+/// What takes a dump, from its beginning to its end.
 pub trait Output {
     /// Takes the next bytes.
     ///

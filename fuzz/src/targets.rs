@@ -12,6 +12,7 @@ use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
 use crate::minidump::{self, minidump};
 use crate::minidump_write::{self, minidump_write};
+use crate::images::images;
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
 use crate::{
@@ -41,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "binary", run: binary, seed: random_bytes },
     Target { name: "find", run: find, seed: find::seed },
     Target { name: "image", run: image, seed: random_bytes },
+    Target { name: "images", run: images, seed: random_bytes },
     Target { name: "unwind", run: unwind, seed: random_bytes },
     Target { name: "analysis", run: analysis, seed: pieces },
     Target { name: "tables", run: tables, seed: tables::seed },

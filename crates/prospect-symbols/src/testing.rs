@@ -169,3 +169,14 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 }
+
+/// A file of another system (`cargo xtask fixtures --case images`).
+pub(crate) fn image(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images").join(name)
+}
+
+/// The addresses of the instructions of one, as linked.
+pub(crate) fn instructions(name: &str) -> Vec<u64> {
+    let text = fs::read_to_string(image(name)).unwrap();
+    text.lines().map(|line| u64::from_str_radix(line, 16).unwrap()).collect()
+}

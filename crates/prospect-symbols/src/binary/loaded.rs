@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use prospect_process::{Addr, LinkAddr, Memory};
 
-use super::{ElfHeaders, Segment};
+use super::{Headers, Segment};
 use crate::unwind_info::{EhFrameHeader, pointed_to};
 
 /// Of one section in memory, not more than this is copied.
@@ -114,7 +114,7 @@ pub(super) fn copy(memory: &dyn Memory, at: Addr, length: usize, to: &mut Vec<u8
 
 /// The unwind sections and the dynamic symbols that the headers tell of. `bias` is what was added to the
 /// addresses in the dynamic section, where the dynamic linker did that.
-pub(crate) fn find_sections(headers: &ElfHeaders, bias: u64, loaded: &mut dyn Loaded) -> Vec<LoadedSection> {
+pub(crate) fn find_sections(headers: &Headers, bias: u64, loaded: &mut dyn Loaded) -> Vec<LoadedSection> {
     let mut found = Vec::new();
     find_unwind_sections(headers, loaded, &mut found);
     if let Some(range) = headers.sframe.clone() {
@@ -126,7 +126,7 @@ pub(crate) fn find_sections(headers: &ElfHeaders, bias: u64, loaded: &mut dyn Lo
     found
 }
 
-fn find_unwind_sections(headers: &ElfHeaders, loaded: &mut dyn Loaded, found: &mut Vec<LoadedSection>) {
+fn find_unwind_sections(headers: &Headers, loaded: &mut dyn Loaded, found: &mut Vec<LoadedSection>) {
     let Some(range) = headers.eh_frame_header.clone() else { return };
     let address = range.start;
     let Some(place) = loaded.place(range) else { return };
@@ -144,7 +144,7 @@ fn find_unwind_sections(headers: &ElfHeaders, loaded: &mut dyn Loaded, found: &m
 
 /// `.ARM.exidx` has a segment; where `.ARM.extab` is, its entries say.
 fn find_exception_tables(
-    headers: &ElfHeaders,
+    headers: &Headers,
     loaded: &mut dyn Loaded,
     found: &mut Vec<LoadedSection>,
 ) -> Option<()> {
@@ -178,7 +178,7 @@ const DEFINITION_BYTES: u64 = 64;
 const NEED_BYTES: u64 = 4096;
 
 fn find_dynamic_symbols(
-    headers: &ElfHeaders,
+    headers: &Headers,
     bias: u64,
     loaded: &mut dyn Loaded,
     found: &mut Vec<LoadedSection>,
@@ -241,13 +241,13 @@ fn find_dynamic_symbols(
 }
 
 /// The size of `DT_HASH`: two numbers, the buckets, and a link per symbol.
-fn hash_size(headers: &ElfHeaders, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
+fn hash_size(headers: &Headers, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
     let buckets = number(headers, at.0, loaded)?;
     buckets.checked_add(count_by_hash(headers, at, loaded)?)?.checked_add(2)?.checked_mul(4)
 }
 
 /// The size of `DT_GNU_HASH`: four numbers, the filter, the buckets, and a link per symbol that can be found.
-fn gnu_hash_size(headers: &ElfHeaders, at: LinkAddr, symbols: u64, loaded: &mut dyn Loaded) -> Option<u64> {
+fn gnu_hash_size(headers: &Headers, at: LinkAddr, symbols: u64, loaded: &mut dyn Loaded) -> Option<u64> {
     let field = |index: u64, loaded: &mut dyn Loaded| number(headers, at.0.checked_add(4 * index)?, loaded);
     let (buckets, first, filters) = (field(0, loaded)?, field(1, loaded)?, field(2, loaded)?);
     let numbers = buckets.checked_add(symbols.saturating_sub(first))?.checked_add(4)?;
@@ -255,30 +255,30 @@ fn gnu_hash_size(headers: &ElfHeaders, at: LinkAddr, symbols: u64, loaded: &mut 
 }
 
 /// An address in the dynamic section as it was linked: some dynamic linkers relocate them in place.
-fn linked(headers: &ElfHeaders, bias: u64, value: u64) -> Option<LinkAddr> {
+fn linked(headers: &Headers, bias: u64, value: u64) -> Option<LinkAddr> {
     let is_loaded = |at: &LinkAddr| headers.segments.iter().any(|one| one.range.contains(at));
     [Addr(value).to_link(bias), LinkAddr(value)].into_iter().find(is_loaded)
 }
 
 /// The size of a symbol: `Elf32_Sym` or `Elf64_Sym`.
-fn symbol_bytes(headers: &ElfHeaders) -> u64 {
+fn symbol_bytes(headers: &Headers) -> u64 {
     if headers.address_bytes == 8 { 24 } else { 16 }
 }
 
 /// One number of four bytes.
-fn number(headers: &ElfHeaders, at: u64, loaded: &mut dyn Loaded) -> Option<u64> {
+fn number(headers: &Headers, at: u64, loaded: &mut dyn Loaded) -> Option<u64> {
     let place = loaded.place(LinkAddr(at)..LinkAddr(at.checked_add(4)?))?;
     let bytes: &[u8; 4] = loaded.bytes(place).first_chunk()?;
     Some(headers.pointer_format(0).unsigned(bytes))
 }
 
 /// `DT_HASH` has one chain link per symbol (ELF gABI, "Hash Table").
-fn count_by_hash(headers: &ElfHeaders, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
+fn count_by_hash(headers: &Headers, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
     number(headers, at.0.checked_add(4)?, loaded)
 }
 
 /// `DT_GNU_HASH`: the last symbol is at the end of the chain that begins last.
-fn count_by_gnu_hash(headers: &ElfHeaders, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
+fn count_by_gnu_hash(headers: &Headers, at: LinkAddr, loaded: &mut dyn Loaded) -> Option<u64> {
     let numbers = headers.pointer_format(0);
     let head = loaded.place(at..LinkAddr(at.0.checked_add(16)?))?;
     let mut fields = loaded.bytes(head).chunks_exact(4).map(|field| numbers.unsigned(field));

@@ -3,11 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use gimli::RunTimeEndian;
-use prospect_process::{Arch, Memory, Module, ModuleKind, module::ElfImage};
+use prospect_process::{Arch, LinkAddr, Memory, Module, ModuleKind, module::ElfImage};
 
 use super::{
-    Binary, BinaryError, ElfHeaders, FileBytes, Segment,
+    Binary, BinaryError, Expected, FileBytes, Headers, Segment,
     loaded::{self, LoadedMemory},
+    pe,
 };
 
 /// The vdso has a page or three.
@@ -15,7 +16,7 @@ const LARGEST_VDSO: u64 = 1 << 20;
 
 impl Binary {
     /// What the memory of a process holds of a module whose file cannot be had: its unwind information
-    /// and its dynamic symbols. Of the vdso, all.
+    /// and its dynamic symbols. Of the vdso, all, and of images of Windows.
     ///
     /// # Errors
     /// When the headers in memory make no sense.
@@ -27,12 +28,19 @@ impl Binary {
             loaded::copy(memory, module.range.start, length as usize, &mut bytes);
             return Self::from_bytes(path, Arc::new(FileBytes::Owned(bytes)));
         }
+        let start = pe::read_image(module.range.start, memory);
+        if let Some(bytes) = start {
+            let base = LinkAddr(module.range.start.0.wrapping_sub(module.bias));
+            let expected = Expected { arch: None, base: Some(base) };
+            let file = Arc::new(FileBytes::Owned(bytes));
+            return Ok(Self::from_parts(path, pe::parse(&file, pe::Placement::Memory, expected)?));
+        }
         let image = ElfImage::read(module.first_mapping.start, memory)
             .ok_or_else(|| BinaryError::Malformed("there is no ELF header in memory".into()))?;
         let arch = image.arch.ok_or_else(|| BinaryError::Malformed("it is for another machine".into()))?;
         let info = arch.info();
         let endian = if info.big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
-        let mut headers = ElfHeaders::empty(Some(arch), info.word_bytes, endian);
+        let mut headers = Headers::empty(Some(arch), info.word_bytes, endian);
         headers.segments = image
             .loads
             .into_iter()

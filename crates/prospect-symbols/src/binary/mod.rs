@@ -1,12 +1,16 @@
-//! One ELF file, or what a process's memory holds of one.
+//! One file of code (ELF, PE or Mach-O), or what a process's memory holds of one.
 
 mod elf;
 mod file;
+mod headers;
 mod loaded;
+mod macho;
 mod memory;
 mod packed;
+mod pe;
 mod relocatable;
 mod section;
+mod symbols;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +23,8 @@ use std::{
 use gimli::RunTimeEndian;
 use prospect_process::{Arch, BuildId, LinkAddr};
 
-pub(crate) use elf::{ElfHeaders, NamedSection, Segment};
 pub(crate) use file::{FileBytes, FileStamp};
+pub(crate) use headers::{Expected, Headers, ImageFormat, NamedSection, Segment};
 #[cfg(test)]
 pub(crate) use section::Compression;
 pub(crate) use section::Section;
@@ -40,18 +44,18 @@ pub enum BinaryError {
     /// It cannot be opened.
     #[error("cannot open: {0}")]
     Open(#[source] std::io::Error),
-    /// It is not an ELF file, or a broken one.
-    #[error("not a usable ELF file: {0}")]
+    /// It is of no format that is known, or broken.
+    #[error("not a usable binary: {0}")]
     Malformed(String),
 }
 
-/// One ELF file, parsed as far as it was asked for.
+/// One file of code (ELF, PE or Mach-O), parsed as far as it was asked for.
 #[derive(Debug)]
 pub struct Binary {
     path: PathBuf,
     /// Which file it is; `None` for one that is none.
     stamp: Option<FileStamp>,
-    headers: ElfHeaders,
+    headers: Headers,
     call_frames: CallFrameInfo,
     go: OnceLock<Option<GoProgram>>,
     symbols: SymbolTable,
@@ -62,23 +66,32 @@ impl Binary {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be opened or is no ELF file.
+    /// When it cannot be opened, or is of no format that is known.
     pub fn open(path: &Path) -> Result<Self, BinaryError> {
+        Self::open_as(path, Expected::default())
+    }
+
+    /// Opens a file of which something is known.
+    pub(crate) fn open_as(path: &Path, expected: Expected) -> Result<Self, BinaryError> {
         let file = Arc::new(FileBytes::map(path).map_err(BinaryError::Open)?);
-        Self::from_bytes(path.to_owned(), file)
+        Self::read(path.to_owned(), file, expected)
     }
 
     /// Parses bytes that are in hand; `path` is what they are called in messages.
     pub(crate) fn from_bytes(path: PathBuf, file: Arc<FileBytes>) -> Result<Self, BinaryError> {
+        Self::read(path, file, Expected::default())
+    }
+
+    pub(crate) fn read(path: PathBuf, file: Arc<FileBytes>, expected: Expected) -> Result<Self, BinaryError> {
         let linked = relocatable::link(&file);
-        let mut headers = ElfHeaders::parse(linked.as_ref().unwrap_or(&file))?;
+        let mut headers = Headers::parse(linked.as_ref().unwrap_or(&file), expected)?;
         headers.is_relocatable = linked.is_some();
         let mut binary = Self::from_parts(path, headers);
         binary.stamp = file.stamp();
         Ok(binary)
     }
 
-    fn from_parts(path: PathBuf, headers: ElfHeaders) -> Self {
+    fn from_parts(path: PathBuf, headers: Headers) -> Self {
         Self {
             path,
             stamp: None,
@@ -165,7 +178,7 @@ impl Binary {
     }
 
     /// All that its headers say.
-    pub(crate) fn headers(&self) -> &ElfHeaders {
+    pub(crate) fn headers(&self) -> &Headers {
         &self.headers
     }
 
@@ -211,6 +224,23 @@ impl Binary {
     /// Its build-id.
     pub fn build_id(&self) -> Option<&BuildId> {
         self.headers.build_id.as_ref()
+    }
+
+    /// What another file of the same build is expected to be.
+    pub(crate) fn expected(&self) -> Expected {
+        Expected { arch: self.arch(), base: self.image_base() }
+    }
+
+    /// Whether it is a Mach-O file.
+    pub(crate) fn is_mach_o(&self) -> bool {
+        self.headers.image.as_ref().is_some_and(|image| image.format == ImageFormat::MachO)
+    }
+
+    /// Where it begins, as linked, if it is an image (PE: `ImageBase`; Mach-O: the address of `__TEXT`); `None` for ELF, whose
+    /// segments say where they are one by one.
+    #[must_use]
+    pub fn image_base(&self) -> Option<LinkAddr> {
+        self.headers.image.as_ref().map(|image| image.base)
     }
 
     /// What is known of it as a Go program; `None` where it is none.

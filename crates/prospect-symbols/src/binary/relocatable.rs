@@ -13,11 +13,7 @@ use object::{
     read::elf::{ElfFile, FileHeader, SectionHeader as _},
 };
 
-use super::{
-    elf::{MOST_SECTIONS, section_bytes},
-    file::FileBytes,
-    section::Section,
-};
+use super::{elf::section_bytes, file::FileBytes, headers::MOST_SECTIONS, section::Section};
 
 /// Where the first section is put: what lies at 0 is nowhere.
 const FIRST_ADDRESS: u64 = 1 << 20;

@@ -220,3 +220,67 @@ fn a_file_of_many_sections_with_endless_names_is_read_in_no_time() {
     assert!(binary.headers().sections.is_empty());
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
+
+/// Images of other systems: what their headers say, and the names of their functions.
+#[test]
+fn images_have_names_and_builds() {
+    let names = |file: &str, kind: TableKind| {
+        let binary = Binary::open(&crate::testing::image(file)).unwrap();
+        let mut names: Vec<String> = Vec::new();
+        for range in binary.code_sections() {
+            let all: Vec<LinkAddr> = (range.start.0..range.end.0).map(LinkAddr).collect();
+            let found = binary.symbols_at(kind, What::Code, &all).unwrap_or_default();
+            names.extend(
+                found.into_iter().flatten().map(|one| String::from_utf8_lossy(one.name).into_owned()),
+            );
+        }
+        names.dedup();
+        (binary, names)
+    };
+    let (gcc, symbols) = names("gcc.x86_64.dll", TableKind::Full);
+    assert_eq!((gcc.arch(), gcc.build_id().unwrap().0.len()), (Some(Arch::X86_64), 20));
+    assert!(gcc.section(".debug_info").is_some() && gcc.image_base().unwrap().0 >> 28 != 0);
+    for (file, kind, arch, id) in [
+        ("gcc.x86_64.dll", TableKind::Dynamic, Arch::X86_64, 20),
+        ("clang.x86_64.dll", TableKind::Dynamic, Arch::X86_64, 20),
+        ("clang.aarch64.dll", TableKind::Dynamic, Arch::Aarch64, 20),
+        ("macos.x86_64.dylib", TableKind::Full, Arch::X86_64, 16),
+        ("macos.arm64.dylib", TableKind::Full, Arch::Aarch64, 16),
+    ] {
+        let (binary, found) = names(file, kind);
+        assert_eq!((binary.arch(), binary.build_id().map(|id| id.0.len())), (Some(arch), Some(id)), "{file}");
+        for name in ["many", "leaf", "huge", "branches", "list"] {
+            assert!(found.iter().any(|one| one == name), "{file}: no {name} in {found:?}");
+        }
+    }
+    assert!(symbols.contains(&"entry".to_owned()), "{symbols:?}");
+}
+
+/// A file for several machines is read as the expected one's, and as that of the first without any.
+#[test]
+fn files_for_many_machines_have_a_part_for_each() {
+    let parts = ["macos.x86_64.dylib", "macos.arm64.dylib"]
+        .map(|name| fs::read(crate::testing::image(name)).unwrap());
+    let (mut file, mut next) = (vec![0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2], 0x4000_u32);
+    for (part, machine) in parts.iter().zip([0x0100_0007_u32, 0x0100_000c]) {
+        let length = part.len() as u32;
+        file.extend([machine, 0, next, length, 14].iter().flat_map(|number| number.to_be_bytes()));
+        next = (next + length).next_multiple_of(0x4000);
+    }
+    for part in &parts {
+        file.resize(file.len().next_multiple_of(0x4000), 0);
+        file.extend(part);
+    }
+    let file = Arc::new(FileBytes::Owned(file));
+    let open = |arch: Option<Arch>| Binary::read(PathBuf::new(), file.clone(), Expected { arch, base: None });
+    assert_eq!(open(None).unwrap().arch(), Some(Arch::X86_64));
+    for (arch, name) in [(Arch::X86_64, "macos.x86_64.dylib"), (Arch::Aarch64, "macos.arm64.dylib")] {
+        let (part, alone) = (open(Some(arch)).unwrap(), Binary::open(&crate::testing::image(name)).unwrap());
+        assert_eq!(part.build_id(), alone.build_id());
+        assert_eq!(part.section(".text").unwrap().all(), alone.section(".text").unwrap().all());
+        let at = part.code_sections().next().unwrap().start;
+        assert_eq!(format!("{:?}", part.unwind_row(at)), format!("{:?}", alone.unwind_row(at)));
+        assert_eq!(part.constant(at), alone.constant(at));
+    }
+    assert!(matches!(open(Some(Arch::Ppc)), Err(BinaryError::Malformed(_))));
+}

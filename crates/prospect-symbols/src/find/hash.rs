@@ -3,24 +3,24 @@
 
 use prospect_process::Arch;
 
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// A chain has a few links. A broken one could be as long as the table, and be looked at for each name.
 const LONGEST_CHAIN: usize = 64 << 10;
 
 /// The numbers of the symbols that may have that name, those with the same hash. `None` where there is no table: then
 /// every symbol may.
-pub(super) fn candidates(headers: &ElfHeaders, name: &[u8]) -> Option<Vec<u32>> {
+pub(super) fn candidates(headers: &Headers, name: &[u8]) -> Option<Vec<u32>> {
     gnu_candidates(headers, name).or_else(|| sysv_candidates(headers, name))
 }
 
 struct Numbers<'a> {
     bytes: &'a [u8],
-    headers: &'a ElfHeaders,
+    headers: &'a Headers,
 }
 
 impl<'a> Numbers<'a> {
-    fn of(headers: &'a ElfHeaders, section: &str) -> Option<Self> {
+    fn of(headers: &'a Headers, section: &str) -> Option<Self> {
         let found = headers.sections.iter().find(|one| *one.name == *section.as_bytes())?;
         Some(Self { bytes: found.section.all(), headers })
     }
@@ -35,7 +35,7 @@ impl<'a> Numbers<'a> {
 }
 
 /// `None` also where the table makes no sense.
-fn gnu_candidates(headers: &ElfHeaders, name: &[u8]) -> Option<Vec<u32>> {
+fn gnu_candidates(headers: &Headers, name: &[u8]) -> Option<Vec<u32>> {
     let table = Numbers::of(headers, ".gnu.hash")?;
     let hash = name.iter().fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add((*byte).into()));
     let (buckets, first, filters, shift) = (table.u32(0)?, table.u32(4)?, table.u32(8)?, table.u32(12)?);
@@ -72,7 +72,7 @@ fn gnu_candidates(headers: &ElfHeaders, name: &[u8]) -> Option<Vec<u32>> {
     Some(found)
 }
 
-fn sysv_candidates(headers: &ElfHeaders, name: &[u8]) -> Option<Vec<u32>> {
+fn sysv_candidates(headers: &Headers, name: &[u8]) -> Option<Vec<u32>> {
     // The table of 64-bit IBM Z has numbers of eight bytes (its ABI's supplement).
     let table = Numbers::of(headers, ".hash").filter(|_| headers.arch != Some(Arch::S390x))?;
     let hash = name.iter().fold(0_u32, |hash, byte| {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// The bit that keeps the static linker from using a version: only programs that were linked with it do.
 const HIDDEN: u16 = 0x8000;
@@ -58,7 +58,7 @@ pub(super) struct Versions<'a> {
 }
 
 impl<'a> Versions<'a> {
-    pub(super) fn of(headers: &'a ElfHeaders) -> Self {
+    pub(super) fn of(headers: &'a Headers) -> Self {
         let bytes = |name: &str| {
             let found = headers.sections.iter().find(|one| *one.name == *name.as_bytes());
             found.map_or(&[][..], |one| one.section.all())
@@ -88,7 +88,7 @@ impl<'a> Versions<'a> {
 
 /// Reads the entries of `.gnu.version_d` or `.gnu.version_r`.
 struct Reader<'a> {
-    headers: &'a ElfHeaders,
+    headers: &'a Headers,
     bytes: &'a [u8],
     strings: &'a [u8],
     names: HashMap<u16, String>,

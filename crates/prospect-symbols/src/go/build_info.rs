@@ -5,7 +5,7 @@ use std::fmt;
 use prospect_process::LinkAddr;
 
 use super::fields::Fields;
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 const SECTION: &[u8] = b".go.buildinfo";
 /// It lies at a multiple of so many bytes.
@@ -48,7 +48,7 @@ impl fmt::Display for GoRelease {
 }
 
 /// The release that a file says it was built with.
-pub(super) fn release(headers: &ElfHeaders) -> Option<GoRelease> {
+pub(super) fn release(headers: &Headers) -> Option<GoRelease> {
     let by_name = headers.sections.iter().find(|one| *one.name == *SECTION);
     let bytes = match by_name {
         Some(section) => section.section.all(),
@@ -64,7 +64,7 @@ pub(super) fn release(headers: &ElfHeaders) -> Option<GoRelease> {
     GoRelease::parse(std::str::from_utf8(text).ok()?)
 }
 
-fn version<'a>(headers: &'a ElfHeaders, bytes: &'a [u8]) -> Option<&'a [u8]> {
+fn version<'a>(headers: &'a Headers, bytes: &'a [u8]) -> Option<&'a [u8]> {
     let (word_bytes, flags) = (usize::from(*bytes.get(14)?), *bytes.get(15)?);
     if flags & INLINE != 0 {
         // Its length is a number of one or two bytes.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use prospect_process::LinkAddr;
 
 use super::GoProgram;
-use crate::{LinePlace, Pattern, SourceLine, binary::ElfHeaders};
+use crate::{LinePlace, Pattern, SourceLine, binary::Headers};
 
 /// Names that are looked at may have so many times the bytes that the tables have: functions can share them.
 const MOST_SHARED: usize = 4;
@@ -14,7 +14,7 @@ impl GoProgram {
     /// The functions whose names are meant, by address, at most so many.
     pub(crate) fn functions_named(
         &self,
-        headers: &ElfHeaders,
+        headers: &Headers,
         pattern: &Pattern,
         limit: usize,
     ) -> Vec<(String, Range<LinkAddr>)> {
@@ -30,12 +30,7 @@ impl GoProgram {
     }
 
     /// The places of a line, or of the next one that has code: one for each function and inlined call, the first that has code of it.
-    pub(crate) fn line_places(
-        &self,
-        headers: &ElfHeaders,
-        wanted: &SourceLine,
-        limit: usize,
-    ) -> Vec<LinePlace> {
+    pub(crate) fn line_places(&self, headers: &Headers, wanted: &SourceLine, limit: usize) -> Vec<LinePlace> {
         let tables = self.tables(headers);
         let mut files: HashMap<(u32, usize), bool> = HashMap::new();
         let mut left = MOST_SHARED * tables.bytes.len();

@@ -4,7 +4,7 @@ use gimli::RunTimeEndian;
 use prospect_process::LinkAddr;
 
 use super::{fields::Fields, function::Function};
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// What linkers call the section that begins with the header: in programs that are loaded anywhere, its addresses
 /// were relocated up to Go 1.25.
@@ -68,7 +68,7 @@ pub(super) struct Tables<'a> {
 
 impl Header {
     /// Finds it by the name of its section, or where no name says so by what it looks like.
-    pub(super) fn find(headers: &ElfHeaders) -> Option<Self> {
+    pub(super) fn find(headers: &Headers) -> Option<Self> {
         let is_one_of = |names: &[&[u8]], name: &[u8]| names.contains(&name);
         let by_name = headers.sections.iter().find(|one| is_one_of(&NAMES, &one.name));
         if let Some(found) = by_name.and_then(|one| Self::parse(headers, one.address)) {
@@ -97,7 +97,7 @@ impl Header {
     }
 
     /// The header at an address, if there is one that makes sense.
-    fn parse(headers: &ElfHeaders, address: LinkAddr) -> Option<Self> {
+    fn parse(headers: &Headers, address: LinkAddr) -> Option<Self> {
         let bytes = headers.loaded(address);
         let big_endian = headers.endian == RunTimeEndian::Big;
         let word_bytes = usize::from(*bytes.get(7)?);
@@ -162,7 +162,7 @@ impl Header {
     }
 
     /// The bytes from the header on.
-    pub(super) fn bytes<'a>(&self, headers: &'a ElfHeaders) -> &'a [u8] {
+    pub(super) fn bytes<'a>(&self, headers: &'a Headers) -> &'a [u8] {
         headers.loaded(self.address)
     }
 

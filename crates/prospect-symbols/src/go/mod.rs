@@ -30,7 +30,7 @@ use prospect_process::LinkAddr;
 
 pub use build_info::GoRelease;
 
-use crate::{UnwindRow, binary::ElfHeaders, symbol::SourceFrame};
+use crate::{UnwindRow, binary::Headers, symbol::SourceFrame};
 use function::FunctionData;
 use header::{Header, Tables};
 use module_data::ModuleData;
@@ -54,7 +54,7 @@ pub struct GoProgram {
 
 impl GoProgram {
     /// What a file says; `None` where it is no Go program.
-    pub(crate) fn find(headers: &ElfHeaders) -> Option<Self> {
+    pub(crate) fn find(headers: &Headers) -> Option<Self> {
         let header = Header::find(headers)?;
         let release = build_info::release(headers);
         let module = ModuleData::find(headers, &header, release.as_ref());
@@ -69,7 +69,7 @@ impl GoProgram {
     }
 
     /// The functions and lines at an address, the innermost inlined one first; none where it is not Go's code.
-    pub(crate) fn frames(&self, headers: &ElfHeaders, at: LinkAddr) -> Vec<SourceFrame> {
+    pub(crate) fn frames(&self, headers: &Headers, at: LinkAddr) -> Vec<SourceFrame> {
         let Some(function) = self.tables(headers).function(at.0) else { return Vec::new() };
         frames::frames(&function, at.0, |data| {
             let start = match data {
@@ -81,12 +81,12 @@ impl GoProgram {
     }
 
     /// What the tables say of the way from an address to its caller.
-    pub(crate) fn row(&self, headers: &ElfHeaders, at: LinkAddr) -> GoRow {
+    pub(crate) fn row(&self, headers: &Headers, at: LinkAddr) -> GoRow {
         let Some(function) = self.tables(headers).function(at.0) else { return GoRow::Unknown };
         row::row(&function, headers.arch, self.release.as_ref(), at.0)
     }
 
-    fn tables<'a>(&'a self, headers: &'a ElfHeaders) -> Tables<'a> {
+    fn tables<'a>(&'a self, headers: &'a Headers) -> Tables<'a> {
         Tables { header: &self.header, bytes: self.header.bytes(headers), text: self.text }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) enum GoRow {
     Caller(Box<UnwindRow>),
 }
 
-fn text_section(headers: &ElfHeaders) -> Option<u64> {
+fn text_section(headers: &Headers) -> Option<u64> {
     let section = headers.sections.iter().find(|one| *one.name == *b".text")?;
     Some(section.address.0)
 }

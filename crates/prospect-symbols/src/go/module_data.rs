@@ -10,7 +10,7 @@ use super::{
     header::{Format, Header},
     relocations,
 };
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// So many pointers to the header are followed. There are two or three.
 const MOST_POINTERS: usize = 64;
@@ -34,7 +34,7 @@ pub(super) struct ModuleData {
 
 impl ModuleData {
     /// Finds it by what it begins with: a pointer to the header, and one to the names.
-    pub(super) fn find(headers: &ElfHeaders, header: &Header, release: Option<&GoRelease>) -> Option<Self> {
+    pub(super) fn find(headers: &Headers, header: &Header, release: Option<&GoRelease>) -> Option<Self> {
         if header.format == Format::Go12 {
             return None;
         }
@@ -69,7 +69,7 @@ fn function_data_word(format: Format, release: Option<&GoRelease>) -> Option<usi
 }
 
 /// Where pointers to the header are, in what can be written: the last segments first.
-fn in_place(headers: &ElfHeaders, header: &Header) -> Vec<LinkAddr> {
+fn in_place(headers: &Headers, header: &Header) -> Vec<LinkAddr> {
     let word = header.word_bytes;
     let pointer = header.address.0.to_le_bytes();
     let pointer: Vec<u8> = if header.big_endian {
@@ -87,7 +87,7 @@ fn in_place(headers: &ElfHeaders, header: &Header) -> Vec<LinkAddr> {
 }
 
 /// The words of module data at an address, with what the dynamic linker writes into them, if they are there.
-fn words(headers: &ElfHeaders, header: &Header, at: LinkAddr) -> Option<Vec<u64>> {
+fn words(headers: &Headers, header: &Header, at: LinkAddr) -> Option<Vec<u64>> {
     let Header { word_bytes, big_endian, .. } = *header;
     let fields = Fields { bytes: headers.loaded(at), word_bytes, big_endian };
     let mut words: Vec<u64> = (0..WORDS).map_while(|index| fields.word(index * word_bytes)).collect();

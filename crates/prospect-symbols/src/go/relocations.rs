@@ -4,7 +4,7 @@
 use prospect_process::{Arch, LinkAddr};
 
 use super::fields::Fields;
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// Tags of the dynamic section (ELF gABI, "Dynamic Section").
 const DT_RELA: u64 = 7;
@@ -16,7 +16,7 @@ const ENTRY_BYTES: usize = 24;
 
 /// What is written where, counted from where the program is loaded (`R_*_RELATIVE`). Only machines with 64 bits tell it
 /// apart from the word itself.
-pub(super) fn relative(headers: &ElfHeaders) -> impl Iterator<Item = (LinkAddr, u64)> + '_ {
+pub(super) fn relative(headers: &Headers) -> impl Iterator<Item = (LinkAddr, u64)> + '_ {
     let kind = match headers.arch {
         Some(Arch::X86_64) => 8,
         Some(Arch::Aarch64) => 1027,
@@ -31,7 +31,7 @@ pub(super) fn relative(headers: &ElfHeaders) -> impl Iterator<Item = (LinkAddr, 
     })
 }
 
-fn table(headers: &ElfHeaders) -> Option<&[u8]> {
+fn table(headers: &Headers) -> Option<&[u8]> {
     let dynamic = headers.dynamic.clone().filter(|_| headers.address_bytes == 8)?;
     let big_endian = headers.endian == gimli::RunTimeEndian::Big;
     let (mut start, mut length) = (None, None);

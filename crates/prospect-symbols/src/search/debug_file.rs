@@ -13,7 +13,11 @@ use super::{
     SearchOptions, SearchOutcome, SearchStep, ServerFile, SharedFiles, Sought, below,
     debug_link::{DebugLink, SupplementaryLink, crc},
 };
-use crate::{Binary, BinaryError, binary::FileBytes, symbol::dwarf::SplitDwarfSearch};
+use crate::{
+    Binary, BinaryError,
+    binary::{Expected, FileBytes},
+    symbol::dwarf::SplitDwarfSearch,
+};
 
 /// A `.gnu_debugdata` section that unpacks to more than this is not believed: it holds symbols only.
 const LARGEST_MINI_DEBUG_INFO: u64 = 64 << 20;
@@ -48,8 +52,10 @@ impl DebugFileSearch {
 
     fn on_this_machine(&self, binary: &Binary, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
         if let Some(id) = binary.build_id() {
-            for path in self.by_build_id(id) {
-                let (debug, outcome) = self.open(&path, |found, _| SearchOutcome::of_build(id, found));
+            let bundles = if binary.is_mach_o() { self.bundles() } else { Vec::new() };
+            for path in bundles.into_iter().chain(self.by_build_id(id)) {
+                let (debug, outcome) =
+                    self.open(&path, binary.expected(), |found, _| SearchOutcome::of_build(id, found));
                 trail.push(SearchStep { what: Sought::BuildId, path, outcome });
                 if debug.is_some() {
                     return debug;
@@ -58,13 +64,14 @@ impl DebugFileSearch {
         }
         let link = DebugLink::of(binary)?;
         for path in self.by_link(&link) {
-            let (debug, outcome) =
-                self.open(&path, |found, bytes| match (binary.build_id(), found.build_id()) {
+            let (debug, outcome) = self.open(&path, binary.expected(), |found, bytes| {
+                match (binary.build_id(), found.build_id()) {
                     // Equal build-ids say the same as the checksum, without reading all of the file.
                     (Some(wanted), Some(_)) => SearchOutcome::of_build(wanted, found),
                     _ if crc(bytes) == link.crc => SearchOutcome::Found,
                     _ => SearchOutcome::WrongCrc,
-                });
+                }
+            });
             trail.push(SearchStep { what: Sought::DebugLink, path, outcome });
             if debug.is_some() {
                 return debug;
@@ -84,6 +91,17 @@ impl DebugFileSearch {
             roots.iter().map(|root| below(*root, directory).join(&name)).collect::<Vec<_>>()
         };
         directories.iter().flat_map(below_all).collect()
+    }
+
+    /// Where the debug file of a Mach-O file is (`dsymutil`): in a folder beside it, or in the debug directories.
+    fn bundles(&self) -> Vec<PathBuf> {
+        let (Some(directory), Some(name)) = (self.module_path.parent(), self.module_path.file_name()) else {
+            return Vec::new();
+        };
+        let bundle = PathBuf::from(format!("{}.dSYM/Contents/Resources/DWARF", name.to_string_lossy()));
+        let beside = self.roots().into_iter().map(|root| below(root, directory));
+        let places = beside.chain(self.options.debug_directories.iter().cloned());
+        places.map(|place| place.join(&bundle).join(name)).collect()
     }
 
     fn by_link(&self, link: &DebugLink) -> Vec<PathBuf> {
@@ -119,7 +137,7 @@ impl DebugFileSearch {
         }
         for path in paths {
             let (found, outcome) =
-                self.open(&path, |found, _| SearchOutcome::of_build(&link.build_id, found));
+                self.open(&path, debug.expected(), |found, _| SearchOutcome::of_build(&link.build_id, found));
             trail.push(SearchStep { what: Sought::Supplementary, path, outcome });
             if found.is_some() {
                 return found;
@@ -130,7 +148,8 @@ impl DebugFileSearch {
 
     fn on_server(&self, id: &BuildId, trail: &mut Vec<SearchStep>) -> Option<Arc<Binary>> {
         let path = fetch(&self.options, id, ServerFile::DebugInfo, trail)?;
-        let (debug, outcome) = self.open(&path, |found, _| SearchOutcome::of_build(id, found));
+        let (debug, outcome) =
+            self.open(&path, Expected::default(), |found, _| SearchOutcome::of_build(id, found));
         trail.push(SearchStep { what: Sought::Server, path, outcome });
         debug
     }
@@ -179,11 +198,12 @@ impl DebugFileSearch {
     fn open(
         &self,
         path: &Path,
+        expected: Expected,
         check: impl FnOnce(&Binary, &[u8]) -> SearchOutcome,
     ) -> (Option<Arc<Binary>>, SearchOutcome) {
         let opened = FileBytes::map(path).map_err(BinaryError::Open).and_then(|bytes| {
             let bytes = Arc::new(bytes);
-            Ok((Binary::from_bytes(path.to_owned(), bytes.clone())?, bytes))
+            Ok((Binary::read(path.to_owned(), bytes.clone(), expected)?, bytes))
         });
         match opened {
             Err(error) => (None, SearchOutcome::of_error(&error)),

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
-use prospect_process::{Addr, BuildId, FileId, Memory, Module, ProcessId, ProcessInfo};
+use prospect_process::{Addr, BuildId, FileId, LinkAddr, Memory, Module, ProcessId, ProcessInfo};
 
 use crate::{
     Binary, BinaryError, IndexError, IndexProgress, IndexReport, binary::Section, cache::Cache, parallel,
@@ -136,13 +136,21 @@ impl Binaries {
     /// opened anew in each call, and is not among the [opened](Self::opened) ones.
     ///
     /// # Errors
-    /// When it cannot be opened or is no ELF file.
+    /// When it cannot be opened, or is of no format that is known.
     pub fn open(&self, path: &Path) -> Result<Arc<ModuleBinary>, BinaryError> {
         let file = Arc::new(ModuleBinary::of_file(path, &self.options, &self.shared)?);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.retain(|one| one.strong_count() > 0);
         files.push(Arc::downgrade(&file));
         Ok(file)
+    }
+
+    /// Where the file of a module was linked to begin, if it is found and is an image (PE, Mach-O). A dump of
+    /// another system does not say so: the module's [`bias`](Module::bias) is how far it was loaded from there. With another bias
+    /// its rows and symbols are right still, but its debug information is left out.
+    #[must_use]
+    pub fn image_base(&self, module: &Module, info: &ProcessInfo) -> Option<LinkAddr> {
+        own_file::image_base(module, info, &self.options)
     }
 
     /// The modules that were asked for so far.

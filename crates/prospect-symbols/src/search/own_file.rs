@@ -5,10 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use prospect_process::{BuildId, Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
+use prospect_process::{BuildId, LinkAddr, Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
 
 use super::{SearchOptions, SearchOutcome, SearchStep, ServerFile, SharedFiles, Sought, debug_file};
-use crate::Binary;
+use crate::{Binary, BinaryError, binary::Expected};
+
+/// No more builds of one file are looked at.
+const MOST_BUILDS: usize = 1024;
 
 /// The module's file, or what memory holds of it, or what a server has, with the places that were looked at.
 pub(super) fn find(
@@ -20,7 +23,7 @@ pub(super) fn find(
 ) -> (Option<Arc<Binary>>, Vec<SearchStep>) {
     let mut trail = Vec::new();
     for path in candidates(module, info, options) {
-        let (binary, outcome) = match Binary::open(&path) {
+        let (binary, outcome) = match open(&path, module, info) {
             Ok(binary) => {
                 let outcome = check(&binary, module, is_the_mapped_file(&path, info), memory);
                 (Some(binary), outcome)
@@ -44,6 +47,28 @@ pub(super) fn find(
     });
     let binary = binary.or_else(|| on_server(module.build_id.as_ref()?, options, shared, &mut trail));
     (binary, trail)
+}
+
+/// Opens a file as that of a module. An image that the module says begins elsewhere than it was linked to is read so: a
+/// dump of Windows does not know where that was.
+fn open(path: &Path, module: &Module, info: &ProcessInfo) -> Result<Binary, BinaryError> {
+    let expected = Expected { arch: Some(info.arch), base: None };
+    let binary = Binary::open_as(path, expected)?;
+    let base = LinkAddr(module.range.start.0.wrapping_sub(module.bias));
+    if binary.image_base().is_none_or(|linked| linked == base) {
+        return Ok(binary);
+    }
+    Binary::open_as(path, Expected { base: Some(base), ..expected })
+}
+
+/// Where the file of a module was linked to begin, if there is one that is an image and surely that of the module.
+pub(super) fn image_base(module: &Module, info: &ProcessInfo, options: &SearchOptions) -> Option<LinkAddr> {
+    let wanted = module.build_id.as_ref()?;
+    let expected = Expected { arch: Some(info.arch), base: None };
+    candidates(module, info, options).iter().find_map(|path| {
+        let binary = Binary::open_as(path, expected).ok()?;
+        binary.image_base().filter(|_| binary.build_id() == Some(wanted))
+    })
 }
 
 fn on_server(
@@ -70,7 +95,33 @@ fn candidates(module: &Module, info: &ProcessInfo, options: &SearchOptions) -> V
         candidates.push(super::below(Some(sysroot), Path::new(module.path_lossy().as_ref())));
     }
     candidates.extend(module.file_candidates(&info.files));
+    if module.build_id.is_some() && module.kind == ModuleKind::File {
+        candidates.extend(by_name(module, options));
+    }
     candidates
+}
+
+/// Files of the module's name in the directories that the user gave, whatever path the process knows it by: the path of a
+/// dump may be one of another system. They may lie there as on a symbol server of Microsoft: in a folder of the file's name, in one
+/// for each build.
+fn by_name(module: &Module, options: &SearchOptions) -> Vec<PathBuf> {
+    let path = module.path_lossy();
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    if matches!(name, "" | "." | "..") {
+        return Vec::new();
+    }
+    let mut paths = Vec::new();
+    for directory in options.sysroot.iter().chain(&options.debug_directories) {
+        let place = directory.join(name);
+        if let Ok(builds) = std::fs::read_dir(&place) {
+            let mut builds: Vec<_> = builds.take(MOST_BUILDS).flatten().map(|build| build.path()).collect();
+            builds.sort();
+            paths.extend(builds.into_iter().map(|build| build.join(name)));
+        } else {
+            paths.push(place);
+        }
+    }
+    paths
 }
 
 /// Whether the system vouches that a path leads to the very file that the process runs.
@@ -85,6 +136,14 @@ fn check(binary: &Binary, module: &Module, is_sure: bool, memory: &dyn Memory) -
     }
     if is_sure {
         return SearchOutcome::Found;
+    }
+    if let Some(image) = &binary.headers().image {
+        let bytes = module.range.end.0.saturating_sub(module.range.start.0);
+        return if image.bytes == bytes {
+            SearchOutcome::FoundUnverified
+        } else {
+            SearchOutcome::WrongLayout
+        };
     }
     let Some(image) = ElfImage::read(module.first_mapping.start, memory) else {
         return SearchOutcome::FoundUnverified;

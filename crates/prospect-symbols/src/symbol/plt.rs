@@ -7,7 +7,7 @@
 use prospect_process::{Arch, LinkAddr};
 
 use super::table::dynamic_name;
-use crate::binary::{ElfHeaders, NamedSection};
+use crate::binary::{Headers, NamedSection};
 
 /// The sections of such entries.
 const SECTIONS: [&[u8]; 4] = [b".plt", b".plt.sec", b".plt.got", b".plt.bnd"];
@@ -16,7 +16,7 @@ const SECTIONS: [&[u8]; 4] = [b".plt", b".plt.sec", b".plt.got", b".plt.bnd"];
 const ENTRY_BYTES: u64 = 16;
 
 /// The name of the entry that an address lies in.
-pub(super) fn name(headers: &ElfHeaders, at: LinkAddr) -> Option<String> {
+pub(super) fn name(headers: &Headers, at: LinkAddr) -> Option<String> {
     let holds = |one: &&NamedSection| {
         SECTIONS.contains(&&*one.name) && at >= one.address && at.0 - one.address.0 < one.section.len() as u64
     };
@@ -27,7 +27,7 @@ pub(super) fn name(headers: &ElfHeaders, at: LinkAddr) -> Option<String> {
 }
 
 /// The slot that the entry at an address jumps through.
-fn slot(headers: &ElfHeaders, section: &NamedSection, at: LinkAddr) -> Option<u64> {
+fn slot(headers: &Headers, section: &NamedSection, at: LinkAddr) -> Option<u64> {
     let bytes = section.section.all();
     let entry_bytes = if *section.name == *b".plt.got" { entry_bytes_of_got_plt(bytes) } else { ENTRY_BYTES };
     let offset = (at.0 - section.address.0) / entry_bytes * entry_bytes;
@@ -58,7 +58,7 @@ fn entry_bytes_of_got_plt(bytes: &[u8]) -> u64 {
 }
 
 /// The number of the dynamic symbol whose address is put into a slot.
-fn relocated_symbol(headers: &ElfHeaders, slot: u64) -> Option<u32> {
+fn relocated_symbol(headers: &Headers, slot: u64) -> Option<u32> {
     let symbol = relocations(headers).find(|one| one.slot == slot)?.symbol;
     Some(symbol).filter(|symbol| *symbol != 0)
 }
@@ -76,7 +76,7 @@ pub(crate) struct Relocation {
 }
 
 /// All relocations, those of the linkage table first.
-pub(crate) fn relocations(headers: &ElfHeaders) -> impl Iterator<Item = Relocation> + '_ {
+pub(crate) fn relocations(headers: &Headers) -> impl Iterator<Item = Relocation> + '_ {
     let numbers = headers.pointer_format(0);
     let word = usize::from(headers.address_bytes);
     let tables = [(".rela.plt", 3), (".rel.plt", 2), (".rela.dyn", 3), (".rel.dyn", 2)];

@@ -10,7 +10,7 @@ use super::{
     fde_index::FdeIndex,
     row::{Bytes, RowContext, convert, malformed},
 };
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// Many entries share the instructions of a common one, which are read again for each of them. What is read of a
 /// section in all is so many times its size at most; that of real ones is read twice.
@@ -20,7 +20,7 @@ impl CallFrameInfo {
     /// See [`Binary::every_unwind_row`](crate::Binary::every_unwind_row).
     pub(crate) fn every_row(
         &self,
-        headers: &ElfHeaders,
+        headers: &Headers,
         mut visit: impl FnMut(Range<LinkAddr>, Result<&UnwindRow, &UnwindInfoError>) -> ControlFlow<()>,
     ) {
         let Some(arch) = headers.arch.map(|arch| arch.info()) else { return };

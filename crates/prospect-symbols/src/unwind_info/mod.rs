@@ -1,7 +1,8 @@
 //! How to get from a frame to its caller's registers: call frame information (`.eh_frame`, `.debug_frame`), SFrame,
-//! and the exception tables of ARM.
+//! the exception tables of ARM, and the tables of Windows and macOS.
 
 mod aarch64;
+mod compact;
 #[cfg(test)]
 mod dwarf_tests;
 mod eh_frame_header;
@@ -9,6 +10,7 @@ mod ehabi;
 mod every_row;
 mod expression;
 mod fde_index;
+mod pe;
 mod pointer;
 mod row;
 mod sframe;
@@ -26,7 +28,7 @@ pub use expression::{Expression, ExpressionError, ExpressionShape};
 pub(crate) use pointer::PointerFormat;
 pub use row::{CfaRule, RegisterRule, UnwindRow};
 
-use crate::binary::{ElfHeaders, NamedSection};
+use crate::binary::{Headers, ImageFormat, NamedSection};
 use aarch64::in_plain_words;
 use fde_index::FdeIndex;
 use row::{Bytes, RowContext, malformed, row_at};
@@ -66,11 +68,13 @@ struct Layout {
     /// `.ARM.exidx` and `.ARM.extab`.
     exception_index: Option<usize>,
     exception_table: Option<usize>,
+    /// `__unwind_info` of macOS.
+    compact: Option<usize>,
     bases: BaseAddresses,
 }
 
 impl Layout {
-    fn find(headers: &ElfHeaders) -> Self {
+    fn find(headers: &Headers) -> Self {
         let named = |name: &[u8]| headers.sections.iter().position(|one| *one.name == *name);
         let address = |index: usize| headers.sections[index].address.0;
         let mut bases = BaseAddresses::default();
@@ -103,28 +107,44 @@ impl Layout {
             sframe,
             exception_index: named(b".ARM.exidx").filter(|_| is_arm),
             exception_table: named(b".ARM.extab").filter(|_| is_arm),
+            compact: named(b".unwind_info").filter(|_| headers.image.is_some()),
             bases,
         }
     }
 }
 
+/// Where rows are looked for: what knows most comes first.
+type Source = fn(&CallFrameInfo, &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError>;
+
+/// All registers at every instruction, then few, then at calls alone.
+const OF_ELF: &[Source] = &[
+    CallFrameInfo::row_in_eh_frame,
+    CallFrameInfo::row_in_debug_frame,
+    CallFrameInfo::row_in_sframe,
+    CallFrameInfo::row_in_exception_tables,
+];
+/// The tables of Windows say what its functions preserve. Code that has nothing at all is a function that does nothing to
+/// the stack.
+const OF_PE: &[Source] = &[
+    CallFrameInfo::row_in_pdata,
+    CallFrameInfo::row_in_eh_frame,
+    CallFrameInfo::row_in_debug_frame,
+    CallFrameInfo::row_of_leaf,
+];
+const OF_MACHO: &[Source] =
+    &[CallFrameInfo::row_in_eh_frame, CallFrameInfo::row_in_debug_frame, CallFrameInfo::row_in_compact];
+
 impl CallFrameInfo {
     /// The row for an address of the binary with these headers.
-    pub(crate) fn row(
-        &self,
-        headers: &ElfHeaders,
-        at: LinkAddr,
-    ) -> Result<Option<UnwindRow>, UnwindInfoError> {
+    pub(crate) fn row(&self, headers: &Headers, at: LinkAddr) -> Result<Option<UnwindRow>, UnwindInfoError> {
         let Some(arch) = headers.arch.map(|arch| arch.info()) else { return Ok(None) };
         let layout = self.layout.get_or_init(|| Layout::find(headers));
         let lookup = Lookup { headers, layout, arch, pc: at.0 };
-        // What knows most comes first: all registers at every instruction, then few, then at calls alone.
-        let sources = [
-            Self::row_in_eh_frame,
-            Self::row_in_debug_frame,
-            Self::row_in_sframe,
-            Self::row_in_exception_tables,
-        ];
+        let sources = match headers.image.as_ref().map(|image| &image.format) {
+            None => OF_ELF,
+            Some(ImageFormat::Pe { .. }) => OF_PE,
+            Some(ImageFormat::MachO) => OF_MACHO,
+        };
         let mut otherwise = Ok(None);
         for source in sources {
             let found = source(self, &lookup);
@@ -220,9 +240,28 @@ impl CallFrameInfo {
     }
 }
 
+/// The tables of other systems than those with ELF.
+impl CallFrameInfo {
+    fn row_in_pdata(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some(image) = &lookup.headers.image else { return Ok(None) };
+        let ImageFormat::Pe { functions: Some(functions) } = &image.format else { return Ok(None) };
+        pe::Tables::new(lookup.headers, image.base, functions).row(LinkAddr(lookup.pc))
+    }
+
+    fn row_of_leaf(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        Ok(pe::leaf(lookup.headers, LinkAddr(lookup.pc)))
+    }
+
+    fn row_in_compact(&self, lookup: &Lookup<'_>) -> Result<Option<UnwindRow>, UnwindInfoError> {
+        let Some(image) = &lookup.headers.image else { return Ok(None) };
+        let Some(section) = lookup.section(lookup.layout.compact) else { return Ok(None) };
+        compact::row(section.section.all(), lookup.headers, image.base, LinkAddr(lookup.pc))
+    }
+}
+
 /// One address that is looked up in one binary.
 struct Lookup<'a> {
-    headers: &'a ElfHeaders,
+    headers: &'a Headers,
     layout: &'a Layout,
     arch: &'static ArchInfo,
     pc: u64,

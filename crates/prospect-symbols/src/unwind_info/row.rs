@@ -26,7 +26,7 @@ pub struct UnwindRow {
     /// 64-bit Architecture" (AADWARF64), section 4.1, `RA_SIGN_STATE`).
     pub signed_return_address: bool,
     /// Whether the row is true where the function has made a call, and anywhere else only perhaps: in its
-    /// prologue and its epilogue it is not. So are the rows of ARM's exception tables.
+    /// prologue and its epilogue it is not. So are the rows of ARM's exception tables and of macOS's compact ones.
     pub only_at_calls: bool,
 }
 

@@ -14,7 +14,7 @@ use super::{
     sections::{Part, SectionPlaces, Sections},
     unit::UnitHeader,
 };
-use crate::{Binary, binary::ElfHeaders};
+use crate::{Binary, binary::Headers};
 
 /// How much of a packed `.debug_abbrev` is unpacked at first beyond where a table begins.
 pub(super) const TABLE_STEP: usize = 16 << 10;
@@ -69,7 +69,7 @@ impl DwarfFile {
         }
     }
 
-    pub(super) fn headers(&self) -> &ElfHeaders {
+    pub(super) fn headers(&self) -> &Headers {
         self.binary.headers()
     }
 

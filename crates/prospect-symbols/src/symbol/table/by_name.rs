@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use prospect_process::LinkAddr;
 
 use super::{TableKind, raw::RawSymbols};
-use crate::{binary::ElfHeaders, find::split_clone};
+use crate::{binary::Headers, find::split_clone};
 
 /// Where the functions of a file begin, by the hashes of their names without what names clones.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct FunctionNames(Vec<(u64, LinkAddr)>);
 
 impl FunctionNames {
     /// Of all functions that the file's full table has; of those that it exports, where there is no full one.
-    pub(crate) fn new(headers: &ElfHeaders) -> Self {
+    pub(crate) fn new(headers: &Headers) -> Self {
         let of = |kind: TableKind| {
             let (symbols, strings) = kind.section_names();
             RawSymbols::of(headers, symbols, strings)

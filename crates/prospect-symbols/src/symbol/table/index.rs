@@ -6,7 +6,7 @@ use super::{
     FunctionSymbol,
     raw::{RawSymbol, RawSymbols},
 };
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// Symbols that overlap more deeply than this are broken or hostile.
 const MOST_OVERLAPPING: usize = 1000;
@@ -48,7 +48,7 @@ impl SymbolIndex {
     pub(super) fn find<'a>(
         &self,
         symbols: RawSymbols<'a>,
-        headers: &ElfHeaders,
+        headers: &Headers,
         at: LinkAddr,
     ) -> Option<FunctionSymbol<'a>> {
         let end = self.0.partition_point(|entry| entry.start <= at.0);

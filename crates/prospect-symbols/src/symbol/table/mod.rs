@@ -20,7 +20,7 @@ use prospect_process::LinkAddr;
 
 pub(crate) use by_name::FunctionNames;
 
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 use files::LocalFiles;
 use index::SymbolIndex;
 use raw::RawSymbols;
@@ -49,7 +49,7 @@ impl TableKind {
 }
 
 /// The address of what a file exports under that name.
-pub(crate) fn exported(headers: &ElfHeaders, name: &[u8]) -> Option<LinkAddr> {
+pub(crate) fn exported(headers: &Headers, name: &[u8]) -> Option<LinkAddr> {
     let (symbols, strings) = TableKind::Dynamic.section_names();
     RawSymbols::of(headers, symbols, strings)?.value_of(name).map(LinkAddr)
 }
@@ -79,7 +79,7 @@ impl SymbolTable {
     /// such table.
     pub(crate) fn find<'a>(
         &self,
-        headers: &'a ElfHeaders,
+        headers: &'a Headers,
         kind: TableKind,
         what: What,
         addresses: &[LinkAddr],
@@ -103,7 +103,7 @@ impl SymbolTable {
     /// The source file of the local function of this name that begins at `start`.
     pub(crate) fn local_file<'a>(
         &self,
-        headers: &'a ElfHeaders,
+        headers: &'a Headers,
         kind: TableKind,
         start: LinkAddr,
         name: &[u8],
@@ -115,7 +115,7 @@ impl SymbolTable {
 }
 
 /// Where the function, label or variable of this name begins. One lookup reads the table once.
-pub(crate) fn address_of(headers: &ElfHeaders, kind: TableKind, what: What, name: &[u8]) -> Option<LinkAddr> {
+pub(crate) fn address_of(headers: &Headers, kind: TableKind, what: What, name: &[u8]) -> Option<LinkAddr> {
     let (symbols, strings) = kind.section_names();
     let symbols = RawSymbols::of(headers, symbols, strings)?.wanting(what);
     let found = symbols.functions().find(|(_, symbol)| symbols.function_name(symbol) == name);
@@ -123,6 +123,6 @@ pub(crate) fn address_of(headers: &ElfHeaders, kind: TableKind, what: What, name
 }
 
 /// The name of the dynamic symbol of that number, defined here or not.
-pub(crate) fn dynamic_name(headers: &ElfHeaders, number: u32) -> Option<&[u8]> {
+pub(crate) fn dynamic_name(headers: &Headers, number: u32) -> Option<&[u8]> {
     RawSymbols::of(headers, ".dynsym", ".dynstr")?.name_of(number)
 }

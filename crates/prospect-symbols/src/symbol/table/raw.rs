@@ -2,7 +2,7 @@
 
 use prospect_process::Arch;
 
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// A longer name is cut: it helps nobody.
 const LONGEST_NAME: usize = 64 << 10;
@@ -68,7 +68,7 @@ pub(super) struct RawSymbol {
 
 impl<'a> RawSymbols<'a> {
     /// The symbols of the sections of these names.
-    pub(crate) fn of(headers: &'a ElfHeaders, symbols: &str, strings: &str) -> Option<Self> {
+    pub(crate) fn of(headers: &'a Headers, symbols: &str, strings: &str) -> Option<Self> {
         let section = |name: &str| headers.sections.iter().find(|one| *one.name == *name.as_bytes());
         let descriptors = section(".opd").filter(|_| headers.arch == Some(Arch::Ppc64));
         Some(Self {

@@ -6,7 +6,7 @@ use super::{
     FunctionSymbol,
     raw::{RawSymbol, RawSymbols},
 };
-use crate::binary::ElfHeaders;
+use crate::binary::Headers;
 
 /// In a sane table few symbols overlap. One in which each covers everything must not take for ever.
 const MOST_COMPARISONS: usize = 4 << 20;
@@ -24,7 +24,7 @@ struct Found {
 
 pub(super) fn find<'a>(
     symbols: RawSymbols<'a>,
-    headers: &ElfHeaders,
+    headers: &Headers,
     addresses: &[LinkAddr],
 ) -> Vec<Option<FunctionSymbol<'a>>> {
     let mut found = vec![Found::default(); addresses.len()];
@@ -75,7 +75,7 @@ fn replace_if_better(symbols: RawSymbols<'_>, place: &mut Option<RawSymbol>, oth
 fn choose<'a>(
     symbols: RawSymbols<'a>,
     found: &[Found],
-    headers: &ElfHeaders,
+    headers: &Headers,
     addresses: &[LinkAddr],
 ) -> Vec<Option<FunctionSymbol<'a>>> {
     let (mut sizeless, mut nearest_start) = (None::<RawSymbol>, None);

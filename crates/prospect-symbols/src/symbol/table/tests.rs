@@ -168,7 +168,7 @@ fn symbols_that_cover_everything_do_not_take_for_ever() {
         symbols.extend(number.to_le_bytes());
         symbols.extend(u64::MAX.to_le_bytes());
     }
-    let mut headers = ElfHeaders::empty(binary.arch(), 8, gimli::RunTimeEndian::Little);
+    let mut headers = Headers::empty(binary.arch(), 8, gimli::RunTimeEndian::Little);
     let bytes = std::sync::Arc::new(crate::binary::FileBytes::Owned([symbols, b"\0f\0".to_vec()].concat()));
     let end = count as usize * 24;
     for (name, place) in [(".symtab", 0..end), (".strtab", end..end + 3)] {

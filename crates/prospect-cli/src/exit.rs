@@ -61,6 +61,15 @@ impl Failure {
         Self::new(Kind::NotFound, message)
     }
 
+    pub(crate) fn denied(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Permission, message)
+    }
+
+    /// What happened, as a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A failure of which all was said already.
     pub(crate) fn silent() -> Self {
         Self { told: true, ..Self::new(Kind::Failed, "") }

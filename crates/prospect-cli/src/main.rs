@@ -32,6 +32,7 @@ enum Command {
     Symbols(commands::symbols::Args),
     Dump(commands::dump::Args),
     Core(commands::core::Args),
+    CrashHandler(commands::crash_handler::Args),
     Doctor(commands::doctor::Args),
     Addr2line(Box<commands::addr2line::Args>),
     #[command(name = commands::demo::COMMAND, hide = true)]
@@ -66,6 +67,7 @@ fn run() -> exit::Result {
         Command::Symbols(args) => commands::symbols::run(&args),
         Command::Dump(args) => commands::dump::run(&args),
         Command::Core(args) => commands::core::run(&args),
+        Command::CrashHandler(args) => commands::crash_handler::run(args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),

@@ -2,17 +2,33 @@
 //! server that is gone.
 
 use std::{
-    io,
+    fmt, io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::exit::{self, Result};
+use crate::exit::{self, Failure, Result};
 
 /// What is said of work that did not end in the time that `--timeout` gives.
 pub(crate) fn not_finished(timeout: Duration) -> String {
     format!("not finished after {} s (--timeout)", timeout.as_secs_f64())
+}
+
+/// Does work about something, and gives it up with the program when it takes longer than is given.
+pub(crate) fn within<T>(
+    timeout: Option<Duration>,
+    about: impl fmt::Display,
+    late: impl FnOnce(Failure) -> Failure + Send + 'static,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let Some(timeout) = timeout else { return work() };
+    let failure = Failure::failed(format_args!("{about}: {}", not_finished(timeout)));
+    let watch =
+        Watch::<()>::start(Instant::now() + timeout, move |_| Err(late(failure))).map_err(Failure::failed)?;
+    let result = work();
+    watch.finish();
+    result
 }
 
 /// Watches over work on the current thread. When it has not finished by the deadline, another thread takes what

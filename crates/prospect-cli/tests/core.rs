@@ -292,6 +292,62 @@ fn a_smaller_core_of_ours_has_the_same_stacks() {
     assert_shrinks(&fixture.path(), &path, scratch.path());
 }
 
+/// How the process was kept still, and what was zeroed then, is as true of a smaller core.
+#[test]
+fn a_smaller_core_says_how_the_first_one_was_made() {
+    let (fixture, scratch) = (require!(fixture("threads")), Scratch::new("core-shrink-note"));
+    let running = fixture.start(&["2", "5"]);
+    let [first, second, third] = ["first", "second", "third"].map(|name| scratch.path().join(name));
+    let outcome = prospect().run(&[
+        "dump",
+        "-q",
+        "--mode",
+        "stop",
+        "--redact",
+        "env",
+        "-o",
+        first.to_str().unwrap(),
+        &running.arg(),
+    ]);
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    let shrink = |from: &Path, to: &Path, options: &[&str]| {
+        let outcome = core(&[&["shrink", "-q", "-o", to.to_str().unwrap()], options].concat(), &[from]);
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    };
+    shrink(&first, &second, &["--depth", "2", "--redact", "secrets"]);
+    shrink(&second, &third, &["--depth", "0"]);
+    let entry = |path: &Path, name: &str| {
+        let report = core(&["info", "--json"], &[path]).report();
+        let entries = note(&report, "PROSPECT")["entries"].as_array().unwrap().clone();
+        let found = entries.iter().find(|entry| entry["name"] == name);
+        found.map(|entry| entry["value"].to_string()).unwrap_or_else(|| panic!("no {name}: {entries:?}"))
+    };
+    assert!(entry(&first, "method").contains("stop"));
+    for name in ["method", "stopped for"] {
+        assert_eq!(
+            [&second, &third].map(|path| entry(path, name)),
+            [entry(&first, name), entry(&first, name)]
+        );
+    }
+    assert_eq!(entry(&third, "redacted"), "\"env, secrets\"");
+    let left_out =
+        |path: &Path| entry(path, "beyond that").chars().filter(char::is_ascii_digit).collect::<String>();
+    assert!(left_out(&third).parse::<u64>().unwrap() > 0);
+}
+
+#[test]
+fn cores_are_given_up_when_they_take_too_long() {
+    let (fixture, scratch) = (require!(fixture("threads")), Scratch::new("core-timeout"));
+    let running = fixture.start(&["2", "5"]);
+    let path = dump(&running, scratch.path().join("core"));
+    for (args, code) in [(&["info"][..], 1), (&["diff", "--json"], 2)] {
+        let cores = if code == 2 { vec![path.as_path(), &path] } else { vec![path.as_path()] };
+        let outcome = core(&[args, &["--timeout", "0"]].concat(), &cores);
+        assert!(outcome.code() == Some(code) && outcome.stderr.contains("(--timeout)"), "{outcome:?}");
+        assert_eq!(core(&[args, &["--timeout", "60"]].concat(), &cores).code(), Some(0));
+    }
+}
+
 #[test]
 fn a_smaller_core_of_32_bits_has_the_same_stacks() {
     require!(kernel_cores());

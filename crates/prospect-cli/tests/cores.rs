@@ -371,6 +371,7 @@ foreign_cores! {
     a_core_of_ppc64: "powerpc64-linux-gnu-gcc" "qemu-ppc64",
     a_core_of_ppc: "powerpc-linux-gnu-gcc" "qemu-ppc",
     a_core_of_s390x: "s390x-linux-gnu-gcc" "qemu-s390x",
+    a_core_of_riscv64: "riscv64-linux-gnu-gcc" "qemu-riscv64",
 }
 
 /// A core of qemu has neither code nor headers of libraries: they are where the dynamic linker has loaded them, and their files

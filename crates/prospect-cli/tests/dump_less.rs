@@ -136,7 +136,7 @@ fn a_rule_that_cannot_be_followed_means_no_dump() {
     let scratch = Scratch::new("dump-rules");
     let mut running = fixture.start(&[]);
     let (pid, file) = (running.arg(), scratch.path().join("core"));
-    for rule in ["var:no_such_variable", "type:node", "pattern:(", "nonsense"] {
+    for rule in ["var:no_such_variable", "type:no_such_type", "pattern:(", "nonsense"] {
         let outcome = prospect().run(&["dump", "-o", file.to_str().unwrap(), "--redact", rule, &pid]);
         assert!(matches!(outcome.code(), Some(1 | 2)), "{rule}: {}", outcome.text());
         assert!(!file.exists());
@@ -169,4 +169,56 @@ fn a_limited_dump_has_the_stacks_and_what_they_lead_to() {
     assert!(piped.stdout.len() < 4 << 20, "{}", piped.stdout.len());
     assert!(String::from_utf8_lossy(&piped.stderr).contains("beyond the limit"));
     running.assert_unharmed();
+}
+
+/// Where the objects of a type are that variables lead to.
+const OBJECTS: [&str; 16] = [
+    "in a global",
+    "in an array 0",
+    "in an array 2",
+    "in a member",
+    "behind a pointer",
+    "in a vector 0",
+    "in a vector 1",
+    "in a map 1",
+    "in a map 2",
+    "in a list 0",
+    "in a list 1",
+    "in a list 2",
+    "of a thread",
+    "kept by a function",
+    "in a local",
+    "only an argument leads to",
+];
+
+#[test]
+fn objects_of_a_type_are_redacted() {
+    let (fixture, scratch) = (require!(fixture("typed-secrets")), Scratch::new("dump-type"));
+    let mut running = fixture.start(&[]);
+    let [full, stopped, snapshot, small] =
+        ["full", "stopped", "snapshot", "small"].map(|name| scratch.path().join(name));
+    dump(&running, &full, &[]);
+    dump(&running, &stopped, &["--mode", "stop", "--redact", "type:Secret"]);
+    let report = dump(&running, &snapshot, &["--redact", "type:struct Secret"]);
+    assert!(report.contains("type:struct Secret"), "{report}");
+    let [from, to] = [&full, &small].map(|path| path.to_str().unwrap());
+    let shrunk =
+        prospect().run(&["core", "shrink", "-q", "--redact", "type:Secret", "--depth", "9", "-o", to, from]);
+    assert_eq!(shrunk.code(), Some(0), "{shrunk:?}");
+    let calls = |core: &Path| {
+        let report = prospect().run(&["stack", "--json", core.to_str().unwrap()]).report();
+        report.value()["threads"].to_string()
+    };
+    for object in OBJECTS {
+        let planted = format!("type-planted {object}");
+        assert_ne!(places(&full, &planted), 0, "{planted} is there before");
+        for less in [&stopped, &snapshot, &small] {
+            assert_eq!(places(less, &planted), 0, "{planted} is gone from {}", less.display());
+        }
+    }
+    for less in [&stopped, &snapshot] {
+        assert_eq!(places(less, "type-kept, which is no such object"), 1);
+        assert_eq!(calls(less), calls(&full));
+    }
+    assert!(running.is_alive());
 }

@@ -243,6 +243,7 @@ pub const CATALOGUE: &[Recipe] = &[
     // Functions that are bound when they are first called leave copies of vector registers on the stack.
     gcc("secrets", "secrets.c", &["-O0", "-g", "-Wl,-z,now"]),
     gcc("secrets-32", "secrets.c", &["-O0", "-g", "-m32", "-Wl,-z,now"]),
+    gcc("typed-secrets", "typed_secrets.cc", &["-O0", "-g", "-std=c++20", "-Wl,-z,now"]).by(Compiler::Gxx),
     gcc("threads", "threads.c", &["-O2", "-g", NO_FP]),
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("snapshot", "snapshot.c", &["-O2", "-g"]),

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod compile;
+mod core_pattern;
 mod cores;
 mod debuginfod;
 mod go;
@@ -28,6 +29,7 @@ mod tool;
 
 pub use catalogue::{CATALOGUE, Compiler, Recipe, Step};
 pub use compile::{Fixture, fixture, fixtures_directory};
+pub use core_pattern::CorePattern;
 pub use cores::{abort, crash, gcore, kernel_cores, with_cores};
 pub use debuginfod::{DebuginfodServer, free_address};
 pub use go::{GoBuild, GoToolchain, go_toolchains};

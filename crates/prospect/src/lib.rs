@@ -41,6 +41,7 @@ mod signal_frame;
 mod stacks;
 mod thread_local;
 mod type_memo;
+mod type_objects;
 mod values;
 mod variables;
 mod vector;

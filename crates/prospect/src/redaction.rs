@@ -6,12 +6,12 @@ use prospect_dump::redact::{PatternError, Redaction};
 use prospect_process::Addr;
 use prospect_symbols::{FoundKind, Pattern, Query, SymbolKind};
 
-use crate::Session;
+use crate::{Session, type_objects::TypeObjects};
 
 /// More variables of one name are not looked at.
 const MOST_VARIABLES: usize = 4096;
 
-/// One rule: `env`, `args`, `secrets`, `var:NAME`, `pattern:REGEX`.
+/// One rule: `env`, `args`, `secrets`, `var:NAME`, `type:NAME`, `pattern:REGEX`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RedactRule {
@@ -26,6 +26,8 @@ pub enum RedactRule {
     Variable(String),
     /// What matches a pattern: [`Redaction::pattern`].
     Pattern(String),
+    /// The objects of a type, as far as variables lead to them: docs/dump.md says how far.
+    Type(String),
 }
 
 /// A rule that cannot be followed.
@@ -33,10 +35,10 @@ pub enum RedactRule {
 #[non_exhaustive]
 pub enum RedactError {
     /// It is no rule.
-    #[error("{0:?} is no rule: they are env, args, secrets, var:NAME and pattern:REGEX")]
+    #[error("{0:?} is no rule: they are env, args, secrets, var:NAME, type:NAME and pattern:REGEX")]
     Unknown(String),
-    /// It is about types.
-    #[error("{0}: values are not found by their type; var:NAME zeroes a variable")]
+    /// It has the name of a type that no debug information describes.
+    #[error("type:{0}: no debug information of the process describes such a type")]
     Type(String),
     /// It has a pattern that is none.
     #[error("{0}: {1}")]
@@ -69,7 +71,7 @@ impl FromStr for RedactRule {
                 built.map_err(|error| RedactError::Pattern(text.into(), error))?;
                 Self::Pattern(pattern.into())
             }
-            Some(("type", _)) => return Err(RedactError::Type(text.into())),
+            Some(("type", name)) if !name.trim().is_empty() => Self::Type(name.trim().into()),
             None if text == "env" => Self::Environment,
             None if text == "args" => Self::Arguments,
             None if text == "secrets" => Self::Secrets,
@@ -93,6 +95,11 @@ impl Session {
                 RedactRule::Secrets => redaction.secrets(),
                 RedactRule::Variable(name) => {
                     redaction.ranges(&format!("var:{name}"), self.variable_ranges(name)?)
+                }
+                RedactRule::Type(name) => {
+                    let objects =
+                        TypeObjects::new(self, name).ok_or_else(|| RedactError::Type(name.clone()))?;
+                    redaction.found(&format!("type:{name}"), move |process| objects.find(process))
                 }
                 RedactRule::Pattern(pattern) => {
                     let name = format!("pattern:{pattern}");

@@ -290,7 +290,8 @@ fn details(note: &CoreNote<'_>, memory: &dyn Memory) -> Vec<(String, String)> {
         NoteContent::AuxiliaryVector(vector) => {
             vector.entries().iter().map(|(kind, value)| auxiliary(*kind, *value, memory)).collect()
         }
-        NoteContent::Dump(DumpNote { method, pause, unread, unread_more, .. }) => {
+        NoteContent::Dump(dump) => {
+            let DumpNote { method, pause, unread, unread_more, .. } = dump;
             let mut rows = Vec::new();
             let mut add = |name: &str, value: String| rows.push((name.to_owned(), value));
             if !method.is_empty() {
@@ -298,6 +299,21 @@ fn details(note: &CoreNote<'_>, memory: &dyn Memory) -> Vec<(String, String)> {
             }
             if let Some(pause) = pause {
                 add("stopped for", format!("{:.1} ms", milliseconds(*pause)));
+            }
+            if !dump.fallback.is_empty() {
+                add("no snapshot", dump.fallback.clone());
+            }
+            if let Some(depth) = dump.depth {
+                add("steps from the stacks", depth.to_string());
+            }
+            if let Some(limit) = dump.limit {
+                add("limit", size_text(limit));
+            }
+            if dump.beyond_limit > 0 {
+                add("beyond that", size_text(dump.beyond_limit));
+            }
+            if !dump.redacted.is_empty() {
+                add("redacted", dump.redacted.clone());
             }
             let bytes = unread.iter().fold(*unread_more, |sum, range| {
                 sum.saturating_add(range.end.0.saturating_sub(range.start.0))

@@ -149,6 +149,15 @@ impl Serialize for Hex {
 
 /// Prints a report as one line of JSON.
 pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Result<()> {
+    print(&stacks(report, layout))
+}
+
+/// The same as a string.
+pub(crate) fn stack_json_line(report: &StackReport, layout: Layout) -> serde_json::Result<String> {
+    serde_json::to_string(&stacks(report, layout))
+}
+
+fn stacks(report: &StackReport, layout: Layout) -> Report<'_> {
     let of_threads = report.goroutines.is_none();
     let groups = (layout.merge && of_threads).then(|| {
         let groups = merge::groups(&report.threads);
@@ -156,7 +165,7 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
     });
     let threads = || report.threads.iter().map(|thread| Thread::new(thread, report, layout)).collect();
     let executable = report.target.executable.as_deref();
-    print(&Report {
+    Report {
         version: VERSION,
         look: report.look.map(|look| Look {
             number: look.number,
@@ -177,7 +186,7 @@ pub(crate) fn stack_json(report: &StackReport, layout: Layout) -> std::io::Resul
         threads: (of_threads && groups.is_none()).then(threads),
         groups,
         goroutines: report.goroutines.as_ref().map(|all| Goroutines::new(all, layout)),
-    })
+    }
 }
 
 /// Prints as one line of JSON that a process has ended.

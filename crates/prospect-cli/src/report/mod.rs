@@ -5,6 +5,7 @@ mod core_diff;
 mod core_info;
 mod core_picture;
 mod core_shrink;
+mod crashes;
 mod doctor;
 mod dump;
 mod find;
@@ -37,17 +38,18 @@ pub(crate) use self::core::CoreReport;
 pub(crate) use core_diff::{CoreDiffReport, diff_json, diff_text};
 pub(crate) use core_info::{CoreInfoReport, SegmentReport, core_info_json, core_info_text};
 pub(crate) use core_shrink::{ShrinkReport, shrink_json, shrink_text};
+pub(crate) use crashes::{CrashesReport, crashes_json, crashes_text};
 pub(crate) use doctor::{Check, DoctorReport, Verdict, doctor_json, doctor_text};
 pub(crate) use dump::{DumpReport, Made, dump_json, dump_text};
 pub(crate) use find::{FindReport, FoundRow, find_json, find_text};
 pub(crate) use index::{IndexReport, ModuleIndex, index_json, index_text};
 pub(crate) use info::{InfoReport, ModuleReport, info_json, info_text};
-pub(crate) use json::{VERSION, ended_json, stack_json};
+pub(crate) use json::{VERSION, ended_json, stack_json, stack_json_line};
 pub(crate) use manifest::manifest_json;
 pub(crate) use minidump::MinidumpReport;
 pub(crate) use print::{PrintLayout, PrintReport, Printed, PrintedFrame, print_json, print_text};
 pub(crate) use symbols::{ModuleSymbols, Subject, SymbolsReport, symbols_json, symbols_text};
-pub(crate) use text::{event_text, look_text, stack_text};
+pub(crate) use text::{event_text, look_text, plain_stack_text, stack_text};
 pub(crate) use variables::Variables;
 
 /// The stacks of a process, ready to be printed: owned values, read from a process that runs on.

@@ -28,6 +28,16 @@ impl Page {
         Self { text: String::new(), colour: choice != anstream::ColorChoice::Never }
     }
 
+    /// An empty page without colours.
+    pub(crate) fn plain() -> Self {
+        Self { text: String::new(), colour: false }
+    }
+
+    /// What is on it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Appends words in a style.
     pub(crate) fn styled(&mut self, style: Style, words: impl fmt::Display) {
         // Writing to a string cannot fail.

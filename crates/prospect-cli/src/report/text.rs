@@ -48,13 +48,25 @@ pub(crate) fn event_text(event: &Event) -> std::io::Result<()> {
 /// Prints a report.
 pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Result<()> {
     let mut page = Page::new();
-    heading(&mut page, report);
+    write_stacks(&mut page, report, layout);
+    page.print()
+}
+
+/// The same as plain text.
+pub(crate) fn plain_stack_text(report: &StackReport, layout: Layout) -> String {
+    let mut page = Page::plain();
+    write_stacks(&mut page, report, layout);
+    page.text().to_owned()
+}
+
+fn write_stacks(page: &mut Page, report: &StackReport, layout: Layout) {
+    heading(page, report);
     for warning in &report.warnings {
         page.styled(WARNING, format_args!("warning: {}", Printable(warning)));
         page.end_line();
     }
     if let Some(goroutines) = &report.goroutines {
-        goroutines_text(&mut page, &goroutines.all, layout);
+        goroutines_text(page, &goroutines.all, layout);
     } else if layout.merge {
         for group in merge::groups(&report.threads) {
             let count = group.len();
@@ -65,7 +77,7 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
                 page.push(Label(thread));
             }
             page.end_line();
-            stack(&mut page, group[0], &[], layout);
+            stack(page, group[0], &[], layout);
         }
     } else {
         for thread in &report.threads {
@@ -80,12 +92,11 @@ pub(crate) fn stack_text(report: &StackReport, layout: Layout) -> std::io::Resul
             }
             page.end_line();
             if let Some(registers) = thread.registers.as_ref().filter(|_| layout.registers) {
-                register_table(&mut page, registers);
+                register_table(page, registers);
             }
-            stack(&mut page, thread, &report.values_of(thread), layout);
+            stack(page, thread, &report.values_of(thread), layout);
         }
     }
-    page.print()
 }
 
 fn heading(page: &mut Page, report: &StackReport) {

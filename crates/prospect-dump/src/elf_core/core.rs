@@ -14,7 +14,7 @@ use prospect_process::{
 };
 
 use super::{
-    CoreError, CoreMemory, CoreNote, CoreNotice, CoreSegment, CoreSegments,
+    CoreError, CoreMemory, CoreNote, CoreNotice, CoreSegment, CoreSegments, DumpNote, NoteContent,
     file::CoreFile,
     header::Headers,
     inventory,
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// More bytes of notes than processes have: 20,000 threads with the largest register sets.
-const MOST_NOTE_BYTES: u64 = 256 << 20;
+pub(super) const MOST_NOTE_BYTES: u64 = 256 << 20;
 
 /// A process in an ELF core.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl ElfCore {
         Self::read(CoreFile::Bytes(bytes))
     }
 
-    fn read(file: CoreFile) -> Result<Self, CoreError> {
+    pub(super) fn read(file: CoreFile) -> Result<Self, CoreError> {
         let mut notices = Vec::new();
         let headers = Headers::read(&file, &mut notices)?;
         if file.length() < headers.expected_length {
@@ -170,6 +170,15 @@ impl ElfCore {
     /// Its notes, in the order of the file.
     pub fn notes(&self) -> impl Iterator<Item = CoreNote<'_>> {
         inventory::notes(self.info.arch, &self.notes)
+    }
+
+    /// How it was made, where it is one of ours.
+    #[must_use]
+    pub fn dump_note(&self) -> Option<DumpNote> {
+        self.notes().find_map(|note| match note.content {
+            NoteContent::Dump(note) => Some(note),
+            _ => None,
+        })
     }
 
     /// Its segments by address, without overlap.

@@ -73,6 +73,30 @@ impl DumpNote {
         Some(note)
     }
 
+    /// This of a core that is made of another one, of which `earlier` says how that was made: how the process was kept still, and what
+    /// is missing since then, is as true of this one.
+    #[must_use]
+    pub(crate) fn after(mut self, earlier: &Self) -> Self {
+        let Self { method, pause, fallback, redacted, .. } = earlier.clone();
+        if self.method.is_empty() {
+            (self.method, self.pause, self.fallback) = (method, pause, fallback);
+        }
+        self.limit = self.limit.or(earlier.limit);
+        self.depth = self.depth.or(earlier.depth);
+        self.beyond_limit = self.beyond_limit.saturating_add(earlier.beyond_limit);
+        self.redacted = [redacted, self.redacted]
+            .into_iter()
+            .filter(|rules| !rules.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ");
+        self.live.extend_from_slice(&earlier.live);
+        self.left_out.extend_from_slice(&earlier.left_out);
+        self.unread.extend_from_slice(&earlier.unread);
+        self.live_more = self.live_more.saturating_add(earlier.live_more);
+        self.unread_more = self.unread_more.saturating_add(earlier.unread_more);
+        self
+    }
+
     /// As [`DUMP_BYTES`].
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // What may have to be said last.
@@ -161,6 +185,37 @@ mod tests {
         assert_eq!(DumpNote::parse(&bytes), Some(note));
         assert_eq!(DumpNote::parse(b"version 2\n"), None);
         assert_eq!(DumpNote::parse(b"version 1\nnew x\nunread z-1\n"), Some(DumpNote::default()));
+    }
+
+    #[test]
+    fn what_was_true_of_the_core_before_stays() {
+        let earlier = DumpNote {
+            tool: "prospect 0".into(),
+            method: "stop".into(),
+            pause: Some(Duration::from_micros(7)),
+            fallback: "no clone".into(),
+            redacted: "env".into(),
+            limit: Some(5),
+            beyond_limit: 3,
+            unread: vec![Addr(0x1000)..Addr(0x2000)],
+            ..DumpNote::default()
+        };
+        let own = DumpNote {
+            tool: "prospect 1".into(),
+            depth: Some(2),
+            beyond_limit: 4,
+            redacted: "secrets".into(),
+            ..DumpNote::default()
+        };
+        let note = own.after(&earlier);
+        let wanted = DumpNote {
+            tool: "prospect 1".into(),
+            depth: Some(2),
+            beyond_limit: 7,
+            redacted: "env, secrets".into(),
+            ..earlier
+        };
+        assert_eq!(note, wanted);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The bytes of a core.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
+use std::{fmt, fs::File, io, os::unix::fs::FileExt as _, path::Path};
+
+use prospect_process::Memory;
 
 use super::CoreError;
 
@@ -8,10 +10,17 @@ use super::CoreError;
 ///
 /// The file is read and not mapped: so one that is cut or changed meanwhile is an error and no signal, and what was
 /// read does not count as memory of this process.
-#[derive(Debug)]
 pub(crate) enum CoreFile {
-    File { file: File, length: u64 },
+    File {
+        file: File,
+        length: u64,
+    },
     Bytes(Vec<u8>),
+    /// The beginning, with headers and notes, and the process that the rest is about: its memory is read there.
+    Head {
+        bytes: Vec<u8>,
+        memory: Box<dyn Memory + Send>,
+    },
 }
 
 impl CoreFile {
@@ -31,11 +40,27 @@ impl CoreFile {
         Ok(Self::File { file, length: metadata.len() })
     }
 
-    /// How long it was when it was opened.
+    /// How long it was when it was opened. Of what was only begun to be read it is not known, and nothing is missing.
     pub(crate) fn length(&self) -> u64 {
         match self {
+            Self::Head { .. } => u64::MAX,
+            _ => self.held(),
+        }
+    }
+
+    /// How many bytes can be read from it.
+    fn held(&self) -> u64 {
+        match self {
             Self::File { length, .. } => *length,
-            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Bytes(bytes) | Self::Head { bytes, .. } => bytes.len() as u64,
+        }
+    }
+
+    /// The memory of the process, where that is not in the file.
+    pub(crate) fn memory(&self) -> Option<&dyn Memory> {
+        match self {
+            Self::Head { memory, .. } => Some(&**memory),
+            _ => None,
         }
     }
 
@@ -48,7 +73,7 @@ impl CoreFile {
                     result => return result,
                 }
             },
-            Self::Bytes(bytes) => {
+            Self::Bytes(bytes) | Self::Head { bytes, .. } => {
                 let from =
                     usize::try_from(offset).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
                 let length = from.len().min(buffer.len());
@@ -60,7 +85,7 @@ impl CoreFile {
 
     /// The bytes from `offset` on, `length` of them or as many as there are.
     pub(crate) fn read(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let there = self.length().saturating_sub(offset).min(length);
+        let there = self.held().saturating_sub(offset).min(length);
         let mut bytes = vec![0; usize::try_from(there).map_err(io::Error::other)?];
         let mut done = 0;
         while done < bytes.len() {
@@ -71,5 +96,11 @@ impl CoreFile {
         }
         bytes.truncate(done);
         Ok(bytes)
+    }
+}
+
+impl fmt::Debug for CoreFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CoreFile").field("held", &self.held()).finish_non_exhaustive()
     }
 }

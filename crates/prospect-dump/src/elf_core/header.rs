@@ -65,17 +65,41 @@ impl Class {
     fn at(&self, bytes: &[u8], wide: usize, narrow: usize) -> Option<u64> {
         self.number(bytes, if self.wide { wide } else { narrow }, self.word())
     }
+
+    /// Where the notes are that a program header tells of, where it tells of notes.
+    fn notes(&self, entry: &[u8]) -> Option<Range<u64>> {
+        let (kind, offset) = (self.number(entry, 0, 4)?, self.at(entry, 8, 4)?);
+        let bytes = self.at(entry, 32, 16)?;
+        (kind == PT_NOTE).then(|| offset..offset.saturating_add(bytes))
+    }
+
+    fn of(header: &[u8]) -> Option<Self> {
+        match header.get(..6)? {
+            [0x7f, b'E', b'L', b'F', class @ 1..=2, order @ 1..=2] => {
+                Some(Self { wide: *class == 2, big_endian: *order == 2 })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How much of a core it takes to know what is said in the first program header: known from its first 64 bytes.
+pub(crate) fn first_entry_end(header: &[u8]) -> Option<u64> {
+    Class::of(header)?.at(header, 32, 28)?.checked_add(56)
+}
+
+/// Where the notes end that the first program header tells of. `None` where it does not, or not all of the table is before them.
+pub(crate) fn first_notes_end(start: &[u8]) -> Option<u64> {
+    let class = Class::of(start)?;
+    let table = class.at(start, 32, 28)?;
+    let notes = class.notes(start.get(usize::try_from(table).ok()?..)?)?;
+    (notes.start > table).then_some(notes.end)
 }
 
 impl Headers {
     pub(crate) fn read(file: &CoreFile, notices: &mut Vec<CoreNotice>) -> Result<Self, CoreError> {
         let header = file.read(0, 64)?;
-        let class = match header.get(..6) {
-            Some([0x7f, b'E', b'L', b'F', class @ 1..=2, order @ 1..=2]) => {
-                Class { wide: *class == 2, big_endian: *order == 2 }
-            }
-            _ => return Err(CoreError::NotElf),
-        };
+        let class = Class::of(&header).ok_or(CoreError::NotElf)?;
         let number = |at: usize, length: usize| class.number(&header, at, length).ok_or(CoreError::NotElf);
         let kind = number(16, 2)?;
         if kind != ET_CORE {
@@ -90,14 +114,20 @@ impl Headers {
         let table = class.at(&header, 32, 28).ok_or(CoreError::NotElf)?;
         let (entry_at, count_at) = if class.wide { (54, 56) } else { (42, 44) };
         let entry_bytes = number(entry_at, 2)?;
+        let least = if class.wide { 56 } else { 32 };
+        let entry_bytes = entry_bytes.max(least);
         let mut count = number(count_at, 2)?;
         if count == PN_XNUM {
             let sections = class.at(&header, 40, 32).ok_or(CoreError::NotElf)?;
             let section = file.read(sections, 64)?;
-            count = class.number(&section, if class.wide { 44 } else { 28 }, 4).unwrap_or(count);
+            let counted = class.number(&section, if class.wide { 44 } else { 28 }, 4);
+            // The kernel writes that section last of all, and the first notes directly behind the table.
+            let until_notes = || {
+                let notes = class.notes(&file.read(table, least).ok()?)?;
+                Some(notes.start.checked_sub(table)? / entry_bytes)
+            };
+            count = counted.or_else(until_notes).unwrap_or(count);
         }
-        let least = if class.wide { 56 } else { 32 };
-        let entry_bytes = entry_bytes.max(least);
         let mut headers = Self { arch, segments: Vec::new(), notes: Vec::new(), expected_length: 0 };
         let found = headers.read_table(&class, file, table, entry_bytes, count.min(MOST_SEGMENTS))?;
         if found == 0 && count > 0 {

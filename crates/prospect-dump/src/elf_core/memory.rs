@@ -57,6 +57,9 @@ impl Memory for CoreSegments {
         let missing = MemoryError { at, why: Unreadable::NotCaptured };
         let there = segment.present_end().0.checked_sub(at.0).filter(|there| *there > 0).ok_or(missing)?;
         let length = buffer.len().min(usize::try_from(there).unwrap_or(usize::MAX));
+        if let Some(memory) = self.file.memory() {
+            return memory.read_up_to(at, &mut buffer[..length]);
+        }
         let offset = segment.offset.saturating_add(at.0 - segment.range.start.0);
         match self.file.read_up_to(offset, &mut buffer[..length]) {
             Ok(0) | Err(_) => Err(missing),
@@ -113,7 +116,15 @@ fn contents(
     let mut at = range.start;
     while at < range.end {
         let (end, content) = match core.find(at) {
-            Ok(segment) if at < segment.present_end() => (segment.present_end(), Content::Own),
+            Ok(segment) if at < segment.present_end() => {
+                let end = segment.present_end().min(range.end);
+                match core.file.memory() {
+                    Some(memory) => contents.extend(memory.contents(at..end)),
+                    None => contents.push((at..end, Content::Own)),
+                }
+                at = end;
+                continue;
+            }
             Ok(segment) if at < segment.dumped_end() => (segment.dumped_end(), Content::Missing),
             _ => {
                 let end = core.left_out(at).map_or(range.end, |range| range.end).min(range.end);

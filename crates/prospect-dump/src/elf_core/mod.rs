@@ -15,6 +15,7 @@ mod link_map;
 mod mappings;
 mod memory;
 mod notes;
+mod stream;
 mod write;
 
 pub use self::core::ElfCore;
@@ -23,6 +24,7 @@ pub use error::{CoreError, CoreNotice};
 pub use inventory::{CoreNote, CoreSegment, NoteContent};
 pub use memory::{CoreMemory, CoreSegments};
 pub(crate) use write::{Bounds, Piece, cut, is_zero_until_touched, page_bytes, pieces};
+pub use stream::read_head;
 pub use write::{
     CoreFilter, Cut, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
     WriteError, WriteOptions, Written, write,

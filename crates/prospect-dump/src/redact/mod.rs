@@ -8,7 +8,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, ops::Range};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use prospect_process::{Addr, Process};
 use regex::bytes::{Regex, RegexBuilder};
@@ -41,6 +41,20 @@ enum What {
     Pattern(Regex),
     /// Strings that look as if they were made by chance.
     Random,
+    /// What is found when the process stands still.
+    Found(Finder),
+}
+
+/// Finds bytes in a process that stands still, or says why it cannot.
+type Find = dyn Fn(&dyn Process) -> Result<Vec<Range<Addr>>, String> + Send + Sync;
+
+#[derive(Clone)]
+struct Finder(Arc<Find>);
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Finder")
+    }
 }
 
 /// A pattern that is none.
@@ -59,6 +73,17 @@ impl Redaction {
     #[must_use]
     pub fn ranges(self, name: &str, ranges: Vec<Range<Addr>>) -> Self {
         self.with(name, What::Ranges(ranges))
+    }
+
+    /// These bytes too, which `find` finds in what is written when that stands still: they may be elsewhere in the process
+    /// now. Where it fails there is no dump.
+    #[must_use]
+    pub fn found(
+        self,
+        name: &str,
+        find: impl Fn(&dyn Process) -> Result<Vec<Range<Addr>>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(name, What::Found(Finder(Arc::new(find))))
     }
 
     /// The environment too, rule `env`: as the process was started with it (above the first thread's stack), and the strings of
@@ -105,14 +130,15 @@ impl Redaction {
         self.rules.iter().map(|rule| rule.name.as_str()).filter(|name| seen.insert(*name)).collect()
     }
 
-    /// What it means in a process that stands still.
-    pub(crate) fn of<'a>(&'a self, process: &'a dyn Process) -> Prepared<'a> {
+    /// What it means in a process that stands still. An error has the rule in it.
+    pub(crate) fn of<'a>(&'a self, process: &'a dyn Process) -> Result<Prepared<'a>, String> {
         let mut fixed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let ranges = match &rule.what {
                 What::Ranges(ranges) => ranges.clone(),
                 What::Environment(lists) => environment::environment(process, lists),
                 What::Arguments => environment::arguments(process),
+                What::Found(Finder(find)) => find(process).map_err(|why| format!("{}: {why}", rule.name))?,
                 What::Pattern(_) | What::Random => continue,
             };
             fixed.extend(
@@ -130,7 +156,8 @@ impl Redaction {
         let names = process.mappings().iter().flat_map(|mapping| random::strings(&mapping.name));
         let mut stacks: Vec<Range<Addr>> = stacks(process);
         stacks.sort_by_key(|stack| stack.start);
-        Prepared { redaction: self, process, fixed, names: names.map(<[u8]>::to_vec).collect(), stacks }
+        let names = names.map(<[u8]>::to_vec).collect();
+        Ok(Prepared { redaction: self, process, fixed, names, stacks })
     }
 }
 
@@ -155,7 +182,7 @@ impl Prepared<'_> {
                 What::Arguments => zeroed.push(0..bytes.len()),
                 What::Pattern(pattern) => zeroed.extend(stream::matches(pattern, bytes)),
                 What::Random => zeroed.extend(random::runs(bytes)),
-                What::Ranges(_) | What::Environment(_) => {}
+                What::Ranges(_) | What::Environment(_) | What::Found(_) => {}
             }
         }
         zeroed.into_iter().for_each(|range| bytes[range].fill(0));

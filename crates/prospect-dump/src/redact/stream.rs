@@ -203,7 +203,7 @@ impl<'a> Redactor<'a> {
                     }
                     (from.max(until), is_open && !is_end)
                 }
-                What::Ranges(_) | What::Environment(_) | What::Arguments => continue,
+                What::Ranges(_) | What::Environment(_) | What::Arguments | What::Found(_) => continue,
             };
         }
     }

@@ -63,7 +63,7 @@ fn pass(
     bytes: &[u8],
     sizes: &mut dyn FnMut() -> usize,
 ) -> (Vec<u8>, Manifest) {
-    let prepared = redaction.of(process);
+    let prepared = redaction.of(process).unwrap();
     let mut redactor = Redactor::new(&prepared);
     let mut out = Vec::new();
     let mut next = Addr(at);

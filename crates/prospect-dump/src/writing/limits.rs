@@ -32,6 +32,9 @@ pub enum WriteError {
         /// How many.
         u64,
     ),
+    /// A rule cannot be followed, and which.
+    #[error("what is to be zeroed cannot be found: {0}")]
+    Redaction(String),
     /// No thread could be started that reads.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),

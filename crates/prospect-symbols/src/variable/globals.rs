@@ -43,8 +43,12 @@ pub(super) fn in_unit_of(
 
 /// Those of that name in all units.
 pub(super) fn find(debug: &Arc<DebugInfo>, name: &str, fuel: &mut Fuel<'_>) -> Vec<Variable> {
-    let Ok(pattern) = Pattern::name(name) else { return Vec::new() };
-    let definitions = find::definitions(debug, &pattern, DefinitionKinds::VARIABLES, MOST_VARIABLES);
+    Pattern::name(name).map_or_else(|_| Vec::new(), |pattern| like(debug, &pattern, fuel))
+}
+
+/// Those that a pattern means in all units.
+pub(super) fn like(debug: &Arc<DebugInfo>, pattern: &Pattern, fuel: &mut Fuel<'_>) -> Vec<Variable> {
+    let definitions = find::definitions(debug, pattern, DefinitionKinds::VARIABLES, MOST_VARIABLES);
     let variable = |definition: Definition| {
         let read = |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
             RawVariable::read(debug, unit, at, POSITION, fuel)

@@ -34,7 +34,7 @@ pub(crate) use memo::RememberedScopes;
 pub use member::MemberExpression;
 pub(crate) use tail_calls::TailCalls;
 
-use crate::{ModuleBinary, symbol::dwarf::DebugInfo, type_info::TypeRef};
+use crate::{ModuleBinary, Pattern, symbol::dwarf::DebugInfo, type_info::TypeRef};
 
 /// A function that an address is in, really or by inlining, and its variables.
 #[derive(Clone, Debug)]
@@ -157,6 +157,13 @@ impl ModuleBinary {
             let find = |debug: &Arc<DebugInfo>| globals::find(debug, name, &mut debug.tank().fuel());
             self.debug_info().map_or_else(Vec::new, find)
         })
+    }
+
+    /// The variables outside of calls that a pattern means, those that functions keep between calls among them; at most 100,000.
+    #[must_use]
+    pub fn globals_like(&self, pattern: &Pattern) -> Vec<Variable> {
+        let find = |debug: &Arc<DebugInfo>| globals::like(debug, pattern, &mut debug.tank().fuel());
+        self.debug_info().map_or_else(Vec::new, find)
     }
 
     /// The first of the [globals](Self::globals) of that name.

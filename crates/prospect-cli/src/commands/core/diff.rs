@@ -1,6 +1,6 @@
 //! `prospect core diff`: what differs between two cores.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use prospect::{
     OpenOptions, Session, ThreadStack,
@@ -13,7 +13,8 @@ use crate::{
     exit::{Failure, Outcome, Result},
     report::{self, CoreDiffReport},
     symbol_args::{Fetch, SymbolArgs},
-    target::named_core,
+    target::{named_core, seconds},
+    watch::within,
 };
 
 /// Show what differs between two cores of a process, or of a program: threads, registers, mappings, modules, memory.
@@ -32,13 +33,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     symbols: SymbolArgs,
 
+    /// Give up after this many seconds; without it, it takes as long as it takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
     /// Print JSON: one object (docs/json.md).
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result {
-    diff(args).map_err(Failure::of_comparison)
+    let about = format!("{} and {}", args.before.display(), args.after.display());
+    let compared = within(args.timeout, about, Failure::of_comparison, || diff(args));
+    compared.map_err(Failure::of_comparison)
 }
 
 fn diff(args: &Args) -> Result {

@@ -1,6 +1,6 @@
 //! `prospect core info`: the notes and segments of a core.
 
-use std::{fs::File, ops::Range, path::PathBuf};
+use std::{fs::File, ops::Range, path::PathBuf, time::Duration};
 
 use prospect::{
     OpenOptions, Source,
@@ -17,7 +17,8 @@ use crate::{
     exit::{Failure, Outcome, Result, worse},
     report::{self, CoreInfoReport, CoreReport, SegmentReport},
     symbol_args::{Fetch, SymbolArgs},
-    target::named_core,
+    target::{named_core, seconds},
+    watch::within,
 };
 
 /// Show what is in a core: its notes, its segments, and what of the process's memory is in it, is left out, or is missing.
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     symbols: SymbolArgs,
 
+    /// Give up after this many seconds; without it, it takes as long as it takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
     /// Print JSON: one object per core, each on a line (docs/json.md).
     #[arg(long)]
     json: bool,
@@ -40,7 +45,12 @@ pub(super) fn run(args: &Args) -> Result {
     let options = downloads::show_unpacking(OpenOptions::new()).search(search);
     let mut result = Ok(Outcome::Complete);
     for path in &args.cores {
-        let one = named_core(path).and_then(|source| show(args, &options, &source));
+        let one = within(
+            args.timeout,
+            path.display(),
+            |failure| failure,
+            || named_core(path).and_then(|source| show(args, &options, &source)),
+        );
         result = worse(result, one);
     }
     result

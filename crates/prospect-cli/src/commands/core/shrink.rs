@@ -88,12 +88,14 @@ pub(super) fn run(args: &Args) -> Result {
     let destination = Destination::open(&args.output, args.force)?;
     let interrupted = Interrupted::watch()?;
     let progress = interrupted.next();
+    let earlier = session.core().and_then(ElfCore::dump_note);
     let depth = args.depth.or(args.limit.is_none().then_some(DEPTH));
     let options = WriteOptions::new()
         .selection(Selection::Filter(CoreFilter(u32::MAX)))
         .depth(depth)
         .limit(args.limit)
         .redaction(redaction.as_ref())
+        .earlier(earlier.as_ref())
         .progress(&progress);
     let written = {
         let _bar = Bar::show(format!("process {}", process.info().id), progress.clone(), args.quiet);

@@ -21,7 +21,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct RedactArgs {
     /// Zero bytes before they are written; may be given several times. `env`: the environment; `args`: the arguments; `secrets`: what
-    /// has the shape of keys, tokens and passwords; `var:NAME`: a global variable; `pattern:REGEX`: what matches, or what its first
+    /// has the shape of keys, tokens and passwords; `var:NAME`: a global variable; `type:NAME`: the objects of a type that variables lead to; `pattern:REGEX`: what matches, or what its first
     /// group does. General registers and addresses on stacks are kept; vector registers are left out.
     #[arg(long, value_name = "RULE")]
     redact: Vec<RedactRule>,

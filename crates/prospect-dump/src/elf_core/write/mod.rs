@@ -45,6 +45,7 @@ pub struct WriteOptions<'a> {
     fallback: Option<&'a str>,
     live: &'a [Range<Addr>],
     left_out: &'a [Range<Addr>],
+    earlier: Option<&'a DumpNote>,
 }
 
 /// How the process is kept still while it is written.
@@ -159,6 +160,13 @@ impl<'a> WriteOptions<'a> {
         (self.live, self.left_out) = (live, left_out);
         self
     }
+
+    /// How the core was made that this one is made of: the core says that too.
+    #[must_use]
+    pub fn earlier(mut self, note: Option<&'a DumpNote>) -> Self {
+        self.earlier = note;
+        self
+    }
 }
 
 /// What was written.
@@ -209,7 +217,8 @@ fn write_all(
     progress: &Progress,
 ) -> Result<Written, WriteError> {
     let info = process.info().arch.info();
-    let redaction = options.redaction.map(|redaction| redaction.of(process));
+    let redaction = options.redaction.map(|redaction| redaction.of(process)).transpose();
+    let redaction = redaction.map_err(WriteError::Redaction)?;
     let notes = Notes::of(process, redaction.as_ref());
     let page_bytes = notes.page_bytes();
     let memory = SurveyedMemory::new(process.memory(), process.mappings().iter());
@@ -263,6 +272,10 @@ fn write_all(
         depth: plan.cut.and_then(|cut| cut.depth),
         beyond_limit: plan.cut.map_or(0, |cut| cut.left_out),
         redacted: options.redaction.map(|redaction| redaction.names().join(", ")).unwrap_or_default(),
+    };
+    let note = match options.earlier {
+        Some(earlier) => note.after(earlier),
+        None => note,
     };
     let note = notes::note(info, PROSPECT, NT_DUMP, &note.to_bytes());
     position.output.bytes(&note)?;

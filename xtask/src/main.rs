@@ -6,6 +6,7 @@ mod every_instruction;
 mod fixtures;
 mod fuzz;
 mod oracle;
+mod redis;
 mod setup;
 mod soak;
 mod test;

@@ -3,6 +3,7 @@
 use std::{
     ops::Range,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use prospect_process::{
@@ -31,6 +32,7 @@ pub struct ReachPlan {
     bytes: u64,
     depth: u32,
     scan_bytes: u64,
+    deadline: Option<Instant>,
 }
 
 impl ReachPlan {
@@ -38,7 +40,7 @@ impl ReachPlan {
     /// stacks point to; with 0, the stacks alone.
     #[must_use]
     pub fn new(depth: u32) -> Self {
-        Self { bytes: u64::MAX, depth, scan_bytes: 64 << 20 }
+        Self { bytes: u64::MAX, depth, scan_bytes: 64 << 20, deadline: None }
     }
 
     /// At most so many bytes of memory that was touched. What a debugger needs to find modules and threads is taken in any case.
@@ -52,6 +54,13 @@ impl ReachPlan {
     #[must_use]
     pub fn scan_bytes(mut self, bytes: u64) -> Self {
         self.scan_bytes = bytes;
+        self
+    }
+
+    /// From then on, no memory is looked through for addresses any more.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
         self
     }
 }
@@ -86,6 +95,7 @@ pub fn reach(process: &dyn Process, within: &[Range<Addr>], plan: &ReachPlan) ->
         writable: within.iter().filter(writable).cloned().collect(),
         left_bytes: plan.bytes,
         left_scan: plan.scan_bytes,
+        deadline: plan.deadline,
         reached: Reached::default(),
         fresh: PageSet::default(),
         buffer: vec![0; CHUNK_BYTES],
@@ -138,6 +148,7 @@ struct Reach<'a> {
     writable: Vec<Range<Addr>>,
     left_bytes: u64,
     left_scan: u64,
+    deadline: Option<Instant>,
     reached: Reached,
     /// What was taken in this step.
     fresh: PageSet,
@@ -206,7 +217,8 @@ impl Reach<'_> {
         for part in parts {
             let mut at = Addr(part.start.0.checked_next_multiple_of(word_bytes).unwrap_or(u64::MAX));
             while at < part.end {
-                if self.left_scan == 0 || self.left_bytes < self.page_bytes {
+                let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if is_late || self.left_scan == 0 || self.left_bytes < self.page_bytes {
                     self.reached.is_cut = true;
                     break;
                 }
@@ -392,5 +404,13 @@ mod tests {
         assert_eq!(reached.bytes, 6 * PAGE);
         let (pages, reached) = heap_pages(&process, &ReachPlan::new(9).scan_bytes(1));
         assert!(pages.len() == 2 && reached.is_cut, "{pages:?}");
+    }
+
+    #[test]
+    fn when_it_is_late_stacks_are_all_there_is() {
+        let process = process(&[], [10, 40]);
+        let (pages, reached) = heap_pages(&process, &ReachPlan::new(9).deadline(Some(Instant::now())));
+        assert_eq!((pages, reached.bytes), (Vec::new(), 4 * PAGE));
+        assert!(reached.is_cut);
     }
 }

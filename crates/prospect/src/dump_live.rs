@@ -232,7 +232,7 @@ fn stop<W>(
     no_snapshot: Option<SnapshotError>,
 ) -> Result<Dumped<W>, DumpError> {
     if let Some(most) = plan.max_pause {
-        let estimate = live.stop_estimate()?;
+        let estimate = live.stop_estimate(options.limited_to())?;
         if estimate > most {
             return Err(DumpError::TooLong { estimate, most, snapshot: no_snapshot });
         }

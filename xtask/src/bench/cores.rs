@@ -15,15 +15,42 @@ use super::{
     measure::{Gap, Meter, Sample, median},
 };
 
-/// The rows' names.
-pub(super) const DUMP: &str = "c.T4";
+/// The name of the row about reading.
 pub(super) const OPEN: &str = "i.T4";
 
-/// MiB that nothing compresses, half zeros, and never touched: half of the large one, for small disks.
+/// MiB that nothing compresses, half zeros and half text, and never touched: half of the large one, for small disks.
 const SIZES: [&str; 3] = ["1024", "1024", "8192"];
 
 /// Each tool writes gigabytes.
 const MOST_REPS: usize = 5;
+/// And these take half a minute for each.
+const MOST_SLOW_REPS: usize = 1;
+
+/// A row about writing.
+pub(super) struct DumpRow {
+    pub(super) name: &'static str,
+    about: &'static str,
+    /// As [`SIZES`].
+    sizes: [&'static str; 3],
+    /// Whether other ways, other tools and the limits of the machine are measured too, and not only the stop.
+    is_whole: bool,
+}
+
+pub(super) const DUMPS: &[DumpRow] = &[
+    DumpRow {
+        name: "c.T4",
+        about: "a core of 1 GiB of noise, 1 GiB of zeros and text, 8 GiB never touched",
+        sizes: SIZES,
+        is_whole: true,
+    },
+    DumpRow { name: "c.1G", about: "a core of 1 GiB of noise", sizes: ["1024", "0", "0"], is_whole: false },
+    DumpRow {
+        name: "c.18M",
+        about: "a core of 18 MiB, and 8 GiB never touched",
+        sizes: ["16", "2", "8192"],
+        is_whole: false,
+    },
+];
 
 /// What one dump cost.
 struct Dump {
@@ -33,38 +60,24 @@ struct Dump {
     file_mb: f64,
 }
 
+/// One tool, and what its dumps cost.
+struct Dumper {
+    name: &'static str,
+    argv: Vec<String>,
+    most: usize,
+    dumps: Vec<Dump>,
+}
+
 /// Measures dumps of a large process: how long they take, how long it stands still, and how much they take on the disk.
-pub(super) fn measure_dumps(meter: &Meter, prospect: &Path, reps: usize) -> Result<()> {
-    println!(
-        "\n{DUMP}  a core of {} MiB of noise, {} MiB of zeros and text, {} MiB never touched",
-        SIZES[0], SIZES[1], SIZES[2]
-    );
-    let bigmem = get("bench-bigmem")?;
-    let (gap, target) = Gap::start(&bigmem, &SIZES, true)?;
+pub(super) fn measure_dumps(row: &DumpRow, meter: &Meter, prospect: &Path, reps: usize) -> Result<()> {
+    println!("\n{}  {}", row.name, row.about);
+    let (gap, target) = Gap::start(&get("bench-bigmem")?, &row.sizes, true)?;
     let scratch = Scratch::new("bench-core");
     let core = scratch.path().join("core");
-    let (pid, core_name) = (target.arg(), core.to_string_lossy().into_owned());
-    let prospect = prospect.to_string_lossy().into_owned();
-    let ours = |words: &[&str]| {
-        let mut argv = vec![prospect.clone(), "dump".into(), "-q".into(), "-o".into(), core_name.clone()];
-        argv.extend(words.iter().map(|word| (*word).to_owned()));
-        argv.push(pid.clone());
-        argv
-    };
-    let mut tools = vec![
-        ("prospect", ours(&[])),
-        ("prospect --mode stop", ours(&["--mode", "stop"])),
-        ("prospect zstd", ours(&["--compress", "zstd"])),
-    ];
-    if tool("gdb").is_ok() {
-        let (attach, write) = (["-nx", "-batch", "-p", &pid, "-ex"], format!("gcore {core_name}"));
-        let argv = ["gdb"].iter().chain(&attach).map(|word| (*word).to_owned()).chain([write]);
-        tools.push(("gdb gcore", argv.collect()));
-    }
-    let mut dumps: Vec<Vec<Dump>> = tools.iter().map(|_| Vec::new()).collect();
-    let mut copies = Vec::new();
-    for _ in 0..reps.min(MOST_REPS) {
-        for ((name, argv), dumps) in tools.iter().zip(&mut dumps) {
+    let mut dumpers = dumpers(row, prospect, &core, &target.arg());
+    let (mut copies, mut forks) = (Vec::new(), Vec::new());
+    for round in 0..reps.min(MOST_REPS) {
+        for Dumper { name, argv, dumps, .. } in dumpers.iter_mut().filter(|dumper| round < dumper.most) {
             settle();
             gap.reset()?;
             match meter.run(argv) {
@@ -78,17 +91,57 @@ pub(super) fn measure_dumps(meter: &Meter, prospect: &Path, reps: usize) -> Resu
                 Err(error) => println!("  {name}: {error:#}"),
             }
             if *name == "prospect" && core.exists() {
-                copies.push(sparse_copy(&core)?);
+                forks.push(gap.fork_ms(&target)?);
+                if row.is_whole {
+                    copies.push(sparse_copy(&core)?);
+                }
             }
             let _ = fs::remove_file(&core);
         }
     }
+    print(&dumpers);
+    println!("  {:<22} {:>29} {:>8.1}", "limit: fork of itself", "", median(forks));
+    if row.is_whole {
+        println!("  {:<22} {:>9.0}", "limit: copy of it", median(copies));
+        println!(
+            "  (limit: the bytes that are not holes of our core, from memory to a new file, by one thread)"
+        );
+        measure_compression(meter, &dumpers, &core)?;
+    }
+    Ok(())
+}
+
+/// Who dumps `pid` into `core`.
+fn dumpers(row: &DumpRow, prospect: &Path, core: &Path, pid: &str) -> Vec<Dumper> {
+    let core = core.to_string_lossy().into_owned();
+    let dumper = |name, most, words: &[&str]| {
+        let argv = words.iter().map(|word| (*word).to_owned()).collect();
+        Dumper { name, argv, most, dumps: Vec::new() }
+    };
+    let prospect = prospect.to_string_lossy().into_owned();
+    let ours = [&prospect, "dump", "-q", "-o", &core, pid];
+    let mut dumpers = vec![dumper("prospect", MOST_REPS, &ours)];
+    if row.is_whole {
+        let stop = [&ours[..], &["--mode", "stop"]].concat();
+        dumpers.push(dumper("prospect --mode stop", MOST_REPS, &stop));
+        let zstd = [&ours[..], &["--compress", "zstd"]].concat();
+        dumpers.push(dumper(ZSTD, MOST_REPS, &zstd));
+        if tool("gdb").is_ok() {
+            let write = format!("gcore {core}");
+            let words = ["gdb", "-nx", "-batch", "-p", pid, "-ex", &write];
+            dumpers.push(dumper("gdb gcore", MOST_SLOW_REPS, &words));
+        }
+    }
+    dumpers
+}
+
+fn print(dumpers: &[Dumper]) {
     let of = |dumps: &[Dump], what: fn(&Dump) -> f64| median(dumps.iter().map(what));
     println!(
         "  {:<22} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9}",
         "", "wall ms", "cpu ms", "rss MB", "stop ms", "disk MB", "file MB"
     );
-    for ((name, _), dumps) in tools.iter().zip(&dumps).filter(|(_, dumps)| !dumps.is_empty()) {
+    for Dumper { name, dumps, .. } in dumpers.iter().filter(|dumper| !dumper.dumps.is_empty()) {
         println!(
             "  {name:<22} {:>9.0} {:>9.0} {:>8.1} {:>9.1} {:>9.0} {:>9.0}",
             of(dumps, |dump| dump.sample.wall_ms),
@@ -99,8 +152,36 @@ pub(super) fn measure_dumps(meter: &Meter, prospect: &Path, reps: usize) -> Resu
             of(dumps, |dump| dump.file_mb),
         );
     }
-    println!("  {:<22} {:>9.0}", "limit: copy of it", median(copies));
-    println!("  (limit: the bytes that are not holes of our core, from memory to a new file, by one thread)");
+}
+
+/// The one that compresses.
+const ZSTD: &str = "prospect zstd";
+
+/// How long the `zstd` program takes for the same bytes from the cache of files.
+fn measure_compression(meter: &Meter, dumpers: &[Dumper], core: &Path) -> Result<()> {
+    let ours = dumpers.iter().find(|dumper| dumper.name == ZSTD && !dumper.dumps.is_empty());
+    let (Some(ours), Ok(_)) = (ours, tool("zstd")) else {
+        println!("  zstd itself is not measured: it is not installed, or there is no dump to compare");
+        return Ok(());
+    };
+    let [plain, packed] =
+        ["plain", "packed"].map(|end| core.with_extension(end).to_string_lossy().into_owned());
+    meter.run(&ours.argv)?;
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    meter.run(&words(&["zstd", "-q", "-d", "-f", &core.to_string_lossy(), "-o", &plain]))?;
+    fs::remove_file(core)?;
+    let mut samples = Vec::new();
+    for _ in 0..ours.dumps.len() {
+        settle();
+        // So that it is in the cache.
+        std::io::copy(&mut fs::File::open(&plain)?, &mut std::io::sink())?;
+        samples.push(meter.run(&words(&["zstd", "-q", "-1", "-T0", "-f", &plain, "-o", &packed]))?);
+        fs::remove_file(&packed)?;
+    }
+    fs::remove_file(&plain)?;
+    let theirs = median(samples.iter().map(|sample| sample.wall_ms));
+    let wall = median(ours.dumps.iter().map(|dump| dump.sample.wall_ms));
+    println!("  {:<22} {theirs:>9.0}   {:.2} times ours", "limit: zstd -1 -T0", theirs / wall);
     Ok(())
 }
 
@@ -154,6 +235,10 @@ pub(super) fn measure_opening(meter: &Meter, prospect: &Path, reps: usize) -> Re
     if tool("gdb").is_ok() {
         let bt = ["gdb", "-nx", "-batch", &program, &core, "-ex", "thread apply all bt"];
         tools.push(("gdb", words(&bt)));
+    }
+    if tool("lldb").is_ok() {
+        let bt = ["lldb", "--no-lldbinit", "--batch", "-c", &core, &program, "-o", "bt all"];
+        tools.push(("lldb", words(&bt)));
     }
     let mut samples: Vec<Vec<Sample>> = tools.iter().map(|_| Vec::new()).collect();
     for round in 0..=reps {

@@ -64,6 +64,7 @@ impl Gap {
     const WANTED: u64 = 0;
     const ADOPTED: u64 = 8;
     const LONGEST: u64 = 16;
+    const FORK: u64 = 40;
 
     /// Starts a target with such a thread: before its other threads, or after them.
     pub(super) fn start(fixture: &Fixture, args: &[&str], is_last: bool) -> Result<(Self, Running)> {
@@ -96,6 +97,21 @@ impl Gap {
             thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    /// How long a bare `fork` of the target takes, in milliseconds, where it can be asked for one.
+    pub(super) fn fork_ms(&self, target: &Running) -> Result<f64> {
+        self.file.write_all_at(&[0; 8], Self::FORK)?;
+        let status = Command::new("kill").args(["-USR1", &target.arg()]).status()?;
+        ensure!(status.success(), "kill: {status}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.word(Self::FORK)? {
+                0 => ensure!(Instant::now() < deadline, "the target does not fork"),
+                took => return Ok(took as f64 / 1e6),
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// The longest stop since then, in milliseconds.

@@ -8,6 +8,7 @@ mod cores;
 mod measure;
 mod minidumps;
 mod peers;
+mod service;
 mod symbols;
 mod targets;
 mod walks;
@@ -130,7 +131,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let reps = if arguments.quick { arguments.reps.min(5) } else { arguments.reps };
     let is_wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     for row in ROWS {
-        if !is_wanted(row.name) || (row.is_slow && arguments.quick) {
+        if !is_wanted(row.name) {
+            continue;
+        }
+        if row.is_slow && arguments.quick {
+            println!("\n{}  left out: --quick", row.name);
             continue;
         }
         println!("\n{}  {}", row.name, row.about);
@@ -141,8 +146,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             symbols::measure(name, about, &meter, reps)?;
         }
     }
-    if is_wanted(cores::DUMP) && !arguments.quick {
-        cores::measure_dumps(&meter, &prospect, reps)?;
+    if arguments.quick && is_wanted("c.") {
+        println!("\nc.*, i.*  left out: --quick");
+    }
+    for row in cores::DUMPS {
+        if is_wanted(row.name) && !arguments.quick {
+            cores::measure_dumps(row, &meter, &prospect, reps)?;
+        }
+    }
+    if is_wanted(service::ROW) && !arguments.quick {
+        service::measure(&meter, &prospect)?;
     }
     if is_wanted(minidumps::WRITE) && !arguments.quick {
         minidumps::measure(&meter, &prospect, reps)?;

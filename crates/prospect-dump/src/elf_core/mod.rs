@@ -26,8 +26,8 @@ pub use memory::{CoreMemory, CoreSegments};
 pub(crate) use write::{Bounds, Piece, cut, is_zero_until_touched, page_bytes, pieces};
 pub use stream::read_head;
 pub use write::{
-    CoreFilter, Cut, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream, UnreadMemory,
-    WriteError, WriteOptions, Written, write,
+    CoreFilter, Cut, GatheredFile, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream,
+    UnreadMemory, WriteError, WriteOptions, Written, write,
 };
 pub(crate) use {
     file::CoreFile,

@@ -8,13 +8,15 @@ use std::{
 
 use prospect_process::{Addr, Content, Memory, MemoryError, Unreadable};
 
-use super::{Limits, Output, WriteError, windows};
+use super::{Limits, Output, WriteError, direct::AlignedBuffer, windows};
 use crate::redact::{Manifest, Redactor};
 
-/// Memory is read in pieces of this size: small enough to lie in the processor's cache while it is looked through.
-const PIECE_BYTES: usize = 512 << 10;
+/// Memory is read in parts of this size: small enough to lie in the processor's cache while it is looked through.
+const READ_BYTES: usize = 512 << 10;
+/// It is written in pieces of this size: large enough to keep a disk busy.
+const PIECE_BYTES: usize = 4 << 20;
 /// So many pieces are on their way.
-const PIECES: usize = 8;
+const PIECES: usize = 4;
 /// More runs than these are another piece.
 const MOST_RUNS: usize = 4096;
 /// More ranges that could not be read are only counted.
@@ -69,14 +71,14 @@ struct Run {
 
 /// What goes from the reader to the writer.
 struct Piece {
-    buffer: Box<[u8]>,
+    buffer: AlignedBuffer,
     filled: usize,
     runs: Vec<Run>,
 }
 
 impl Piece {
     fn new() -> Self {
-        Self { buffer: vec![0; PIECE_BYTES].into(), filled: 0, runs: Vec::new() }
+        Self { buffer: AlignedBuffer::new(PIECE_BYTES), filled: 0, runs: Vec::new() }
     }
 
     fn clear(&mut self) {
@@ -267,7 +269,7 @@ impl Reader<'_> {
     fn read_plain(&mut self, at: Addr, most: usize) -> Result<Result<usize, MemoryError>, Stop> {
         let memory = self.memory;
         let piece = self.piece()?;
-        let room = most.min(piece.buffer.len() - piece.filled);
+        let room = most.min(READ_BYTES).min(piece.buffer.len() - piece.filled);
         let read = memory.read_up_to(at, &mut piece.buffer[piece.filled..piece.filled + room]);
         if let Ok(read) = read {
             self.add(at, read)?;
@@ -278,8 +280,8 @@ impl Reader<'_> {
     /// Reads for the redactor, and puts what it lets go into pieces.
     fn read_redacted(&mut self, at: Addr, most: usize) -> Result<Result<usize, MemoryError>, Stop> {
         let (mut scratch, mut redactor) = (std::mem::take(&mut self.scratch), self.redactor.take());
-        scratch.resize(PIECE_BYTES, 0);
-        let read = self.memory.read_up_to(at, &mut scratch[..most.min(PIECE_BYTES)]);
+        scratch.resize(READ_BYTES, 0);
+        let read = self.memory.read_up_to(at, &mut scratch[..most.min(READ_BYTES)]);
         let pushed = match (&mut redactor, &read) {
             (Some(redactor), Ok(read)) if *read > 0 => {
                 redactor.push(at, &scratch[..*read], &mut |at, bytes| self.copy_in(at, bytes))

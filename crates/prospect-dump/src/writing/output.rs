@@ -1,9 +1,6 @@
 //! Where a dump is written to.
 
-use std::{
-    fs::File,
-    io::{self, Seek as _, SeekFrom, Write},
-};
+use std::io::{self, Write};
 
 /// So many zeros are written at once.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -57,59 +54,5 @@ impl<W: Write> Output for Stream<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.0.flush()
-    }
-}
-
-/// A file with holes where there are zeros.
-#[derive(Debug)]
-pub struct SparseFile {
-    file: File,
-    /// Where the next bytes belong.
-    position: u64,
-    /// Where the file is.
-    at: u64,
-}
-
-impl SparseFile {
-    /// A file that is open for writing; what is in it is lost.
-    ///
-    /// # Errors
-    /// When it cannot be emptied, as a pipe cannot.
-    pub fn new(mut file: File) -> io::Result<Self> {
-        file.set_len(0)?;
-        file.rewind()?;
-        Ok(Self { file, position: 0, at: 0 })
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn into_inner(self) -> File {
-        self.file
-    }
-}
-
-impl Output for SparseFile {
-    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.at != self.position {
-            self.at = self.file.seek(SeekFrom::Start(self.position))?;
-        }
-        self.file.write_all(bytes)?;
-        self.position += bytes.len() as u64;
-        self.at = self.position;
-        Ok(())
-    }
-
-    fn zeros(&mut self, count: u64) -> io::Result<()> {
-        self.position += count;
-        Ok(())
-    }
-
-    fn has_holes(&self) -> bool {
-        true
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.file.set_len(self.position)?;
-        self.file.flush()
     }
 }

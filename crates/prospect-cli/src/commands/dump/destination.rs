@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prospect::dump::elf_core::{Output, SparseFile, Stream};
+use prospect::dump::elf_core::{GatheredFile, Output, SparseFile, Stream};
 
 use super::{compress::Compression, new_file::NewFile};
 use crate::exit::{Failure, Result};
@@ -64,7 +64,7 @@ impl Destination {
             Self::New { file, .. } if compression.is_none() => {
                 return Ok(Box::new(SparseFile::new(file.writer()?)?));
             }
-            Self::New { file, .. } => Box::new(file.writer()?),
+            Self::New { file, .. } => Box::new(GatheredFile::new(file.writer()?)?),
             Self::Existing { file, .. } => Box::new(file.try_clone()?),
             // Not through its buffer: pieces are large.
             Self::Stdout => Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)),

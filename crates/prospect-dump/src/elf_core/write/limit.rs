@@ -1,6 +1,6 @@
 //! What is left of a core that may not be as large as it would be.
 
-use std::ops::Range;
+use std::{ops::Range, time::Instant};
 
 use prospect_process::{Addr, Content, Mapping, Memory, Process};
 
@@ -8,7 +8,7 @@ use super::selection::{Piece, is_zero_until_touched};
 use crate::{
     pages::PageSet,
     reachable::{ReachPlan, reach},
-    writing::windows,
+    writing::{Limits, WriteError, windows},
 };
 
 /// Pointers are followed so far where nothing else is said; then it is the order of addresses that counts.
@@ -39,13 +39,18 @@ pub struct Cut {
 
 /// Leaves so much out of `pieces` that no more than the limit's bytes of memory are written; the most telling memory stays. Without a
 /// depth the room is filled, and with one nothing else stays. `None` where all of it may be there. Zeros in holes do not count.
+///
+/// Where there is a deadline, half of the time that is left may go into it: the other half is for the memory itself.
 pub(crate) fn cut(
     process: &dyn Process,
     memory: &dyn Memory,
     pieces: &mut Vec<(&Mapping, Piece)>,
     Bounds { limit, depth }: Bounds,
     holes: bool,
-) -> Option<Cut> {
+    limits: &Limits<'_>,
+) -> Result<Option<Cut>, WriteError> {
+    let now = Instant::now();
+    let half = limits.deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
     let most = limit.unwrap_or(u64::MAX);
     let wanted: Vec<Range<Addr>> = pieces
         .iter()
@@ -61,18 +66,20 @@ pub(crate) fn cut(
     let written = |(part, is_zero): (Range<Addr>, bool)| if is_zero && holes { 0 } else { bytes(&part) };
     let mut total = 0_u64;
     for range in &wanted {
+        limits.check()?;
         total = parts(range.clone()).map(written).fold(total, u64::saturating_add);
     }
     if total <= most && depth.is_none() {
-        return None;
+        return Ok(None);
     }
     let plan = match depth {
         Some(depth) => ReachPlan::new(depth).scan_bytes(SCAN_BYTES),
         None => ReachPlan::new(DEPTH),
     };
-    let reached = reach(process, &wanted, &plan.bytes(most));
+    let reached = reach(process, &wanted, &plan.bytes(most).deadline(half));
     let (mut kept, mut left) = (reached.pages, most.saturating_sub(reached.bytes));
     for range in wanted.into_iter().filter(|_| depth.is_none()) {
+        limits.check()?;
         for (mut part, is_zero) in kept.gaps(range).into_iter().flat_map(parts) {
             if !is_zero {
                 // In whole pages, of any size.
@@ -93,7 +100,7 @@ pub(crate) fn cut(
             pieces.push((mapping, part));
         }
     }
-    Some(Cut { limit, depth, left_out })
+    Ok(Some(Cut { limit, depth, left_out }))
 }
 
 /// The parts of a piece that are kept, and between them those that are not.

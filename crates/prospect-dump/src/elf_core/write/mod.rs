@@ -20,7 +20,9 @@ use std::{
 
 use prospect_process::{Addr, Mapping, Memory, Process};
 
-pub use crate::writing::{Output, Progress, ProgressState, SparseFile, Stream, UnreadMemory, WriteError};
+pub use crate::writing::{
+    GatheredFile, Output, Progress, ProgressState, SparseFile, Stream, UnreadMemory, WriteError,
+};
 pub use limit::Cut;
 pub(crate) use limit::{Bounds, cut};
 pub(crate) use notes::page_bytes;
@@ -116,6 +118,12 @@ impl<'a> WriteOptions<'a> {
     pub fn limit(mut self, bytes: Option<u64>) -> Self {
         self.bounds.limit = bytes;
         self
+    }
+
+    /// The limit that was set.
+    #[must_use]
+    pub fn limited_to(&self) -> Option<u64> {
+        self.bounds.limit
     }
 
     /// Only what is reached from the stacks in so many steps, see [`ReachPlan::new`](crate::reachable::ReachPlan::new).
@@ -222,8 +230,8 @@ fn write_all(
     let notes = Notes::of(process, redaction.as_ref());
     let page_bytes = notes.page_bytes();
     let memory = SurveyedMemory::new(process.memory(), process.mappings().iter());
-    let plan = Plan::make(process, &memory, options, &notes, output.has_holes());
     let limits = Limits { progress, deadline: options.deadline };
+    let plan = Plan::make(process, &memory, options, &notes, output.has_holes(), &limits)?;
     progress.begin(
         notes.thread_count() as u64,
         plan.parts.iter().map(|part| part.range.end.0 - part.range.start.0).sum(),
@@ -314,14 +322,20 @@ impl Plan {
         options: &WriteOptions<'_>,
         notes: &Notes<'_>,
         holes: bool,
-    ) -> Self {
+        limits: &Limits<'_>,
+    ) -> Result<Self, WriteError> {
         let info = process.info();
         let (narrow, page_bytes) = (info.arch.info().word_bytes == 4, notes.page_bytes());
         // The kernel shows a page of its own to programs of 32 bits that lies where they cannot reach.
+        limits.check()?;
         let fits = |mapping: &Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
         let mut pieces = pieces(process, memory, options.selection, page_bytes, holes, fits);
         let is_bound = options.bounds.limit.is_some() || options.bounds.depth.is_some();
-        let cut = is_bound.then(|| cut(process, memory, &mut pieces, options.bounds, holes)).flatten();
+        let cut = if is_bound {
+            cut(process, memory, &mut pieces, options.bounds, holes, limits)?
+        } else {
+            None
+        };
 
         let notes_at = header::length(info.arch.info(), pieces.len() as u64 + 2);
         let mut notes_length = 0;
@@ -351,7 +365,7 @@ impl Plan {
         }
         let length = notes::note(info.arch.info(), PROSPECT, NT_DUMP, &[0; DUMP_BYTES]).len() as u64;
         segments.push(Segment { kind: SegmentKind::Notes, offset: at, length });
-        Self { segments, parts, memory_at, end_at: at, without_room, cut }
+        Ok(Self { segments, parts, memory_at, end_at: at, without_room, cut })
     }
 }
 

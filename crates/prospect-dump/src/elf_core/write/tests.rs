@@ -3,8 +3,8 @@
 use std::io;
 
 use prospect_process::{
-    Addr, Advice, Arch, CapturedMemory, FrozenProcess, FrozenThread, KernelFacts, Mapping, Mappings, Memory,
-    MemoryError, Permissions, ProcessId, ProcessInfo, Registers, Thread, ThreadId, Unreadable,
+    Addr, Advice, Arch, CapturedMemory, Content, FrozenProcess, FrozenThread, KernelFacts, Mapping, Mappings,
+    Memory, MemoryError, Permissions, ProcessId, ProcessInfo, Registers, Thread, ThreadId, Unreadable,
 };
 
 use super::*;
@@ -159,6 +159,35 @@ fn every_end_but_a_whole_core_is_an_error() {
     let progress = Progress::new();
     progress.cancel();
     assert!(matches!(write(&make(), &options.progress(&progress), &mut buffer), Err(WriteError::Cancelled)));
+}
+
+/// Memory that nobody may ask anything of.
+struct Untouchable;
+
+impl Memory for Untouchable {
+    fn read_up_to(&self, at: Addr, _: &mut [u8]) -> Result<usize, MemoryError> {
+        panic!("{at} was read")
+    }
+
+    fn contents(&self, range: Range<Addr>) -> Vec<(Range<Addr>, Content)> {
+        panic!("{range:?} was looked at")
+    }
+}
+
+#[test]
+fn nothing_is_planned_when_it_is_late() {
+    let memory = CapturedMemory::default().over(Box::new(Untouchable));
+    let process = process(Arch::X86_64, vec![mapping(0x10_0000, 16 << 20)], memory);
+    let mut buffer = Buffer { bytes: Vec::new(), room: usize::MAX };
+    let options = WriteOptions::new().deadline(Some(Instant::now()));
+    for limit in [None, Some(1 << 20)] {
+        let result = write(&process, &options.limit(limit), &mut buffer);
+        assert!(matches!(result, Err(WriteError::Late)), "{limit:?}");
+    }
+    let progress = Progress::new();
+    progress.cancel();
+    let result = write(&process, &WriteOptions::new().progress(&progress), &mut buffer);
+    assert!(matches!(result, Err(WriteError::Cancelled)));
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub(super) fn add(head: &mut Head, subject: &Subject<'_>) {
     let command_line = || {
         let words = process.info().command_line.iter();
         let mut bytes: Vec<u8> = words.flat_map(|word| word.iter().copied().chain([0])).collect();
-        if let Some(redaction) = options.redaction {
-            redaction.of(process).clean_arguments(&mut bytes);
+        if let Some(redaction) = &subject.redaction {
+            redaction.clean_arguments(&mut bytes);
         }
         bytes
     };

@@ -92,7 +92,7 @@ fn write_all(
     if contexts::encode(&Registers::unknown(arch), |_| None).is_none() {
         return Err(WriteError::NoContext(arch.info().name));
     }
-    let subject = Subject::new(process, options);
+    let subject = Subject::new(process, options)?;
     let surveyed;
     let memory = if options.wants_memory() {
         surveyed = SurveyedMemory::new(process.memory(), process.mappings().iter());
@@ -100,9 +100,9 @@ fn write_all(
     } else {
         process.memory()
     };
-    let (plan, head, sanitizer) = fit(&subject, memory, output.has_holes())?;
-    let soft_errors = soft_errors::all(&subject, &plan);
     let limits = Limits { progress, deadline: options.deadline };
+    let (plan, head, sanitizer) = fit(&subject, memory, output.has_holes(), &limits)?;
+    let soft_errors = soft_errors::all(&subject, &plan);
     progress.begin(process.threads().len() as u64, plan.bytes);
     process.threads().iter().for_each(|_| progress.add_thread());
     limits.check()?;
@@ -117,8 +117,7 @@ fn write_all(
     }
     let head = head.finish(seconds, flags, |at| plan.offset_of(at));
     output.bytes(&head)?;
-    let redaction = options.redaction.map(|redaction| redaction.of(process));
-    let redactor = redaction.as_ref().map(Redactor::new);
+    let redactor = subject.redaction.as_ref().map(Redactor::new);
     let dumped = DumpMemory { memory, sanitizer: sanitizer.as_ref(), is_large: plan.is_full };
     let Copied { bytes: memory_bytes, unread, manifest } =
         copy(&dumped, &plan.parts, page_bytes(process), redactor, output, &limits)?;
@@ -140,11 +139,12 @@ fn fit<'a>(
     subject: &Subject<'a>,
     memory: &dyn prospect_process::Memory,
     holes: bool,
+    limits: &Limits<'_>,
 ) -> Result<(Plan, Head, Option<Sanitizer<'a>>), WriteError> {
     const TRIES: u32 = 4;
     let mut room = subject.options.minidump_size_limit;
     for left in (0..TRIES).rev() {
-        let plan = Plan::make(subject, memory, holes, room);
+        let plan = Plan::make(subject, memory, holes, room, limits)?;
         let stacks = plan.stacks.iter().map(|(_, stack)| stack.clone()).collect();
         let sanitizer = subject
             .options

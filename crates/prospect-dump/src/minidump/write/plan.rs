@@ -8,7 +8,7 @@ use super::{SoftError, subject::Subject};
 use crate::{
     PageSet,
     elf_core::{Bounds, Piece, Selection, cut, is_zero_until_touched, page_bytes, pieces},
-    writing::Part,
+    writing::{Limits, Part, WriteError},
 };
 
 /// So much code around each thread's program counter.
@@ -37,7 +37,16 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The memory that `subject` says, of about `room` bytes at most.
-    pub(super) fn make(subject: &Subject<'_>, memory: &dyn Memory, holes: bool, room: Option<u64>) -> Self {
+    ///
+    /// # Errors
+    /// When it takes too long, or is cancelled.
+    pub(super) fn make(
+        subject: &Subject<'_>,
+        memory: &dyn Memory,
+        holes: bool,
+        room: Option<u64>,
+        limits: &Limits<'_>,
+    ) -> Result<Self, WriteError> {
         let mut errors = Vec::new();
         let mut set = PageSet::default();
         let options = subject.options;
@@ -53,7 +62,7 @@ impl Plan {
         let is_full = options.full.is_some() || options.depth.is_some();
         let mut zero = Vec::new();
         if is_full {
-            add_selected(subject, memory, holes, room, &mut set, &mut zero);
+            add_selected(subject, memory, holes, room, limits, (&mut set, &mut zero))?;
         }
         if let Some(strings) = subject.strings() {
             let plain: PageSet = options.app_memory.iter().cloned().collect();
@@ -70,7 +79,7 @@ impl Plan {
             offsets.push(bytes);
             bytes += part.range.end.0 - part.range.start.0;
         }
-        Self { parts, is_full, stacks, errors, offsets, bytes }
+        Ok(Self { parts, is_full, stacks, errors, offsets, bytes })
     }
 
     /// The part that an address is in.
@@ -118,9 +127,9 @@ fn add_selected(
     memory: &dyn Memory,
     holes: bool,
     room: Option<u64>,
-    set: &mut PageSet,
-    zero: &mut Vec<Range<Addr>>,
-) {
+    limits: &Limits<'_>,
+    (set, zero): (&mut PageSet, &mut Vec<Range<Addr>>),
+) -> Result<(), WriteError> {
     let (process, options) = (subject.process, subject.options);
     let selection = options.full.unwrap_or(Selection::Kernel);
     let narrow = process.info().arch.info().word_bytes == 4;
@@ -128,7 +137,7 @@ fn add_selected(
     let mut pieces = pieces(process, memory, selection, page_bytes(process), holes, fits);
     let bounds = Bounds { limit: room.map(|room| room.saturating_sub(set.bytes())), depth: options.depth };
     if bounds.limit.is_some() || bounds.depth.is_some() {
-        let _ = cut(process, memory, &mut pieces, bounds, holes);
+        cut(process, memory, &mut pieces, bounds, holes, limits)?;
     }
     for (mapping, Piece { range, length }) in pieces {
         let range = range.start..range.start.wrapping_add(length);
@@ -136,6 +145,7 @@ fn add_selected(
             zero.push(range);
         }
     }
+    Ok(())
 }
 
 /// The code around each program counter.

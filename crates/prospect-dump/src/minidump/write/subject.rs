@@ -9,7 +9,7 @@ use prospect_process::{
 };
 
 use super::{Options, sanitize::Sanitizer};
-use crate::minidump::contexts;
+use crate::{minidump::contexts, redact::Prepared, writing::WriteError};
 
 /// So much of a thread's descriptor is kept with its stack, which ends there: where its thread-local variables are.
 const DESCRIPTOR_BYTES: u64 = 64;
@@ -25,10 +25,12 @@ pub(super) struct Subject<'a> {
     /// What happened to it; nothing where the dump was asked for.
     pub(super) exception: Option<Exception>,
     pub(super) auxv: Auxv,
+    /// What is to be zeroed, found in the process.
+    pub(super) redaction: Option<Prepared<'a>>,
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(process: &'a dyn Process, options: &'a Options<'a>) -> Self {
+    pub(super) fn new(process: &'a dyn Process, options: &'a Options<'a>) -> Result<Self, WriteError> {
         let died = |thread: &&Thread| thread.signals.current != 0 && thread.signals.info.is_some();
         let died = process.threads().iter().find(died);
         let first = process.threads().first().map(|thread| thread.id);
@@ -47,7 +49,9 @@ impl<'a> Subject<'a> {
         let blamed = blamed.or(options.blamed_thread).or(first);
         let info = process.info().arch.info();
         let auxv = Auxv::parse(auxiliary_vector(process, options), info.word_bytes, info.big_endian);
-        Self { process, options, blamed, exception, auxv }
+        let redaction = options.redaction.map(|redaction| redaction.of(process)).transpose();
+        let redaction = redaction.map_err(WriteError::Redaction)?;
+        Ok(Self { process, options, blamed, exception, auxv, redaction })
     }
 
     /// The bytes of the auxiliary vector.

@@ -43,7 +43,7 @@ impl LiveProcess {
     /// leisure. The copy is a child of it that never runs, and is gone with nothing left when the snapshot is dropped.
     ///
     /// It stands still for about [`snapshot_estimate`](Self::snapshot_estimate): what a process has of its own in memory
-    /// decides, some hundred microseconds for each megabyte; huge pages take nearly nothing. `timeout` is for
+    /// decides, some twenty microseconds for each megabyte, and more on a busy machine; huge pages take nearly nothing. `timeout` is for
     /// all of its threads to stop.
     ///
     /// Of a program that is killed while it does this nothing stays: a second process ends what was begun.
@@ -82,12 +82,12 @@ impl LiveProcess {
     }
 
     /// About how long the process would stand still if it were [stopped](Self::stop_for_core) for as long as all of its
-    /// memory is read and written to a file, rather more than less. How fast the file takes it is not known.
+    /// memory is read and written to a file, or `most` bytes of it, rather more than less. How fast the file takes it is not known.
     ///
     /// # Errors
     /// When it is gone, or we may not look.
-    pub fn stop_estimate(&self) -> Result<Duration, LiveError> {
-        self.of_itself(survey::copying_estimate_of)
+    pub fn stop_estimate(&self, most: Option<u64>) -> Result<Duration, LiveError> {
+        self.of_itself(|process| survey::copying_estimate_of(process, most))
     }
 
     fn made_of(&self, taken: Taken) -> Snapshot {

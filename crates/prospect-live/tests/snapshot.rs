@@ -4,9 +4,11 @@
 #![expect(unsafe_code, reason = "the tool kills itself at a step of its work")]
 
 use std::{
+    collections::HashSet,
     env, fs,
+    io::Read as _,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicI32, Ordering},
@@ -357,7 +359,11 @@ fn a_stopped_process_stays_stopped() {
     assert!(send(Signal::Stop, target.running.pid()));
     let all_stopped = |states: &str| states.chars().all(|state| state == 'T');
     assert!(target.running.wait_for_states(all_stopped));
-    for _ in 0..3 {
+    for round in 0..20 {
+        if round % 2 == 1 {
+            // It waits until a thread is woken, and only then is it seen.
+            assert!(send(Signal::Stop, target.running.pid()));
+        }
         let snapshot = target.snapshot();
         assert_of_one_moment(&snapshot);
         drop(snapshot);
@@ -438,12 +444,35 @@ fn the_tool_as(mut command: Command, target: u32) -> Command {
 
 static STEP: OnceLock<String> = OnceLock::new();
 static GROUP: AtomicI32 = AtomicI32::new(0);
+/// Whether a guardian was killed, which all of them see.
+static IS_KILLED: OnceLock<&'static AtomicI32> = OnceLock::new();
 
 /// Kills the tool's process group, the guardian being in none of it. Called in the guardian too: nothing is allocated.
 fn die_here(step: &'static str) {
     if STEP.get().is_some_and(|wanted| wanted == step) {
         // SAFETY: it takes two numbers.
         unsafe { libc::kill(-GROUP.load(Ordering::Relaxed), libc::SIGKILL) };
+    }
+}
+
+/// Kills the guardian that comes to that step first.
+fn guardian_dies_here(step: &'static str) {
+    let is_it = STEP.get().is_some_and(|wanted| wanted == step);
+    if is_it && IS_KILLED.get().is_some_and(|is_killed| is_killed.swap(1, Ordering::Relaxed) == 0) {
+        // SAFETY: they take numbers.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    }
+}
+
+/// Zero, in memory that forked processes share.
+fn shared_zero() -> &'static AtomicI32 {
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: new memory, of which nobody else knows, and which stays.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), 4096, access, flags, -1, 0);
+        assert_ne!(page, libc::MAP_FAILED);
+        &*page.cast::<AtomicI32>()
     }
 }
 
@@ -454,6 +483,22 @@ fn as_a_tool() {
         return;
     };
     let mut plan = plan();
+    if env::var_os("SNAPSHOT_FOR_EVER").is_some() {
+        let live = LiveProcess::open(ProcessId(target)).unwrap();
+        let standard_input = thread::spawn(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        while !standard_input.is_finished() {
+            drop(live.snapshot(&plan, TIMEOUT));
+        }
+        return;
+    }
+    if env::var_os("SNAPSHOT_VICTIM").is_some() {
+        STEP.set(env::var("SNAPSHOT_STEP").unwrap()).unwrap();
+        IS_KILLED.set(shared_zero()).unwrap();
+        let live = LiveProcess::open(ProcessId(target)).unwrap();
+        drop(live.snapshot(&plan.with_witness(guardian_dies_here), TIMEOUT));
+        assert_eq!(IS_KILLED.get().unwrap().load(Ordering::Relaxed), 1);
+        return;
+    }
     if let Ok(step) = env::var("SNAPSHOT_STEP") {
         STEP.set(step).unwrap();
         GROUP.store(std::process::id().cast_signed(), Ordering::Relaxed);
@@ -512,5 +557,89 @@ fn the_tool_is_killed_at_any_moment() {
         assert_left_alone(target.running.pid());
         target.running.assert_unharmed();
     }
+    target.assert_unharmed();
+}
+
+/// The guardian alone is killed: the tool starts another one, and nothing stays either.
+fn assert_survives_the_guardian(fixture: &Fixture, threads: &str) {
+    let mut target = Target::start_command(fixture.command(&[threads]).env("PATIENT", "1"));
+    for step in STEPS.iter().filter(|step| step.starts_with("guardian: ")) {
+        for _ in 0..rounds() {
+            let mut tool = the_tool(target.running.pid(), step);
+            let output = tool.env("SNAPSHOT_VICTIM", "guardian").output().unwrap();
+            assert!(output.status.success(), "{step}: {output:?}");
+            assert_left_alone(target.running.pid());
+            target.running.assert_unharmed();
+            target.heartbeat.assert_beats();
+        }
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn the_guardian_is_killed_at_each_step_and_nothing_stays() {
+    let fixture = require!(fixture("snapshot"));
+    assert_survives_the_guardian(&fixture, EVERY_KIND);
+    assert_survives_the_guardian(&fixture, "0");
+}
+
+#[test]
+fn also_that_of_a_32_bit_process() {
+    assert_survives_the_guardian(&require!(fixture("snapshot-32")), EVERY_KIND);
+}
+
+/// Ends the process when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn guardians_are_killed_at_any_moment() {
+    let fixture = require!(fixture("snapshot"));
+    let mut target = Target::start_command(fixture.command(&[EVERY_KIND]).env("PATIENT", "1"));
+    let mut command = the_tool(target.running.pid(), "");
+    let mut tool = Ended(command.env("SNAPSHOT_FOR_EVER", "1").stdin(Stdio::piped()).spawn().unwrap());
+    let tool_pid = tool.0.id();
+    let (mut moment, mut killed, mut seen) = (0u32, 0u32, HashSet::new());
+    let mut last = Instant::now();
+    while killed < 200 * rounds() {
+        assert!(
+            last.elapsed() < 3 * TIMEOUT,
+            "no guardian was started any more, after {killed} that were killed"
+        );
+        let new = children(tool_pid).split_whitespace().find_map(|child| {
+            let number: i32 = child.parse().ok()?;
+            seen.insert(number).then_some(number)
+        });
+        let Some(number) = new else { continue };
+        last = Instant::now();
+        // Golden-ratio steps spread the moments evenly over what a snapshot takes.
+        moment = moment.wrapping_add(0x9e37_79b9);
+        let began = Instant::now();
+        let delay = Duration::from_millis(4).mul_f64(f64::from(moment) / f64::from(u32::MAX));
+        while began.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        // Half of them: one that takes the place of another is to come to an end, too.
+        if moment & 1 << 16 == 0 {
+            continue;
+        }
+        // SAFETY: it takes two numbers. The child of the tool stays a zombie until the tool knows of its end.
+        let is_sent = unsafe { libc::kill(number, libc::SIGKILL) } == 0;
+        killed += u32::from(is_sent);
+        assert!(tool.0.try_wait().unwrap().is_none() && target.running.is_alive());
+        if killed % 20 == 0 {
+            target.heartbeat.assert_beats();
+        }
+    }
+    // It ends when it has undone what it has begun.
+    drop(tool.0.stdin.take());
+    wait_until("the tool has ended", || states(tool_pid).chars().all(|state| state == 'Z'));
+    assert!(tool.0.wait().unwrap().success());
     target.assert_unharmed();
 }

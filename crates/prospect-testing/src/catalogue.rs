@@ -248,6 +248,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("threads-32", "threads.c", &["-O2", "-g", NO_FP, "-m32"]),
     gcc("snapshot", "snapshot.c", &["-O2", "-g"]),
     gcc("snapshot-32", "snapshot.c", &["-O2", "-g", "-m32"]),
+    gcc("places", "places.c", &["-O2", "-g"]),
     gcc("threads-musl", "threads.c", &["-O2", "-g", NO_FP]).by(Compiler::MuslGcc),
     gcc("threads-musl-stripped", "threads.c", &["-O2", NO_FP, "-static"])
         .by(Compiler::MuslGcc)

@@ -71,9 +71,10 @@ pub(crate) fn resume(thread: ThreadId, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, thread, signal.cast_unsigned() as usize)
 }
 
-/// Lets a stopped thread run until it enters a system call, or leaves the one that it is in: [`CALL_STOP`].
-pub(crate) fn resume_to_call(thread: ThreadId) -> io::Result<()> {
-    request(libc::PTRACE_SYSCALL, thread, 0)
+/// Lets a stopped thread run until it enters a system call, or leaves the one that it is in: [`CALL_STOP`]. With the signal
+/// that it is to get (0: none).
+pub(crate) fn resume_to_call(thread: ThreadId, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_SYSCALL, thread, signal.cast_unsigned() as usize)
 }
 
 /// Replaces the signals that a stopped thread blocks.

@@ -18,9 +18,9 @@ mod no_calls;
 mod x86_64_calls;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use no_calls::{CallRegisters, restart_call, restart_interrupted};
+pub(crate) use no_calls::{CallRegisters, convention_of, restart_call, restart_interrupted};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64_calls::{CallRegisters, restart_call, restart_interrupted};
+pub(crate) use x86_64_calls::{CallRegisters, convention_of, restart_call, restart_interrupted};
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{ARCH, current, extended_part, interrupted};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use prospect_process::{Registers, ThreadId};
+use prospect_process::{Arch, Registers, ThreadId};
 
 use super::CallConvention;
 
@@ -30,7 +30,21 @@ impl CallRegisters {
         false
     }
 
-    pub(crate) fn calling(&self, _at: u64, _number: u64, _arguments: [u64; 4]) -> Self {
+    pub(crate) fn stack_pointer(&self) -> u64 {
+        0
+    }
+
+    pub(crate) const WORDS: usize = 0;
+
+    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
+        []
+    }
+
+    pub(crate) fn from_words(_words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        Some(Self)
+    }
+
+    pub(crate) fn calling(&self, _at: u64, _stack: u64, _number: u64, _arguments: [u64; 4]) -> Self {
         *self
     }
 
@@ -46,3 +60,7 @@ impl CallRegisters {
 pub(crate) fn restart_interrupted(_thread: ThreadId, _registers: &Registers) {}
 
 pub(crate) fn restart_call(_thread: ThreadId) {}
+
+pub(crate) fn convention_of(_arch: Arch) -> Option<&'static CallConvention> {
+    None
+}

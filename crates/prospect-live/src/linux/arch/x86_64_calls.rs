@@ -21,6 +21,15 @@ static LONG: CallConvention =
 static SHORT: CallConvention =
     CallConvention { instruction: [0xcd, 0x80], clone: 120, wait4: 114, close_range: 436, word_bytes: 4 };
 
+/// How the programs of one kind do system calls.
+pub(crate) fn convention_of(arch: Arch) -> Option<&'static CallConvention> {
+    match arch {
+        Arch::X86_64 => Some(&LONG),
+        Arch::I386 => Some(&SHORT),
+        _ => None,
+    }
+}
+
 /// Step by step: the trap flag of `eflags`.
 const TRAP_FLAG: u64 = 1 << 8;
 
@@ -33,16 +42,21 @@ const INTERRUPTED: i64 = -(libc::EINTR as i64);
 
 /// Calls that do nothing and say `EINTR` when their thread is stopped (`man 7 signal`, "Interruption of system calls and
 /// library functions by stop signals"): accept, recvfrom, recvmsg, semop, rt_sigtimedwait, io_getevents, semtimedop,
-/// epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, epoll_pwait2.
-const INTERRUPTED_64: &[u64] = &[43, 45, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 441];
+/// epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, epoll_pwait2; of a socket with a time limit, and of inotify: read,
+/// write, readv, writev, sendto, sendmsg, sendmmsg; and io_uring_enter (`man 2 io_uring_enter`).
+const INTERRUPTED_64: &[u64] =
+    &[0, 1, 19, 20, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 333, 426, 441];
 /// The same, as far as they are calls of their own: rt_sigtimedwait, io_getevents, epoll_wait, epoll_pwait, recvmmsg,
 /// accept4, recvfrom, recvmsg, io_pgetevents, io_pgetevents_time64, recvmmsg_time64, rt_sigtimedwait_time64,
-/// semtimedop_time64, epoll_pwait2.
-const INTERRUPTED_32: &[u64] = &[177, 247, 256, 319, 337, 364, 371, 372, 385, 416, 417, 420, 421, 441];
+/// semtimedop_time64, epoll_pwait2; read, write, readv, writev, sendto, sendmsg, sendmmsg; io_uring_enter.
+const INTERRUPTED_32: &[u64] = &[
+    3, 4, 145, 146, 345, 369, 370, 426, 177, 247, 256, 319, 337, 364, 371, 372, 385, 416, 417, 420, 421, 441,
+];
 
-/// Calls that are several, by their first argument: socketcall (accept, recv, recvfrom, recvmsg, accept4, recvmmsg; the kernel's
+/// Calls that are several, by their first argument: socketcall (accept, send, recv, sendto, recvfrom,
+/// sendmsg, recvmsg, accept4, recvmmsg, sendmmsg; the kernel's
 /// `include/uapi/linux/net.h`) and ipc (semop, semtimedop; `include/uapi/linux/ipc.h`).
-const INTERRUPTED_PARTS: &[(u64, &[u64])] = &[(102, &[5, 10, 12, 17, 18, 19]), (117, &[1, 4])];
+const INTERRUPTED_PARTS: &[(u64, &[u64])] = &[(102, &[5, 9, 10, 11, 12, 16, 17, 18, 19, 20]), (117, &[1, 4])];
 
 /// The general registers of a stopped thread.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +98,34 @@ impl CallRegisters {
         self.0.orig_rax.cast_signed() >= 0
     }
 
-    /// The registers to do a call with, by the instruction at `at`. Whoever runs on with them behind it has no stack,
-    /// and so comes to nothing.
-    pub(crate) fn calling(&self, at: u64, number: u64, arguments: [u64; 4]) -> Self {
+    pub(crate) fn stack_pointer(&self) -> u64 {
+        self.0.rsp
+    }
+
+    /// As many words are in them.
+    pub(crate) const WORDS: usize = size_of::<libc::user_regs_struct>() / 8;
+
+    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
+        // SAFETY: both are so many words, of which each value is valid.
+        unsafe { std::mem::transmute(self.0) }
+    }
+
+    pub(crate) fn from_words(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        let mut all = [0; Self::WORDS];
+        for word in &mut all {
+            *word = words.next()?;
+        }
+        // SAFETY: both are so many words, of which each value is valid.
+        Some(Self(unsafe { std::mem::transmute::<[u64; Self::WORDS], libc::user_regs_struct>(all) }))
+    }
+
+    /// The registers to do a call with, by the instruction at `at`, with this stack pointer. Whoever runs on with them
+    /// behind it comes to what is on that stack; with none, to nothing.
+    pub(crate) fn calling(&self, at: u64, stack: u64, number: u64, arguments: [u64; 4]) -> Self {
         let [first, second, third, fourth] = arguments;
         let mut registers = self.0;
         registers.rip = at;
-        registers.rsp = 0;
+        registers.rsp = stack;
         registers.rax = number;
         // There is no call that were to begin again.
         registers.orig_rax = u64::MAX;

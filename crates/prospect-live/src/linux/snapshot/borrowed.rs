@@ -16,9 +16,14 @@ use std::{
 
 use prospect_process::ThreadId;
 
-use super::{raw, vigil::Witness};
+use super::{
+    parking::{JUMP_TO_ITSELF, MOST_CODE, Parking, pops_behind},
+    raw,
+    replaced::{Kept, Replaced},
+    vigil::Witness,
+};
 use crate::linux::{
-    arch::{CallConvention, CallRegisters},
+    arch::{CallConvention, CallRegisters, restart_call},
     ptrace::{self, CALL_STOP, Stop, Waited},
 };
 
@@ -41,6 +46,19 @@ const VDSO_BYTES: usize = 8 << 10;
 /// Signals of faults stay unblocked: the kernel resets what a process does with one that is blocked.
 const FAULTS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// What a thread blocks while it does a call: all but those.
+const CALL_MASK: u64 = {
+    let (mut faults, mut index) = (0, 0);
+    while index < FAULTS.len() {
+        faults |= 1 << (FAULTS[index] - 1);
+        index += 1;
+    }
+    !faults
+};
+
+/// Below the stack pointer, and in use: "The Stack Frame" in the System V ABI for AMD64.
+const RED_ZONE: u64 = 128;
 
 /// Why a thread cannot be borrowed, or a call not be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,39 +119,18 @@ impl From<std::io::Error> for Trouble {
 pub(super) struct Borrowed {
     pub(super) id: ThreadId,
     /// What it gets back.
-    home: CallRegisters,
-    mask: u64,
-    pub(super) sequence: Option<RestartableSequence>,
+    pub(super) own: Replaced,
     /// The signal that it is to get when it is let go.
     signal: i32,
     witness: Witness,
 }
 
-/// What a thread has told the kernel of the sequence of instructions that it is in (`rseq_cs` of `struct rseq`, in its own
-/// memory). The kernel takes that away when it sees the thread elsewhere; so it is written again, and the kernel finds it
-/// there when the thread goes on, and aborts the sequence as it would have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RestartableSequence {
-    at: u64,
-    value: [u8; 8],
-}
-
-impl RestartableSequence {
-    /// Where `rseq_cs` is in `struct rseq` (`include/uapi/linux/rseq.h`).
-    const OFFSET: u64 = 8;
-
-    fn of(thread: ThreadId) -> Option<Self> {
-        let mut value = [0; 8];
-        let at = ptrace::restartable_sequence(thread)?.checked_add(Self::OFFSET)?;
-        let read = ptrace::read_memory_at(thread, at, &mut value).ok()?;
-        (read == value.len() && value != [0; 8]).then_some(Self { at, value })
-    }
-
-    /// Writes it into the memory of a thread, or of a copy of its process.
-    pub(super) fn put(self, thread: ThreadId) {
-        // An error: it was killed.
-        let _ = ptrace::write_memory_at(thread, self.at, &self.value);
-    }
+/// What is told of a call while it is made.
+pub(super) enum Told<'a> {
+    /// This is about to be replaced.
+    Replacing(&'a Replaced),
+    /// It has come to its end, and the thread has not got back yet what it had.
+    Done(i64),
 }
 
 /// How far a call has come.
@@ -154,19 +151,26 @@ impl Borrowed {
         deadline: Instant,
         look: impl FnOnce(),
     ) -> Result<Self, Trouble> {
+        Self::stop(id, options, Some(deadline))?;
+        let standing = Self::standing(id, look);
+        if standing.is_err() {
+            let _ = ptrace::detach(id, 0);
+        }
+        standing
+    }
+
+    fn stop(id: ThreadId, options: i32, deadline: Option<Instant>) -> Result<(), Trouble> {
         ptrace::seize_with(id, options | libc::PTRACE_O_TRACESYSGOOD)?;
         ptrace::interrupt(id)?;
         for _ in 0..SIGNALS {
-            match wait(id, Some(deadline)) {
+            match wait(id, deadline) {
                 Waited::Nothing => return Err(Trouble::Late),
                 Waited::Ended => return Err(Trouble::Ended),
-                Waited::Stopped(Stop::Interrupted | Stop::Group) => {
-                    let standing = Self::standing(id, look);
-                    if standing.is_err() {
-                        let _ = ptrace::detach(id, 0);
-                    }
-                    return standing;
+                // What the processor has told it of comes first: it would be taken for a fault of the call.
+                Waited::Stopped(Stop::Interrupted | Stop::Group) if is_at_fault(id)? => {
+                    ptrace::resume(id, 0)?
                 }
+                Waited::Stopped(Stop::Interrupted | Stop::Group) => return Ok(()),
                 // It gets what it was about to get, and stops before it runs on.
                 Waited::Stopped(Stop::Signal(signal)) => {
                     ptrace::interrupt(id)?;
@@ -184,19 +188,72 @@ impl Borrowed {
         if home.restart_interrupted() {
             home.put(id)?;
         }
-        Ok(Self {
-            id,
-            home,
-            mask: ptrace::blocked_signals(id)?,
-            sequence: RestartableSequence::of(id),
-            signal: 0,
-            witness: None,
-        })
+        Ok(Self { id, own: Replaced::of(id, home)?, signal: 0, witness: None })
     }
 
     /// The same, with a witness of its calls.
     pub(super) fn with_witness(self, witness: Witness) -> Self {
         Self { witness, ..self }
+    }
+
+    /// The same, with a place for the thread to be at should its tracer end: as far as there is one for its kind of code,
+    /// and room below its stack for the way there.
+    pub(super) fn with_parking(mut self, parking: Parking) -> Self {
+        if let Some(way) = self.way_to(parking) {
+            self.own = Replaced { way, parking, ..self.own };
+        }
+        self
+    }
+
+    /// What is in memory where the way there is to be.
+    fn way_to(&self, parking: Parking) -> Option<Kept> {
+        let CallConvention { instruction, word_bytes, .. } = *self.convention()?;
+        let mut code = [0; MOST_CODE];
+        let read = ptrace::read_memory_at(self.id, parking.call, &mut code).ok()?;
+        let mut stay = [0; 2];
+        ptrace::read_memory_at(self.id, parking.stay, &mut stay).ok()?;
+        if pops_behind(code.get(..read)?, instruction) != Some(parking.pops) || stay != JUMP_TO_ITSELF {
+            return None;
+        }
+        let length = word_bytes.checked_mul(usize::try_from(parking.pops).ok()?.checked_add(1)?)?;
+        let below = self.own.home.stack_pointer().checked_sub(RED_ZONE)?.checked_sub(length as u64)?;
+        Kept::of(self.id, below & !(word_bytes as u64 - 1), length)
+    }
+
+    /// Writes the way to the parking place: the last word is where the return goes to.
+    fn write_way(&self) -> Result<(), Trouble> {
+        let Replaced { way, parking, .. } = &self.own;
+        let mut bytes = [0; Kept::MOST];
+        let Some(bytes) = bytes.get_mut(..way.bytes().len()).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        let word_bytes = self.convention().map_or(8, |convention| convention.word_bytes);
+        let (_, last) = bytes.split_at_mut(bytes.len().saturating_sub(word_bytes));
+        last.iter_mut().zip(parking.stay.to_le_bytes()).for_each(|(byte, value)| *byte = value);
+        ptrace::write_memory_at(self.id, self.own.stack_pointer(), bytes)?;
+        Ok(())
+    }
+
+    /// Gives a thread back what its former tracer had replaced when it ended, at whatever moment that was. `tell` hears
+    /// before that what the call has returned that it was made to do, where it is at the end of one. Waits for as long as
+    /// that takes.
+    pub(super) fn recover(own: &Replaced, tell: impl FnOnce(i64)) -> Result<(), Trouble> {
+        let id = own.thread;
+        Self::stop(id, 0, None)?;
+        let now = CallRegisters::of(id)?;
+        if own.has_sent_to(&now) {
+            if now.pc() != own.parking.call {
+                tell(now.result());
+            }
+            own.put()?;
+        } else {
+            restart_call(id);
+            // It ended before the registers were replaced, or behind that.
+            if ptrace::blocked_signals(id)? == CALL_MASK {
+                ptrace::set_signal_mask(id, own.mask)?;
+            }
+        }
+        Ok(ptrace::detach(id, 0)?)
     }
 
     fn pass(&self, point: &'static str) {
@@ -212,7 +269,7 @@ impl Borrowed {
 
     /// What its code does system calls with.
     pub(super) fn convention(&self) -> Option<&'static CallConvention> {
-        self.home.convention()
+        self.own.home.convention()
     }
 
     /// Makes the thread do one system call, and returns what that returned; the thread stands as before then. `done` is
@@ -222,21 +279,22 @@ impl Borrowed {
         number: impl Fn(&CallConvention) -> u64,
         arguments: [u64; 4],
         deadline: Instant,
-        mut done: impl FnMut(i64),
+        mut tell: impl FnMut(Told<'_>),
     ) -> Result<i64, Trouble> {
-        let convention = self.home.convention().ok_or(Trouble::Unknown)?;
+        let convention = self.convention().ok_or(Trouble::Unknown)?;
         let at = self.find_instruction(convention).ok_or(Trouble::NoInstruction)?;
-        let calling = self.home.calling(at, number(convention), arguments);
+        let calling = self.own.home.calling(at, self.own.stack_pointer(), number(convention), arguments);
+        tell(Told::Replacing(&self.own));
         for _ in 0..ATTEMPTS {
             if self.signal != 0 {
                 break;
             }
-            let faults = FAULTS.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
-            ptrace::set_signal_mask(self.id, !faults)?;
-            let passed = calling.put(self.id).map_err(Trouble::from).and_then(|()| self.go_through(deadline));
+            ptrace::set_signal_mask(self.id, CALL_MASK)?;
+            let passed = self.write_way().and_then(|()| Ok(calling.put(self.id)?));
+            let passed = passed.and_then(|()| self.go_through(deadline));
             let result = match passed {
                 Ok(Passed::Through(result)) if !RESTARTS.contains(&result) => {
-                    done(result);
+                    tell(Told::Done(result));
                     Some(result)
                 }
                 _ => None,
@@ -261,7 +319,7 @@ impl Borrowed {
     fn go_through(&self, deadline: Instant) -> Result<Passed, Trouble> {
         let (mut is_inside, mut is_late) = (false, false);
         self.pass("guardian: registers replaced");
-        ptrace::resume_to_call(self.id)?;
+        ptrace::resume_to_call(self.id, 0)?;
         loop {
             match wait(self.id, (!is_inside && !is_late).then_some(deadline)) {
                 Waited::Ended => return Err(Trouble::Ended),
@@ -276,11 +334,15 @@ impl Borrowed {
                 Waited::Stopped(CALL_STOP) => {
                     is_inside = true;
                     self.pass("guardian: in the call");
-                    ptrace::resume_to_call(self.id)?;
+                    ptrace::resume_to_call(self.id, 0)?;
                 }
                 Waited::Stopped(Stop::Interrupted | Stop::Group) if is_late => return Err(Trouble::Late),
                 // Job control has stopped it meanwhile. What is to stand still, does: the call is done all the same.
-                Waited::Stopped(Stop::Interrupted | Stop::Group) => ptrace::resume_to_call(self.id)?,
+                Waited::Stopped(Stop::Interrupted | Stop::Group) => ptrace::resume_to_call(self.id, 0)?,
+                // Nobody can block that. A second one, of a process that is stopped, is not seen before its threads are woken.
+                Waited::Stopped(Stop::Signal(libc::SIGSTOP)) => {
+                    ptrace::resume_to_call(self.id, libc::SIGSTOP)?
+                }
                 Waited::Stopped(Stop::Signal(signal)) => {
                     // A fault at the instruction that we sent it to is none of its own.
                     let is_ours =
@@ -306,15 +368,10 @@ impl Borrowed {
 
     fn put_back(&self) -> Result<(), Trouble> {
         self.pass("guardian: behind the call");
-        self.home.put(self.id)?;
-        ptrace::set_signal_mask(self.id, self.mask)?;
-        if let Some(sequence) = self.sequence {
-            sequence.put(self.id);
-        }
-        Ok(())
+        Ok(self.own.put()?)
     }
 
-    /// Where an instruction for system calls is: just behind the thread, where it waits in a call, or in the library that
+    /// Where an instruction for system calls is: on the way to the parking place, just behind the thread, where it waits in a call, or in the library that
     /// the kernel maps into every process.
     fn find_instruction(&self, convention: &CallConvention) -> Option<u64> {
         let is_there = |at: u64| {
@@ -322,8 +379,11 @@ impl Borrowed {
             let read = ptrace::read_memory_at(self.id, at, &mut code);
             read.is_ok_and(|read| read == 2) && code == convention.instruction
         };
-        let behind = self.home.pc().wrapping_sub(2);
-        if self.home.waits_in_call() && is_there(behind) {
+        if self.own.stack_pointer() != 0 {
+            return Some(self.own.parking.call);
+        }
+        let behind = self.own.home.pc().wrapping_sub(2);
+        if self.own.home.waits_in_call() && is_there(behind) {
             return Some(behind);
         }
         let library = self.vdso(convention.word_bytes)?;
@@ -350,6 +410,11 @@ impl Borrowed {
             (word(tag) == AT_SYSINFO).then(|| word(value))
         })
     }
+}
+
+/// Whether a thread that stands is about to get one of the signals that stay unblocked.
+fn is_at_fault(id: ThreadId) -> Result<bool, Trouble> {
+    Ok(ptrace::pending_signals(id) & !CALL_MASK & !ptrace::blocked_signals(id)? != 0)
 }
 
 /// Waits for a tracee, until then at most.

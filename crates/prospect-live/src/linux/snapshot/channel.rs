@@ -28,6 +28,9 @@ pub(super) enum Word {
     Clone,
     /// End what was begun.
     Finish,
+    /// Another guardian has ended before it had finished. The payload has what it replaced last, and the number is that of
+    /// the child for the target, or 0.
+    Recover,
     /// This thread is held; the payload has its registers.
     Held,
     /// None is held; the payload says why of each.
@@ -38,18 +41,25 @@ pub(super) enum Word {
     NotCloned,
     /// The thread goes on; the number is the child's.
     LetGo,
+    /// What the payload has of a thread is about to be replaced.
+    Replacing,
+    /// Nothing is left to be undone.
+    Finished,
 }
 
 impl Word {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Hold,
         Self::Clone,
         Self::Finish,
+        Self::Recover,
         Self::Held,
         Self::NotHeld,
         Self::Cloned,
         Self::NotCloned,
         Self::LetGo,
+        Self::Replacing,
+        Self::Finished,
     ];
 }
 

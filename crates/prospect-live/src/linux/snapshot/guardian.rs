@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,8 @@ use super::{
     SnapshotError, Untaken,
     borrowed::Trouble,
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
-    raw,
+    parking::Parking,
+    raw, replaced,
     vigil::{self, GENERAL, MOST_THREADS, Vigil, Witness},
 };
 use crate::linux::{identity::Identity, pidfd::PidFd};
@@ -27,6 +29,20 @@ const GRACE: Duration = Duration::from_millis(200);
 pub(super) struct Guardian {
     process: ProcessId,
     channel: Channel,
+    target: Arc<Identity>,
+    witness: Witness,
+    parking: Parking,
+    known: Mutex<Known>,
+}
+
+/// What its successor has to know when it is killed.
+#[derive(Debug, Default)]
+struct Known {
+    /// What it replaced last ([`Replaced::write`](super::replaced::Replaced::write)).
+    replaced: Option<Vec<u8>>,
+    /// The number of the child for the target, or 0.
+    child: i64,
+    has_finished: bool,
 }
 
 /// A thread that a guardian holds.
@@ -38,21 +54,17 @@ pub(super) struct Lent {
 }
 
 impl Guardian {
-    pub(super) fn start(target: &Identity, witness: Witness) -> io::Result<Self> {
-        use std::os::fd::AsFd as _;
-        let target_end = target.descriptor().map_err(|error| io::Error::from(error.kind()))?;
-        let own_end = PidFd::open(ProcessId(std::process::id()))?;
-        let (channel, theirs) = Channel::pair()?;
-        match raw::fork()? {
-            Some(process) => Ok(Self { process, channel }),
-            None => Vigil::new(target.process(), target_end, own_end.as_fd(), theirs, witness).keep(),
-        }
+    pub(super) fn start(target: &Arc<Identity>, parking: Parking, witness: Witness) -> io::Result<Self> {
+        let (process, channel) = spawn(target, parking, witness)?;
+        Ok(Self { process, channel, target: target.clone(), witness, parking, known: Mutex::default() })
     }
 
+    /// What it says next that was asked for; what it says besides is kept.
     fn answer(&self, payload: &mut [u8], deadline: Instant) -> io::Result<Message> {
         loop {
-            match self.channel.receive(payload) {
+            match self.hear(payload) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(Message { word: Word::Replacing | Word::Finished, .. }) => continue,
                 answer => return answer,
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -61,6 +73,18 @@ impl Guardian {
             }
             raw::poll([self.channel.descriptor()], left);
         }
+    }
+
+    fn hear(&self, payload: &mut [u8]) -> io::Result<Message> {
+        let message = self.channel.receive(payload)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match message.word {
+            Word::Replacing => known.replaced = payload.get(..message.length).map(<[u8]>::to_vec),
+            Word::Cloned => known.child = message.number,
+            Word::Finished => known.has_finished = true,
+            _ => {}
+        }
+        Ok(message)
     }
 
     /// Makes it hold one of these threads, the first that it can.
@@ -90,7 +114,7 @@ impl Guardian {
     /// Makes the thread that it holds clone its process. When this returns, the process may go on.
     pub(super) fn clone_target(&self, deadline: Instant) -> Result<(), SnapshotError> {
         self.channel.send(Word::Clone, 0, &[]).map_err(SnapshotError::Guardian)?;
-        let answer = self.answer(&mut [], deadline).map_err(SnapshotError::Guardian)?;
+        let answer = self.answer(&mut [0; replaced::BYTES], deadline).map_err(SnapshotError::Guardian)?;
         if answer.word == Word::Cloned { Ok(()) } else { Err(not_cloned(answer)) }
     }
 
@@ -98,11 +122,12 @@ impl Guardian {
     ///
     /// [`monotonic_clock`]: crate::monotonic_clock
     pub(super) fn child(&self, deadline: Instant) -> Result<(ProcessId, Duration), SnapshotError> {
-        let mut since = [0; 8];
-        let answer = self.answer(&mut since, deadline + GRACE).map_err(SnapshotError::Guardian)?;
+        let mut payload = [0; replaced::BYTES];
+        let answer = self.answer(&mut payload, deadline + GRACE).map_err(SnapshotError::Guardian)?;
         let child = u32::try_from(answer.number).ok().filter(|_| answer.word == Word::LetGo);
         let child = child.ok_or_else(|| not_cloned(answer))?;
-        Ok((ProcessId(child), Duration::from_nanos(u64::from_ne_bytes(since))))
+        let since = payload.first_chunk().map_or(0, |since| u64::from_ne_bytes(*since));
+        Ok((ProcessId(child), Duration::from_nanos(since)))
     }
 }
 
@@ -125,14 +150,47 @@ fn lent(thread: ThreadId, bytes: &[u8]) -> Lent {
     Lent { thread, registers, register_sets }
 }
 
-impl Drop for Guardian {
-    /// Waits until all is undone; what takes too long, since somebody else holds the target, the guardian does later.
-    fn drop(&mut self) {
+/// Forks a guardian of this process.
+fn spawn(target: &Identity, parking: Parking, witness: Witness) -> io::Result<(ProcessId, Channel)> {
+    use std::os::fd::AsFd as _;
+    let target_end = target.descriptor().map_err(|error| io::Error::from(error.kind()))?;
+    let own_end = PidFd::open(ProcessId(std::process::id()))?;
+    let (channel, theirs) = Channel::pair()?;
+    match raw::fork()? {
+        Some(process) => Ok((process, channel)),
+        None => Vigil::new(target.process(), target_end, own_end.as_fd(), theirs, witness, parking).keep(),
+    }
+}
+
+impl Guardian {
+    /// Waits until it has ended, and hears its last words. Says whether it has finished.
+    fn finish(&mut self, deadline: Instant) -> bool {
         let _ = self.channel.send(Word::Finish, 0, &[]);
-        let deadline = Instant::now() + UNDONE_WITHIN;
-        while !raw::has_ended(self.process) && Instant::now() < deadline {
+        let mut payload = [0; replaced::BYTES];
+        loop {
+            let has_ended = raw::has_ended(self.process);
+            while self.hear(&mut payload).is_ok() {}
+            let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if has_ended || Instant::now() >= deadline {
+                return known.has_finished || !has_ended;
+            }
             // It closes its end when it ends, just before it can be waited for.
             raw::poll([self.channel.descriptor()], Duration::from_millis(1));
         }
+    }
+
+    /// Another one takes its place, and goes on where it was killed.
+    fn succeed(&mut self) -> io::Result<()> {
+        (self.process, self.channel) = spawn(&self.target, self.parking, self.witness)?;
+        let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.channel.send(Word::Recover, known.child, known.replaced.as_deref().unwrap_or_default())
+    }
+}
+
+impl Drop for Guardian {
+    /// Waits until all is undone; what takes too long, since somebody else holds the target, the guardian does later.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + UNDONE_WITHIN;
+        while !self.finish(deadline) && Instant::now() < deadline && self.succeed().is_ok() {}
     }
 }

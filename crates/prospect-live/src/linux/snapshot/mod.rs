@@ -9,6 +9,8 @@
 //! - [`vigil`] is what a second process does, the guardian: the thread and the copy are in its hands, so that the end of this
 //!   program, at whatever moment, leaves nothing behind. [`guardian`] is our side of it, and they talk by [`channel`].
 //! - [`borrowed`] makes a thread do a system call.
+//! - The program outlives the guardian in turn: what a thread had before is known to both ([`replaced`]), and a thread whose
+//!   guardian is killed waits where nothing can happen to it ([`parking`]) until the program has started another one.
 //!
 //! What the process can know of it: a child in its `children` and in the limits on processes while it lives; the
 //! resources of it among those of its waited-for children (`getrusage`); `wait` with `__WALL` sees it. Time goes on while
@@ -20,7 +22,9 @@ mod error;
 mod guardian;
 mod headroom;
 mod memory;
+mod parking;
 mod raw;
+mod replaced;
 mod survey;
 mod taking;
 mod vigil;

@@ -141,7 +141,9 @@ pub(super) fn poll<const N: usize>(descriptors: [RawFd; N], most: Duration) -> [
 pub(super) fn leave_everything_but(kept: &[RawFd]) {
     // SAFETY: numbers, or pointers to what outlives the calls. Descriptors that are closed here are used by nobody.
     unsafe {
-        libc::setsid();
+        // No session of its own: Linux gives each its share of the processor (`man 7 sched`, "The autogroup feature"), and
+        // a new one was seen to wait for seconds where many are busy.
+        libc::setpgid(0, 0);
         libc::prctl(libc::PR_SET_NAME, c"snapshot-guard".as_ptr());
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);

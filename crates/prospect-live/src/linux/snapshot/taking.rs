@@ -15,10 +15,11 @@ use super::{
     Snapshot, SnapshotError, SnapshotPlan,
     guardian::{Guardian, Lent},
     memory::ChildMemory,
+    parking::Parking,
     survey::{self, Survey},
 };
 use crate::linux::{
-    LiveError, LiveMemory, LiveProcess,
+    LiveError, LiveMemory, LiveProcess, arch,
     attachment::Attachment,
     core_facts,
     identity::Identity,
@@ -59,7 +60,11 @@ impl LiveProcess {
         self.identity().check()?;
         let survey = survey?;
         plan.pass("surveyed");
-        let guardian = Guardian::start(self.identity(), plan.witness).map_err(SnapshotError::Guardian)?;
+        let instruction = arch::convention_of(survey.info.arch).map(|convention| convention.instruction);
+        let parking =
+            instruction.and_then(|it| Parking::find(process, &survey.mappings, it)).unwrap_or_default();
+        let guardian =
+            Guardian::start(self.identity(), parking, plan.witness).map_err(SnapshotError::Guardian)?;
         plan.pass("guarded");
         let deadline = Instant::now() + timeout;
         let identity = self.identity().clone();

@@ -15,9 +15,11 @@ use std::{
 use prospect_process::{Arch, ProcessId, RegisterSet, ThreadId};
 
 use super::{
-    borrowed::{Borrowed, Trouble, wait_long},
+    borrowed::{Borrowed, Told, Trouble, wait_long},
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
+    parking::Parking,
     raw,
+    replaced::Replaced,
 };
 use crate::linux::{
     arch::{self, CallConvention},
@@ -46,6 +48,12 @@ pub(super) const GENERAL: RegisterSet = RegisterSet(1);
 /// How often it is looked whether a thread that was too late has stopped since.
 const WATCH: Duration = Duration::from_millis(5);
 
+/// Longer than anybody waits.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// How long threads that were late are waited for at the end.
+const LATE_WITHIN: Duration = Duration::from_secs(10);
+
 /// As many threads as one message asks for, and as are looked at where another one is needed.
 pub(super) const MOST_THREADS: usize = 512;
 
@@ -61,6 +69,8 @@ pub(super) struct Vigil {
     pub(super) program_end: RawFd,
     pub(super) channel: Channel,
     pub(super) witness: Witness,
+    /// Where threads are sent to for their calls.
+    pub(super) parking: Parking,
     borrowed: Option<Borrowed>,
     /// That worked before, and is asked first.
     preferred: Option<ThreadId>,
@@ -116,6 +126,7 @@ impl Vigil {
         program_end: BorrowedFd<'_>,
         channel: Channel,
         witness: Witness,
+        parking: Parking,
     ) -> Self {
         Self {
             target,
@@ -123,6 +134,7 @@ impl Vigil {
             program_end: program_end.as_raw_fd(),
             channel,
             witness,
+            parking,
             borrowed: None,
             preferred: None,
             child: None,
@@ -148,6 +160,7 @@ impl Vigil {
             match message.word {
                 Word::Hold => self.hold(&mut payload, message),
                 Word::Clone => self.clone_target(),
+                Word::Recover => self.recover(&payload, message),
                 _ => break,
             }
         }
@@ -163,7 +176,7 @@ impl Vigil {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => return None,
             }
-            let most = if !self.late.is_empty() { WATCH } else { Duration::from_secs(3600) };
+            let most = if !self.late.is_empty() { WATCH } else { FOR_EVER };
             let [_, has_ended] = raw::poll([self.channel.descriptor(), self.program_end], most);
             if has_ended {
                 return None;
@@ -205,7 +218,7 @@ impl Vigil {
                 Err(Trouble::Late)
             }
             Err(Trouble::System(libc::EPERM | libc::EINVAL)) if facts.has_filter => Err(Trouble::Filter),
-            taken => taken.map(|borrowed| borrowed.with_witness(self.witness)),
+            taken => taken.map(|borrowed| borrowed.with_witness(self.witness).with_parking(self.parking)),
         }
     }
 
@@ -233,6 +246,7 @@ impl Vigil {
                     self.pass("guardian: held");
                     self.borrowed = Some(borrowed);
                     self.preferred = Some(id);
+                    self.let_late_ones_go(deadline.min(Instant::now() + CALL_WITHIN));
                     let registers = payload.get(..registers).unwrap_or_default();
                     let _ = self.channel.send(Word::Held, i64::from(id.0), registers);
                     return;
@@ -252,6 +266,18 @@ impl Vigil {
             }
         }
         let _ = self.channel.send(Word::NotHeld, 0, payload.get(..refusals).unwrap_or_default());
+    }
+
+    /// Waits for those that were asked to stop before: nobody else can hold them as long as they are ours.
+    fn let_late_ones_go(&mut self, deadline: Instant) {
+        loop {
+            self.hear_of_tracees();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.late.is_empty() || left.is_zero() {
+                return;
+            }
+            raw::await_news(left.min(WATCH));
+        }
     }
 
     /// Makes the thread that is held clone its process, lets it go, and keeps the child.
@@ -277,10 +303,15 @@ impl Vigil {
             |calls| calls.clone,
             [FLAGS, 0, 0, 0],
             deadline,
-            |result| {
-                pass("guardian: at the end of the clone");
-                if result > 0 {
-                    let _ = channel.send(Word::Cloned, result, &[]);
+            |told| match told {
+                Told::Replacing(own) => {
+                    let _ = channel.send(Word::Replacing, 0, &own.write());
+                }
+                Told::Done(result) => {
+                    pass("guardian: at the end of the clone");
+                    if result > 0 {
+                        let _ = channel.send(Word::Cloned, result, &[]);
+                    }
                 }
             },
         );
@@ -288,7 +319,7 @@ impl Vigil {
         let thread = borrowed.id;
         match made {
             Ok(number @ 1..) => {
-                let sequence = borrowed.sequence;
+                let own = borrowed.own;
                 borrowed.let_go();
                 let since = u64::try_from(monotonic_clock().as_nanos()).unwrap_or(0);
                 self.pass("guardian: thread let go");
@@ -296,9 +327,7 @@ impl Vigil {
                 self.child = Some(child);
                 self.pass("guardian: child found");
                 if !child.has_ended {
-                    if let Some(sequence) = sequence {
-                        sequence.put(ThreadId(child.id.0));
-                    }
+                    own.put_memory(ThreadId(child.id.0));
                     self.leave_files(child.id);
                 }
                 self.pass("guardian: child kept");
@@ -356,6 +385,13 @@ impl Vigil {
             borrowed.let_go();
             self.pass("guardian: thread let go unused");
         }
+        self.end_child();
+        // Those that our end would let go are told of an interruption that they do not know of.
+        self.let_late_ones_go(Instant::now() + LATE_WITHIN);
+        let _ = self.channel.send(Word::Finished, 0, &[]);
+    }
+
+    fn end_child(&mut self) {
         let Some(child) = self.child.take() else { return };
         if !child.has_ended {
             raw::kill(child.id);
@@ -376,6 +412,29 @@ impl Vigil {
         }
     }
 
+    /// Goes on where another guardian was killed: gives the thread back what is its own, and finds the child.
+    fn recover(&mut self, payload: &[u8], message: Message) {
+        let Some(own) = payload.get(..message.length).and_then(Replaced::read) else { return };
+        self.pass("guardian: recovering");
+        let mut number = message.number;
+        if facts(self.target, own.thread).is_some() {
+            // The first call of all is the clone: without a child known, it is the one that was made.
+            let is_clone = number == 0;
+            let recovered = Borrowed::recover(&own, |result| {
+                if is_clone && result > 0 {
+                    let _ = self.channel.send(Word::Cloned, result, &[]);
+                    number = result;
+                }
+            });
+            self.preferred = recovered.is_ok().then_some(own.thread);
+        }
+        self.pass("guardian: recovered");
+        if number > 0 {
+            let id = find_child(self.target, own.thread, number);
+            self.child = Some(Child { id: id.unwrap_or(ProcessId(0)), number, has_ended: id.is_none() });
+        }
+    }
+
     fn has_target_ended(&self) -> bool {
         let [has_ended] = raw::poll([self.target_end], Duration::ZERO);
         has_ended
@@ -391,7 +450,13 @@ impl Vigil {
             let Ok(mut borrowed) = self.take(id, Instant::now() + STOP_WITHIN, || {}) else { continue };
             self.pass("guardian: held to wait for the child");
             let deadline = Instant::now() + CALL_WITHIN;
-            let result = borrowed.call(|calls| calls.wait4, arguments, deadline, |_| {});
+            let channel = &self.channel;
+            let tell = |told: Told<'_>| {
+                if let Told::Replacing(own) = told {
+                    let _ = channel.send(Word::Replacing, 0, &own.write());
+                }
+            };
+            let result = borrowed.call(|calls| calls.wait4, arguments, deadline, tell);
             self.pass("guardian: registers put back again");
             borrowed.let_go();
             // That there is no such child means that somebody else was faster, or it belongs to another parent by now.
@@ -401,6 +466,20 @@ impl Vigil {
         }
         false
     }
+}
+
+/// The child of a thread by the number that it has for its parent.
+fn find_child(process: ProcessId, parent: ThreadId, number: i64) -> Option<ProcessId> {
+    let mut children = [0; 16 << 10];
+    let path = raw::Path::new(format_args!("/proc/{process}/task/{parent}/children"))?;
+    let children = raw::read_file(&path, &mut children)?;
+    children.split(|byte| *byte == b' ').filter_map(raw::leading_number).find_map(|child| {
+        let mut text = [0; 4096];
+        let text = raw::read_file(&raw::Path::new(format_args!("/proc/{child}/status"))?, &mut text)?;
+        let numbers = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+        let last = numbers.trim_ascii_end().rsplit(|byte| *byte == b'\t').next()?;
+        (i64::from(raw::leading_number(last)?) == number).then_some(ProcessId(child))
+    })
 }
 
 struct ThreadFacts {

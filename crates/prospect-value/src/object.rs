@@ -228,6 +228,16 @@ pub(crate) fn definition(ty: &TypeRef, cx: &dyn ValueContext) -> Result<(TypeRef
     defined.filter(is_definition).ok_or(TypeError::Incomplete)
 }
 
+/// The same without the parts of structures and enumerations.
+pub(crate) fn definition_outline(
+    ty: &TypeRef,
+    cx: &dyn ValueContext,
+) -> Result<(TypeRef, Arc<Type>), TypeError> {
+    let (bare, found) = ty.bare_outline()?;
+    let is_declaration = found.composite().is_some_and(|composite| composite.is_declaration);
+    if is_declaration { definition(ty, cx) } else { Ok((bare, found)) }
+}
+
 /// How many bytes a value of a type has.
 pub(crate) fn size_of(ty: &TypeRef, cx: &dyn ValueContext) -> Result<u64, Unavailable> {
     if let Some(size) = ty.size() {

@@ -20,7 +20,8 @@ pub(crate) use plain::is_reference;
 pub(crate) use text::CharType;
 
 use crate::{
-    Chars, Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views, page_cache::PageCache,
+    Chars, Content, Limit, Limits, Object, Value, ValueContext, ValueError, Views,
+    object::definition_outline, page_cache::PageCache,
 };
 
 /// So many names of types are kept: elements and fields have the same few again and again.
@@ -128,7 +129,12 @@ impl<'a> Reader<'a> {
         };
         let Some(left) = self.values_left.checked_sub(1) else { return value };
         self.values_left = left;
-        let bare = match object.bare_type(self.cx) {
+        // Of what is too deep, the parts of its type are not needed, and these take long to read.
+        let is_deep = self.depth >= self.limits.depth.min(Limits::DEEPEST);
+        let has_parts = |ty: &Type| matches!(ty.kind, TypeKind::Composite(_) | TypeKind::Array(_));
+        let outline = is_deep.then(|| definition_outline(&object.ty, self.cx).ok()).flatten();
+        let bare = match outline.filter(|(_, ty)| has_parts(ty)).map_or_else(|| object.bare_type(self.cx), Ok)
+        {
             Ok((_, bare)) => bare,
             Err(error) => {
                 value.content = Content::Unavailable(error.into());
@@ -148,8 +154,7 @@ impl<'a> Reader<'a> {
             }
             Err(_) => {}
         }
-        let has_parts = matches!(bare.kind, TypeKind::Composite(_) | TypeKind::Array(_));
-        if has_parts && self.depth >= self.limits.depth.min(Limits::DEEPEST) {
+        if is_deep && has_parts(&bare) {
             value.content = Content::Cut(Limit::Depth);
             return value;
         }

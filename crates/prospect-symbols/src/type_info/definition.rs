@@ -52,6 +52,8 @@ struct Pass {
     starts: Option<Vec<usize>>,
     /// What is read when all units were: type units that nothing declares, units of the supplementary file.
     others: Vec<EntryId>,
+    /// What was found depends on other files, or not everything could be read.
+    is_unsure: bool,
 }
 
 /// A part of a name.
@@ -76,10 +78,17 @@ pub(crate) fn find_definition<'n>(
     if let Some(known) = known.single.get(&wanted.0) {
         return *known;
     }
-    if known.single.len() >= MOST_SINGLE {
-        return known.all.find(debug, wanted);
+    if let Some(kept) = debug.index.definition(wanted.0) {
+        return kept.map(|offset| EntryId { file: EntryFile::Main, offset });
     }
-    let found = Pass { only: Some(path), ..Pass::default() }.find(debug, wanted);
+    if known.single.len() >= MOST_SINGLE {
+        let found = known.all.find(debug, wanted);
+        known.all.keep(debug, wanted, found);
+        return found;
+    }
+    let mut pass = Pass { only: Some(path), ..Pass::default() };
+    let found = pass.find(debug, wanted);
+    pass.keep(debug, wanted, found);
     known.single.insert(wanted.0, found);
     found
 }
@@ -92,6 +101,18 @@ impl Pass {
                 return Some(found);
             }
             self.read_more(debug, &tank)?;
+        }
+    }
+
+    /// Has what was found kept on disk, where it depends on nothing but the file itself.
+    fn keep(&self, debug: &DebugInfo, name: Name, found: Option<EntryId>) {
+        let place = match found {
+            Some(EntryId { file: EntryFile::Main, offset }) => Some(offset),
+            Some(_) => return,
+            None => None,
+        };
+        if !self.is_unsure {
+            debug.index.note_definition(name.0, place);
         }
     }
 
@@ -121,18 +142,22 @@ impl Pass {
         self.units += jobs.len();
         let read = parallel::run(&jobs, |&(start, number)| {
             let mut found = Vec::new();
-            let types = debug.with_unit(start, &mut tank.fuel(), |unit, _, fuel| {
+            let mut fuel = tank.fuel();
+            let types = debug.with_unit(start, &mut fuel, |unit, _, fuel| {
                 note_definitions(debug, unit, only, &mut found, fuel);
                 // Once for each file.
-                let is_alone = number == 0 || unit.unit_id().file != EntryFile::Main;
-                if is_alone { unit.types_beside() } else { Vec::new() }
+                let is_split = unit.unit_id().file != EntryFile::Main;
+                let types = if number == 0 || is_split { unit.types_beside() } else { Vec::new() };
+                (types, is_split || unit.is_skeleton())
             });
+            let (types, is_unsure) = types.unwrap_or_default();
             debug.release_unit(start);
-            (found, types.unwrap_or_default())
+            (found, types, is_unsure || fuel.is_out())
         });
-        for (found, types) in read {
+        for (found, types, is_unsure) in read {
             self.add(found);
             self.others.extend(types);
+            self.is_unsure |= is_unsure;
         }
         if first == 0 {
             self.others.extend(debug.packed_types());

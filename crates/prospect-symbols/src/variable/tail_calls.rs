@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gimli::constants as dw;
+use gimli::{DwTag, constants as dw};
 use prospect_process::{Addr, ArchInfo, LinkAddr, Memory};
 
 use super::{
@@ -65,30 +65,32 @@ fn each_call<B>(
     fuel: &mut Fuel<'_>,
     mut visit: impl FnMut(Entry<'_, '_>) -> ControlFlow<B>,
 ) -> Option<B> {
+    let is_call = |tag| matches!(tag, dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site);
     let mut open = vec![unit.children(function)];
     while let Some(children) = open.last_mut() {
-        let Some(entry) = children.next(fuel) else {
+        let Some(entry) = children.next_of(fuel, |tag| is_call(tag) || may_hold_calls(tag)) else {
             open.pop();
             continue;
         };
-        match entry.tag {
-            dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site => {
-                if let ControlFlow::Break(found) = visit(entry) {
-                    return Some(found);
-                }
+        if is_call(entry.tag) {
+            if let ControlFlow::Break(found) = visit(entry) {
+                return Some(found);
             }
-            dw::DW_TAG_lexical_block
-            | dw::DW_TAG_inlined_subroutine
-            | dw::DW_TAG_try_block
-            | dw::DW_TAG_catch_block
-                if entry.has_children =>
-            {
-                open.push(unit.children(entry.at));
-            }
-            _ => {}
+        } else if entry.has_children {
+            open.push(unit.children(entry.at));
         }
     }
     None
+}
+
+fn may_hold_calls(tag: DwTag) -> bool {
+    matches!(
+        tag,
+        dw::DW_TAG_lexical_block
+            | dw::DW_TAG_inlined_subroutine
+            | dw::DW_TAG_try_block
+            | dw::DW_TAG_catch_block
+    )
 }
 
 /// An address in the instruction of a call: of one that comes back, the last one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prospect_symbols::{
-    type_info::{Composite, Member, MemberPlace, TypeKind},
+    type_info::{Composite, Member, MemberPlace, TypeKind, TypeRef},
     variable::Unavailable,
 };
 
@@ -108,7 +108,7 @@ impl Object {
             if let Some(found) = object.find_member(name, cx, depth + 1)? {
                 return Ok(Some(found));
             }
-            if member.is_base && member.ty.name() == name {
+            if member.is_base && is_type_called(&member.ty, name) {
                 return Ok(Some(object));
             }
         }
@@ -171,13 +171,18 @@ fn is_called(member: &str, name: &str) -> bool {
     member == name || member.strip_prefix("__").is_some_and(|number| number == name && is_number(number))
 }
 
+/// Whether a type has a name. Names are made of all that is around a type: their ends tell most of them apart.
+fn is_type_called(ty: &TypeRef, name: &str) -> bool {
+    let own = ty.outline().ok().and_then(|ty| ty.name.clone());
+    own.is_none_or(|own| name.ends_with(&*own)) && ty.name() == name
+}
+
 /// The members of a type, those of the variant that the object is among them.
 fn direct_members<'a>(
     object: &Object,
     composite: &'a Composite,
     cx: &dyn ValueContext,
-) -> Result<Vec<&'a Member>, ValueError> {
-    let mut members: Vec<&Member> = composite.members.iter().collect();
-    members.extend(object.variant(composite, cx)?.into_iter().flatten());
-    Ok(members)
+) -> Result<impl Iterator<Item = &'a Member>, ValueError> {
+    let variant = object.variant(composite, cx)?;
+    Ok(composite.members.iter().chain(variant.into_iter().flatten()))
 }

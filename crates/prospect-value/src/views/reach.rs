@@ -1,5 +1,7 @@
 //! Reaching the parts of objects, for views.
 
+use std::cell::OnceCell;
+
 use prospect_process::{Addr, ArchInfo};
 use prospect_symbols::type_info::{Bound, Type, TypeKind, TypeRef};
 
@@ -164,9 +166,12 @@ fn alignment_within(ty: &TypeRef, cx: &dyn ValueContext, depth: u32) -> u64 {
     }
 }
 
+/// No value is aligned to more bytes than this by what it is made of.
+const MOST_ALIGNED: u64 = 16;
+
 /// The System V ABI of the i386 aligns everything to 4 bytes at most.
 fn of_number(size: u64, arch: &ArchInfo) -> u64 {
-    let most = if arch.name == "i386" { 4 } else { 16 };
+    let most = if arch.name == "i386" { 4 } else { MOST_ALIGNED };
     let size = if size.is_power_of_two() { size } else { 4 };
     size.clamp(1, most)
 }
@@ -177,19 +182,44 @@ pub fn aligned(at: Addr, alignment: u64) -> Addr {
     Addr(at.0.wrapping_add(alignment - 1) & !(alignment - 1))
 }
 
+/// Where nodes have their elements: behind their own parts, at the first address where values of the type may be.
+pub(crate) struct Elements {
+    ty: TypeRef,
+    /// No alignment that the type may have is larger.
+    bound: OnceCell<u64>,
+    alignment: OnceCell<u64>,
+}
+
+impl Elements {
+    pub(crate) fn new(ty: TypeRef) -> Self {
+        Self { ty, bound: OnceCell::new(), alignment: OnceCell::new() }
+    }
+
+    /// The element behind the parts of a node that end at `end`. What the type is made of is looked at only where its size leaves
+    /// more than one place: sizes are multiples of alignments.
+    pub(crate) fn behind(&self, end: Addr, cx: &dyn ValueContext) -> Object {
+        let bound = *self.bound.get_or_init(|| {
+            let size = size_of(&self.ty, cx).unwrap_or(0);
+            1 << size.trailing_zeros().min(MOST_ALIGNED.trailing_zeros())
+        });
+        let is_aligned = end.0.is_multiple_of(bound);
+        let alignment = if is_aligned { 1 } else { *self.alignment.get_or_init(|| alignment(&self.ty, cx)) };
+        Object::at(aligned(end, alignment), self.ty.clone())
+    }
+}
+
 /// Nodes that each begin with the address of the next one.
 pub(crate) struct Nodes {
     next: Addr,
     behind: u64,
-    align: u64,
-    element: TypeRef,
+    elements: Elements,
 }
 
 impl Nodes {
     /// From the first one on, where so many words stand before the element of each.
     pub(crate) fn new(first: u64, words: u64, element: TypeRef, cx: &dyn ValueContext) -> Self {
         let behind = words * u64::from(cx.arch().word_bytes);
-        Self { next: Addr(first), behind, align: alignment(&element, cx), element }
+        Self { next: Addr(first), behind, elements: Elements::new(element) }
     }
 
     /// The element of the next node; `None` at `end`.
@@ -197,9 +227,9 @@ impl Nodes {
         if self.next == end {
             return Ok(None);
         }
-        let at = aligned(self.next.wrapping_add(self.behind), self.align);
+        let element = self.elements.behind(self.next.wrapping_add(self.behind), cx);
         self.next = Addr(word(self.next, cx)?);
-        Ok(Some(Object::at(at, self.element.clone())))
+        Ok(Some(element))
     }
 }
 

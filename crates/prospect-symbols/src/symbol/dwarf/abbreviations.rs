@@ -1,6 +1,6 @@
 //! Abbreviation tables (DWARF 5, section 7.5.3), compiled for passing over entries quickly.
 
-use std::{num::NonZero, ops::Range};
+use std::ops::Range;
 
 use gimli::{DwAt, DwForm, DwTag, Encoding, RunTimeEndian, constants as dw};
 
@@ -45,8 +45,34 @@ pub(super) struct Abbreviation {
     steps: Range<u32>,
     /// Those that take nothing but where the next sibling is.
     passing: Range<u32>,
-    /// How long its attributes are, where all entries of this shape are as long and do not name a sibling.
-    length: Option<NonZero<u32>>,
+    /// How long its attributes are, where all entries of this shape are as long.
+    fixed: Option<Fixed>,
+}
+
+/// The attributes of entries that are all as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fixed {
+    length: u32,
+    /// Where among them is said where the next sibling is, in four bytes.
+    sibling: Option<u32>,
+}
+
+impl Fixed {
+    /// `None` where entries with these attributes differ in length, or name their sibling in another form.
+    fn of(specifications: &[Specification], encoding: Encoding, has_children: bool) -> Option<Self> {
+        let mut fixed = Self { length: 0, sibling: None };
+        for one in specifications {
+            let Extent::Fixed(size) = Extent::of(one.form, encoding)? else { return None };
+            if one.name == dw::DW_AT_sibling && has_children {
+                if one.form != dw::DW_FORM_ref4 || fixed.sibling.is_some() {
+                    return None;
+                }
+                fixed.sibling = Some(fixed.length);
+            }
+            fixed.length = fixed.length.checked_add(size.into())?;
+        }
+        Some(fixed)
+    }
 }
 
 /// One step over an entry's attributes: neighbours of fixed size are one step.
@@ -220,13 +246,10 @@ impl Abbreviations {
         let specifications = u32::try_from(first).ok()?..u32::try_from(self.specifications.len()).ok()?;
         let kind = kind_of(tag, &self.specifications[first..]);
         let passing = self.compile(first, false, has_children)?;
-        let length = match *self.steps.get(passing.start as usize..)? {
-            [Step::Skip(length)] => NonZero::new(length),
-            _ => None,
-        };
+        let fixed = Fixed::of(&self.specifications[first..], self.encoding, has_children);
         let has_code = matches!(kind, Kind::Function | Kind::Inlined | Kind::Block);
         let steps = if has_code { self.compile(first, true, has_children)? } else { passing.clone() };
-        let shape = Abbreviation { code, tag, has_children, kind, specifications, steps, passing, length };
+        let shape = Abbreviation { code, tag, has_children, kind, specifications, steps, passing, fixed };
         self.entries.push(shape);
         Some(code)
     }
@@ -280,9 +303,13 @@ impl Abbreviations {
         abbreviation: &Abbreviation,
         reader: &mut Reader<'_>,
     ) -> Option<Option<usize>> {
-        if let Some(length) = abbreviation.length {
-            reader.skip(length.get() as usize);
-            return Some(None);
+        if let Some(fixed) = abbreviation.fixed {
+            let sibling = match fixed.sibling {
+                Some(at) => Some(reader.u32_ahead(at as usize)? as usize),
+                None => None,
+            };
+            reader.skip(fixed.length as usize);
+            return Some(sibling);
         }
         let range = &abbreviation.passing;
         let steps = self.steps.get(range.start as usize..range.end as usize)?;

@@ -33,7 +33,7 @@ impl<T, F: FnOnce(&EntryUnit<'_>, usize, &mut Fuel<'_>) -> T> ReadEntry<T> for F
 impl DebugInfo {
     /// What the work for one question may be.
     pub(crate) fn tank(&self) -> Tank {
-        Tank::for_size(self.main.sections().size())
+        Tank::for_size(self.size)
     }
 
     /// Opens the unit that holds an entry.
@@ -117,7 +117,7 @@ impl DebugInfo {
             let (tank, sections) = (self.tank(), self.main.sections());
             let mut fuel = tank.fuel();
             let mut starts = self.unit_starts().into_iter();
-            let language = |start| Unit::open_root(&self.main, sections, start, &mut fuel)?.language;
+            let language = |start| Unit::open_root(&self.main, sections, start, &mut fuel)?.root.language;
             starts.find_map(language)
         })
     }
@@ -187,6 +187,11 @@ impl<'a> EntryUnit<'a> {
         self.id(0)
     }
 
+    /// Whether the rest of it is in another file, which was not found.
+    pub(crate) fn is_skeleton(&self) -> bool {
+        self.file == EntryFile::Main && self.unit.split().is_some()
+    }
+
     /// Where the root entry is.
     pub(crate) fn root(&self) -> usize {
         self.unit.header.root
@@ -208,7 +213,7 @@ impl<'a> EntryUnit<'a> {
 
     /// The language; partial units, which several others share, do not say theirs.
     pub(crate) fn language(&self) -> Option<DwLang> {
-        self.unit.language.or_else(|| self.debug.usual_language())
+        self.unit.root.language.or_else(|| self.debug.usual_language())
     }
 
     /// One entry's attributes.
@@ -306,7 +311,7 @@ impl<'a> EntryUnit<'a> {
             let descend = if !is_wanted(abbreviation.tag) {
                 if depth == 0 { Descend::Yes } else { Descend::No }
             } else {
-                match visit(depth, self.unit.entry(at)?) {
+                match visit(depth, self.unit.entry_at(at, table, abbreviation, reader)) {
                     ControlFlow::Break(found) => return Some(found),
                     ControlFlow::Continue(descend) => descend,
                 }
@@ -348,22 +353,39 @@ pub(super) struct Below {
 impl<'u, 'a> Children<'u, 'a> {
     /// The next one; `None` also where what follows cannot be read, or the work is not granted.
     pub(crate) fn next(&mut self, fuel: &mut Fuel<'_>) -> Option<Entry<'a, 'u>> {
+        self.next_of(fuel, |_| true)
+    }
+
+    /// The next one with a tag that is wanted: of most there are many others, which are passed over at once.
+    pub(crate) fn next_of(
+        &mut self,
+        fuel: &mut Fuel<'_>,
+        is_wanted: impl Fn(DwTag) -> bool,
+    ) -> Option<Entry<'a, 'u>> {
         if self.ended {
             return None;
         }
-        let entry = self.advance(fuel);
+        let entry = self.advance(fuel, is_wanted);
         self.ended = entry.is_none();
         entry
     }
 
-    fn advance(&mut self, fuel: &mut Fuel<'_>) -> Option<Entry<'a, 'u>> {
-        if let Some(below) = self.below.take() {
-            pass_over(self.unit, &mut self.reader, below, fuel)?;
+    fn advance(&mut self, fuel: &mut Fuel<'_>, is_wanted: impl Fn(DwTag) -> bool) -> Option<Entry<'a, 'u>> {
+        let table = &*self.unit.abbreviations;
+        loop {
+            if let Some(below) = self.below.take() {
+                pass_over(self.unit, &mut self.reader, below, fuel)?;
+            }
+            fuel.burn(1)?;
+            let at = self.reader.at();
+            let abbreviation = table.get(self.reader.leb()?)?;
+            let attributes = self.reader;
+            let sibling = table.pass_over(abbreviation, &mut self.reader)?;
+            self.below = Some(Below { has_children: abbreviation.has_children, sibling });
+            if is_wanted(abbreviation.tag) {
+                return Some(self.unit.entry_at(at, table, abbreviation, attributes));
+            }
         }
-        fuel.burn(1)?;
-        let entry = self.unit.entry(self.reader.at())?;
-        self.below = Some(attributes_end(self.unit, &mut self.reader)?);
-        Some(entry)
     }
 }
 
@@ -375,12 +397,25 @@ pub(super) fn attributes_end(unit: &Unit<'_>, reader: &mut Reader<'_>) -> Option
 }
 
 /// Passes over all that is below an entry.
+#[inline]
 pub(super) fn pass_over(
     unit: &Unit<'_>,
     reader: &mut Reader<'_>,
     below: Below,
     fuel: &mut Fuel<'_>,
 ) -> Option<()> {
+    match below.sibling {
+        _ if !below.has_children => Some(()),
+        Some(sibling) if sibling >= reader.at() => {
+            reader.seek(sibling);
+            Some(())
+        }
+        _ => pass_over_each(unit, reader, below, fuel),
+    }
+}
+
+/// The same where nothing says where that ends.
+fn pass_over_each(unit: &Unit<'_>, reader: &mut Reader<'_>, below: Below, fuel: &mut Fuel<'_>) -> Option<()> {
     let mut depth = 0_usize;
     let mut below = below;
     loop {

@@ -12,7 +12,7 @@ use super::{
     abbreviations::Abbreviations,
     fuel::Fuel,
     sections::{Part, SectionPlaces, Sections},
-    unit::UnitHeader,
+    unit::{KeptUnit, UnitHeader},
 };
 use crate::{Binary, binary::Headers};
 
@@ -21,6 +21,9 @@ pub(super) const TABLE_STEP: usize = 16 << 10;
 
 /// Tables with more abbreviations and attributes in all than this are not kept.
 const MOST_KEPT: usize = 1_000_000;
+
+/// So many units are kept open.
+const MOST_UNITS: usize = 4096;
 
 type TableKey = (usize, u8, u16, Format);
 
@@ -48,6 +51,8 @@ struct TypeUnits {
 struct Tables {
     by_place: HashMap<TableKey, Arc<Abbreviations>>,
     size: usize,
+    /// The units that were opened, by where they begin, and whether that is in `.debug_types`.
+    units: HashMap<(usize, bool), KeptUnit>,
 }
 
 #[derive(Default)]
@@ -77,18 +82,15 @@ impl DwarfFile {
         self.places.sections(&self.binary)
     }
 
-    /// The abbreviations at `offset` of `section`, a part of this file's. Units share tables where a
+    /// The abbreviations of a unit in `section`, a part of this file's. Units share tables where a
     /// whole program was compiled at once.
     pub(super) fn abbreviations(
         &self,
         section: Part<'_>,
-        offset: usize,
         header: &UnitHeader,
         fuel: &mut Fuel<'_>,
     ) -> Arc<Abbreviations> {
-        let Encoding { address_size, format, version } = header.encoding;
-        // In a package, each unit has a part of its own: the place in it says nothing.
-        let key = (!self.is_package()).then_some((offset, address_size, version, format));
+        let (key, offset) = (self.table_key(header), header.abbreviations_at);
         if let Some(table) = key.and_then(|key| lock(&self.tables).by_place.get(&key).cloned()) {
             return table;
         }
@@ -109,6 +111,27 @@ impl DwarfFile {
             }
         }
         table
+    }
+
+    fn table_key(&self, header: &UnitHeader) -> Option<TableKey> {
+        let Encoding { address_size, format, version } = header.encoding;
+        // In a package, each unit has a part of its own: the place in it says nothing.
+        (!self.is_package()).then_some((header.abbreviations_at, address_size, version, format))
+    }
+
+    /// A unit that was opened before.
+    pub(super) fn kept_unit(&self, place: (usize, bool)) -> Option<KeptUnit> {
+        lock(&self.tables).units.get(&place).cloned()
+    }
+
+    /// Keeps a unit for the next time that something of it is asked for.
+    pub(super) fn keep_unit(&self, place: (usize, bool), unit: KeptUnit) {
+        let mut tables = lock(&self.tables);
+        // What it has of the tables counts there.
+        let is_counted = |key| tables.by_place.contains_key(&key);
+        if tables.units.len() < MOST_UNITS && self.table_key(unit.header()).is_some_and(is_counted) {
+            tables.units.insert(place, unit);
+        }
     }
 
     pub(super) fn is_package(&self) -> bool {

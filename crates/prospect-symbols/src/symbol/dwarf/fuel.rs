@@ -52,7 +52,7 @@ impl Fuel<'_> {
     }
 
     /// Whether there was less than was asked for.
-    pub(super) fn is_out(&self) -> bool {
+    pub(crate) fn is_out(&self) -> bool {
         self.left == 0 && self.tank.0.load(Ordering::Relaxed) == 0
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct LineProgram<'a> {
 
 impl<'a> LineProgram<'a> {
     pub(super) fn open(unit: &Unit<'a>) -> Option<Self> {
-        let (sections, offset) = (unit.sections, unit.line_program?);
+        let (sections, offset) = (unit.sections, unit.root.line_program?);
         let start = sections.line.at_least(offset..offset.checked_add(BEFORE_HEADER_LENGTH)?);
         let mut reader = Reader::new(start, 0, sections.endian);
         let (length, format) = reader.initial_length()?;

@@ -44,17 +44,17 @@ fn find<'a>(unit: &Unit<'a>, list: Value<'a>, at: u64, fuel: &mut Fuel<'_>) -> O
         Value::LocationIndex(index) => {
             let word = encoding.format.word_size();
             let slot = usize::try_from(index).ok()?.checked_mul(word.into())?;
-            let at = unit.location_base.checked_add(slot)?;
+            let at = unit.root.location_base.checked_add(slot)?;
             let bytes = section.at_least(at..at.checked_add(word.into())?);
             let mut offsets = Reader::new(bytes, 0, unit.sections.endian);
-            unit.location_base.checked_add(offsets.offset(encoding.format)?)?
+            unit.root.location_base.checked_add(offsets.offset(encoding.format)?)?
         }
         value => value.offset()?,
     };
     let mut end = offset.checked_add(LIST_STEP)?;
     loop {
         let reader = Reader::new(section.at_least(offset..end), 0, unit.sections.endian);
-        let list = List { unit, reader, base: unit.low_pc, at };
+        let list = List { unit, reader, base: unit.root.low_pc, at };
         // GNU's split DWARF 4 has the kinds of entries that DWARF 5 has, with fields of fixed sizes.
         let found = if encoding.version >= 5 || unit.sections.split {
             list.of_kinds(fuel)

@@ -53,6 +53,7 @@ pub(crate) use fuel::{Fuel, Tank};
 use function_scopes::KnownFunctions;
 use index::{Index, IndexSlot};
 pub(crate) use locations::Listed;
+pub(crate) use names::lossy;
 use scopes::KeptScopes;
 pub(crate) use split::SplitDwarfSearch;
 use split::SplitFiles;
@@ -96,6 +97,8 @@ type KnownPaths = HashMap<(EntryId, u64), Option<Arc<str>>>;
 #[derive(Debug)]
 pub(crate) struct DebugInfo {
     main: DwarfFile,
+    /// How large its sections are, as [`Sections::size`](sections::Sections::size) counts.
+    size: usize,
     supplementary: Option<DwarfFile>,
     split: SplitFiles,
     /// The types that were read.
@@ -151,8 +154,10 @@ impl DebugInfo {
         binary.section(".debug_info").filter(|section| section.len() > 0)?;
         let supplementary = files.supplementary.take().map(|file| DwarfFile::new(file, false));
         let index = IndexSlot::new(cache, &binary);
+        let main = DwarfFile::new(binary, false);
         Some(Self {
-            main: DwarfFile::new(binary, false),
+            size: main.sections().size(),
+            main,
             supplementary,
             split: SplitFiles::new(files),
             index,

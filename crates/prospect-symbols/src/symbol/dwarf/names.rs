@@ -224,7 +224,7 @@ fn named_elsewhere(unit: &Unit<'_>, at: usize) -> Option<usize> {
 }
 
 /// A text; what is not UTF-8 in it is replaced. Nearly all of it is, and that is seen quickly.
-pub(super) fn lossy(text: &[u8]) -> Arc<str> {
+pub(crate) fn lossy(text: &[u8]) -> Arc<str> {
     std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into(), Into::into)
 }
 

@@ -81,18 +81,18 @@ pub(super) fn each<'a>(
     let offset = match code.ranges {
         Value::ListIndex(index) => {
             let index = DebugRngListsIndex(usize::try_from(index).ok()?);
-            lists.get_offset(encoding, DebugRngListsBase(unit.ranges_base), index).ok()?
+            lists.get_offset(encoding, DebugRngListsBase(unit.root.ranges_base), index).ok()?
         }
         value => {
             let raw = value.offset()?;
             // GNU's split DWARF 4 counts from the skeleton's base.
-            let base = if sections.split && encoding.version < 5 { unit.ranges_base } else { 0 };
+            let base = if sections.split && encoding.version < 5 { unit.root.ranges_base } else { 0 };
             RangeListsOffset(raw.checked_add(base)?)
         }
     };
     let addresses = sections.debug_addr();
-    let base = DebugAddrBase(unit.addr_base);
-    let mut list = lists.ranges(offset, encoding, unit.low_pc, &addresses, base).ok()?;
+    let base = DebugAddrBase(unit.root.addr_base);
+    let mut list = lists.ranges(offset, encoding, unit.root.low_pc, &addresses, base).ok()?;
     while let Ok(Some(one)) = list.next() {
         fuel.burn(1)?;
         range(one.begin, one.end, fuel)?;
@@ -103,5 +103,9 @@ pub(super) fn each<'a>(
 /// Where a unit's code is: what its root entry says.
 pub(super) fn unit_code<'a>(unit: &Unit<'a>) -> CodeAttributes<'a> {
     // A unit with several ranges has a `DW_AT_low_pc` as the base of their addresses, and no other end.
-    CodeAttributes { low_pc: Value::Address(unit.low_pc), high_pc: unit.high_pc, ranges: unit.ranges }
+    CodeAttributes {
+        low_pc: Value::Address(unit.root.low_pc),
+        high_pc: unit.root.high_pc,
+        ranges: unit.root.ranges,
+    }
 }

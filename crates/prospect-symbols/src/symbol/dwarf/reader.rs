@@ -44,6 +44,13 @@ impl<'a> Reader<'a> {
         Some(byte)
     }
 
+    /// The number of four bytes that stands so many bytes behind this place, which stays where it is.
+    #[inline]
+    pub(super) fn u32_ahead(&self, distance: usize) -> Option<u32> {
+        let bytes = self.bytes.get(self.at.checked_add(distance)?..)?.first_chunk::<4>()?;
+        Some(self.endian.read_u32(bytes))
+    }
+
     pub(super) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let bytes = self.bytes.get(self.at..)?.get(..count)?;
         self.at += count;
@@ -85,12 +92,17 @@ impl<'a> Reader<'a> {
         if first < 0x80 {
             return Some(first.into());
         }
-        self.long_leb(first)
+        let second = self.u8()?;
+        let value = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
+        if second < 0x80 {
+            return Some(value);
+        }
+        self.long_leb(value)
     }
 
-    fn long_leb(&mut self, first: u8) -> Option<u64> {
-        let mut value = u64::from(first & 0x7f);
-        let mut shift = 7;
+    /// What follows two bytes that give `value`.
+    fn long_leb(&mut self, mut value: u64) -> Option<u64> {
+        let mut shift = 14;
         loop {
             let byte = self.u8()?;
             if shift < 64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gimli::{DwAt, DwLang, DwTag, Encoding, RunTimeEndian, constants as dw};
 
 use super::{
-    abbreviations::{Abbreviations, Specification},
+    abbreviations::{Abbreviation, Abbreviations, Specification},
     file::DwarfFile,
     fuel::Fuel,
     reader::Reader,
@@ -29,7 +29,7 @@ pub(super) struct UnitHeader {
     pub(super) signature: Option<(u64, usize)>,
     /// The identity of a skeleton or split unit, where the header has it.
     dwo_id: Option<u64>,
-    abbreviations_at: usize,
+    pub(super) abbreviations_at: usize,
     /// The root entry, from the unit's start.
     pub(super) root: usize,
 }
@@ -80,6 +80,13 @@ pub(super) struct Unit<'a> {
     /// The whole unit, header and all: entries are counted from its start.
     bytes: &'a [u8],
     pub(super) abbreviations: Arc<Abbreviations>,
+    /// What its root entry says.
+    pub(super) root: RootEntry<'a>,
+}
+
+/// What the root entry of a unit says.
+#[derive(Clone, Copy)]
+pub(super) struct RootEntry<'a> {
     pub(super) low_pc: u64,
     pub(super) high_pc: Value<'a>,
     pub(super) ranges: Value<'a>,
@@ -97,6 +104,34 @@ pub(super) struct Unit<'a> {
     dwo_id: Option<u64>,
 }
 
+/// A unit that was opened, without what lies in the bytes of its file.
+#[derive(Clone)]
+pub(super) struct KeptUnit {
+    header: UnitHeader,
+    abbreviations: Arc<Abbreviations>,
+    root: RootEntry<'static>,
+}
+
+impl KeptUnit {
+    /// `None` where the root entry has texts of its own.
+    fn of(unit: &Unit<'_>) -> Option<Self> {
+        let root = unit.root;
+        let root = RootEntry {
+            high_pc: root.high_pc.detached()?,
+            ranges: root.ranges.detached()?,
+            name: root.name.detached()?,
+            comp_dir: root.comp_dir.detached()?,
+            dwo_name: root.dwo_name.detached()?,
+            ..root
+        };
+        Some(Self { header: unit.header, abbreviations: unit.abbreviations.clone(), root })
+    }
+
+    pub(super) fn header(&self) -> &UnitHeader {
+        &self.header
+    }
+}
+
 impl<'a> Unit<'a> {
     /// The unit that begins at `start` of `.debug_info`.
     pub(super) fn open(
@@ -105,9 +140,18 @@ impl<'a> Unit<'a> {
         start: usize,
         fuel: &mut Fuel<'_>,
     ) -> Option<Self> {
+        let place = (start, sections.are_types);
+        if let Some(KeptUnit { header, abbreviations, root }) = file.kept_unit(place) {
+            let bytes = sections.info.at_least(header.start..header.end).get(..header.end - header.start)?;
+            return Some(Self { file, sections, header, bytes, abbreviations, root });
+        }
         let header = UnitHeader::read(&sections, start).filter(UnitHeader::is_known)?;
-        let table = file.abbreviations(sections.abbrev, header.abbreviations_at, &header, fuel);
-        Self::with_abbreviations(file, sections, header, table)
+        let table = file.abbreviations(sections.abbrev, &header, fuel);
+        let unit = Self::with_abbreviations(file, sections, header, table)?;
+        if let Some(kept) = KeptUnit::of(&unit) {
+            file.keep_unit(place, kept);
+        }
+        Some(unit)
     }
 
     /// The same with no more than its root entry: enough to know where its code is.
@@ -139,12 +183,7 @@ impl<'a> Unit<'a> {
         let word = usize::from(header.encoding.format.word_size());
         // Where a base is not said it lies behind the first header (in split units, that is always so).
         let split_5 = sections.split && header.encoding.version >= 5;
-        let mut unit = Self {
-            file,
-            sections,
-            header,
-            bytes,
-            abbreviations,
+        let root = RootEntry {
             low_pc: 0,
             high_pc: Value::None,
             ranges: Value::None,
@@ -159,6 +198,7 @@ impl<'a> Unit<'a> {
             dwo_name: Value::None,
             dwo_id: header.dwo_id,
         };
+        let mut unit = Self { file, sections, header, bytes, abbreviations, root };
         unit.read_root()?;
         Some(unit)
     }
@@ -167,39 +207,40 @@ impl<'a> Unit<'a> {
         let mut low_pc = Value::None;
         let table = self.abbreviations.clone();
         let entry = self.entry_of(&table, self.header.root)?;
+        let root = &mut self.root;
         for (name, value) in entry {
             match name {
                 dw::DW_AT_low_pc => low_pc = value,
-                dw::DW_AT_high_pc => self.high_pc = value,
-                dw::DW_AT_ranges => self.ranges = value,
-                dw::DW_AT_name => self.name = value,
-                dw::DW_AT_comp_dir => self.comp_dir = value,
-                dw::DW_AT_stmt_list => self.line_program = value.offset(),
+                dw::DW_AT_high_pc => root.high_pc = value,
+                dw::DW_AT_ranges => root.ranges = value,
+                dw::DW_AT_name => root.name = value,
+                dw::DW_AT_comp_dir => root.comp_dir = value,
+                dw::DW_AT_stmt_list => root.line_program = value.offset(),
                 dw::DW_AT_language => {
-                    self.language = value.number().and_then(|number| u16::try_from(number).ok()).map(DwLang);
+                    root.language = value.number().and_then(|number| u16::try_from(number).ok()).map(DwLang);
                 }
-                dw::DW_AT_addr_base | dw::DW_AT_GNU_addr_base => self.addr_base = value.offset()?,
-                dw::DW_AT_str_offsets_base => self.str_offsets_base = value.offset()?,
-                dw::DW_AT_rnglists_base | dw::DW_AT_GNU_ranges_base => self.ranges_base = value.offset()?,
-                dw::DW_AT_loclists_base => self.location_base = value.offset()?,
-                dw::DW_AT_dwo_name | dw::DW_AT_GNU_dwo_name => self.dwo_name = value,
-                dw::DW_AT_GNU_dwo_id => self.dwo_id = value.number().or(self.dwo_id),
+                dw::DW_AT_addr_base | dw::DW_AT_GNU_addr_base => root.addr_base = value.offset()?,
+                dw::DW_AT_str_offsets_base => root.str_offsets_base = value.offset()?,
+                dw::DW_AT_rnglists_base | dw::DW_AT_GNU_ranges_base => root.ranges_base = value.offset()?,
+                dw::DW_AT_loclists_base => root.location_base = value.offset()?,
+                dw::DW_AT_dwo_name | dw::DW_AT_GNU_dwo_name => root.dwo_name = value,
+                dw::DW_AT_GNU_dwo_id => root.dwo_id = value.number().or(root.dwo_id),
                 _ => {}
             }
         }
         // Only now are all the bases known.
-        self.low_pc = self.address(low_pc).unwrap_or(0);
+        self.root.low_pc = self.address(low_pc).unwrap_or(0);
         Some(())
     }
 
     /// Takes over from the skeleton what a split unit does not say itself.
     pub(super) fn complete_from(&mut self, skeleton: &Unit<'a>) {
         self.sections.addr = skeleton.sections.addr;
-        self.addr_base = skeleton.addr_base;
-        self.low_pc = skeleton.low_pc;
+        self.root.addr_base = skeleton.root.addr_base;
+        self.root.low_pc = skeleton.root.low_pc;
         if self.header.encoding.version < 5 {
             self.sections.ranges = skeleton.sections.ranges;
-            self.ranges_base = skeleton.ranges_base;
+            self.root.ranges_base = skeleton.root.ranges_base;
         }
     }
 
@@ -218,17 +259,28 @@ impl<'a> Unit<'a> {
             return None;
         }
         let mut reader = self.entries(at);
-        let abbreviation = table.get(reader.leb()?)?;
-        let attributes = table.specifications(abbreviation).iter();
-        let (tag, has_children) = (abbreviation.tag, abbreviation.has_children);
-        Some(Entry { tag, at, has_children, reader, attributes, encoding: self.header.encoding })
+        let shape = table.get(reader.leb()?)?;
+        Some(self.entry_at(at, table, shape, reader))
+    }
+
+    /// The entry at `at`, which has this shape, where the reader stands before its attributes.
+    pub(super) fn entry_at<'t>(
+        &self,
+        at: usize,
+        table: &'t Abbreviations,
+        shape: &Abbreviation,
+        reader: Reader<'a>,
+    ) -> Entry<'a, 't> {
+        let attributes = table.specifications(shape).iter();
+        let (tag, has_children) = (shape.tag, shape.has_children);
+        Entry { tag, at, has_children, reader, attributes, encoding: self.header.encoding }
     }
 
     pub(super) fn address(&self, value: Value<'_>) -> Option<u64> {
         match value {
             Value::Address(address) => Some(address),
             Value::AddressIndex(index) => {
-                self.sections.address(self.addr_base, index, self.header.encoding.address_size)
+                self.sections.address(self.root.addr_base, index, self.header.encoding.address_size)
             }
             _ => None,
         }
@@ -241,7 +293,7 @@ impl<'a> Unit<'a> {
             Value::Str(offset) => self.sections.str.text(offset),
             Value::LineStr(offset) => self.sections.line_str.text(offset),
             Value::StrIndex(index) => {
-                self.sections.indexed_text(self.str_offsets_base, index, self.header.encoding.format)
+                self.sections.indexed_text(self.root.str_offsets_base, index, self.header.encoding.format)
             }
             _ => None,
         }
@@ -252,33 +304,33 @@ impl<'a> Unit<'a> {
         match value {
             Value::Str(offset) => Some(offset),
             Value::StrIndex(index) => {
-                self.sections.str_offset(self.str_offsets_base, index, self.header.encoding.format)
+                self.sections.str_offset(self.root.str_offsets_base, index, self.header.encoding.format)
             }
             _ => None,
         }
     }
 
     pub(super) fn name(&self) -> Option<&'a [u8]> {
-        self.text(self.name)
+        self.text(self.root.name)
     }
 
     pub(super) fn comp_dir(&self) -> Option<&'a [u8]> {
-        self.text(self.comp_dir)
+        self.text(self.root.comp_dir)
     }
 
     /// The file with the split unit that this one is the skeleton of, and the identity of that unit.
     pub(super) fn split(&self) -> Option<(&'a [u8], u64)> {
-        Some((self.text(self.dwo_name)?, self.dwo_id?))
+        Some((self.text(self.root.dwo_name)?, self.root.dwo_id?))
     }
 
     pub(super) fn dwo_id(&self) -> Option<u64> {
-        self.dwo_id
+        self.root.dwo_id
     }
 
     /// Whether names without the names around them say little: `new`, `operator()`.
     pub(super) fn has_qualified_names(&self) -> bool {
         matches!(
-            self.language,
+            self.root.language,
             Some(
                 dw::DW_LANG_Rust
                     | dw::DW_LANG_C_plus_plus

@@ -118,6 +118,30 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// The same value, where it is not made of the file's bytes.
+    pub(super) fn detached(self) -> Option<Value<'static>> {
+        Some(match self {
+            Self::Block(_) | Self::Expression(_) | Self::Text(_) => return None,
+            Self::None => Value::None,
+            Self::Address(address) => Value::Address(address),
+            Self::AddressIndex(index) => Value::AddressIndex(index),
+            Self::Number(number) => Value::Number(number),
+            Self::Signed(number) => Value::Signed(number),
+            Self::Flag(flag) => Value::Flag(flag),
+            Self::Offset(offset) => Value::Offset(offset),
+            Self::ListIndex(index) => Value::ListIndex(index),
+            Self::LocationIndex(index) => Value::LocationIndex(index),
+            Self::UnitEntry(at) => Value::UnitEntry(at),
+            Self::InfoEntry(offset) => Value::InfoEntry(offset),
+            Self::SupplementaryEntry(offset) => Value::SupplementaryEntry(offset),
+            Self::Signature(signature) => Value::Signature(signature),
+            Self::Str(offset) => Value::Str(offset),
+            Self::LineStr(offset) => Value::LineStr(offset),
+            Self::SupplementaryStr(offset) => Value::SupplementaryStr(offset),
+            Self::StrIndex(index) => Value::StrIndex(index),
+        })
+    }
+
     /// A constant; a negative one wraps.
     pub(crate) fn number(self) -> Option<u64> {
         match self {

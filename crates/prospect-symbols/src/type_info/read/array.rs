@@ -17,13 +17,12 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         let mut stride = stride(own);
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
-            if matches!(child.tag, dw::DW_TAG_subrange_type | dw::DW_TAG_enumeration_type) {
-                let range = Attributes::read(child);
-                let dimension = self.dimension(&range);
-                dimensions.push(dimension);
-                stride = stride.or_else(|| self::stride(&range));
-            }
+        let is_dimension = |tag| matches!(tag, dw::DW_TAG_subrange_type | dw::DW_TAG_enumeration_type);
+        while let Some(child) = self.part(&mut children, is_dimension) {
+            let range = Attributes::read(child);
+            let dimension = self.dimension(&range);
+            dimensions.push(dimension);
+            stride = stride.or_else(|| self::stride(&range));
         }
         if dimensions.is_empty() {
             dimensions.push(Dimension { lower: 0, count: Bound::Unknown });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gimli::{LittleEndian, Reader as _, constants as dw};
+use gimli::{DwTag, LittleEndian, Reader as _, constants as dw};
 
 use super::{Attributes, PART_BYTES, Reading, number::Shape};
 use crate::{
@@ -35,7 +35,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         }
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
+        while let Some(child) = self.part(&mut children, is_part) {
             let (at, tag) = (child.at, child.tag);
             match tag {
                 dw::DW_TAG_member | dw::DW_TAG_inheritance | dw::DW_TAG_variable => {
@@ -47,7 +47,7 @@ impl<'a> Reading<'_, '_, 'a, '_> {
                 }
                 dw::DW_TAG_GNU_template_parameter_pack => {
                     let mut pack = unit.children(at);
-                    while let Some(child) = self.part(&mut pack) {
+                    while let Some(child) = self.part(&mut pack, |_| true) {
                         let parameter = self.template_parameter(&Attributes::read(child));
                         composite.template_parameters.push(parameter);
                     }
@@ -168,11 +168,9 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             shape = self.shape(own.ty);
         }
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
-            if child.tag == dw::DW_TAG_variant {
-                let variant = self.variant(&Attributes::read(child), shape);
-                variants.push(variant);
-            }
+        while let Some(child) = self.part(&mut children, |tag| tag == dw::DW_TAG_variant) {
+            let variant = self.variant(&Attributes::read(child), shape);
+            variants.push(variant);
         }
         VariantPart { tag, variants }
     }
@@ -189,11 +187,9 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         }
         let mut members = Vec::new();
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
-            if child.tag == dw::DW_TAG_member {
-                let member = self.member(&Attributes::read(child), CompositeKind::Struct);
-                members.push(member);
-            }
+        while let Some(child) = self.part(&mut children, |tag| tag == dw::DW_TAG_member) {
+            let member = self.member(&Attributes::read(child), CompositeKind::Struct);
+            members.push(member);
         }
         Variant { tags, members }
     }
@@ -236,18 +232,31 @@ impl<'a> Reading<'_, '_, 'a, '_> {
         let unit = self.unit;
         let mut enumerators = Vec::new();
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
-            if child.tag == dw::DW_TAG_enumerator {
-                let one = Attributes::read(child);
-                let name: Option<Arc<str>> = self.text(one.name);
-                let value = self.constant(one.const_value, shape);
-                if let (Some(name), Some(value)) = (name, value) {
-                    enumerators.push(Enumerator { name, value });
-                }
+        while let Some(child) = self.part(&mut children, |tag| tag == dw::DW_TAG_enumerator) {
+            let one = Attributes::read(child);
+            let name: Option<Arc<str>> = self.text(one.name);
+            let value = self.constant(one.const_value, shape);
+            if let (Some(name), Some(value)) = (name, value) {
+                enumerators.push(Enumerator { name, value });
             }
         }
         Enumeration { underlying, enumerators, is_scoped }
     }
+}
+
+/// Whether an entry in a structure says what it is made of. Most are its functions.
+fn is_part(tag: DwTag) -> bool {
+    matches!(
+        tag,
+        dw::DW_TAG_member
+            | dw::DW_TAG_inheritance
+            | dw::DW_TAG_variable
+            | dw::DW_TAG_template_type_parameter
+            | dw::DW_TAG_template_value_parameter
+            | dw::DW_TAG_GNU_template_parameter_pack
+            | dw::DW_TAG_enumeration_type
+            | dw::DW_TAG_variant_part
+    )
 }
 
 /// What the language says where the debug information says nothing (DWARF 5, section 2.10; before version 3 all was

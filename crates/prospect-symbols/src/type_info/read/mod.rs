@@ -17,7 +17,7 @@ use super::{
     Base, BaseEncoding, EntryId, Extent, FunctionType, LONGEST_CHAIN, Language, Modifier, Pointer,
     PointerKind, Type, TypeError, TypeKind, TypeRef, TypeSource, find_definition,
 };
-use crate::symbol::dwarf::{Children, DebugInfo, Entry, EntryUnit, Fuel, Value};
+use crate::symbol::dwarf::{Children, DebugInfo, Entry, EntryUnit, Fuel, Value, lossy};
 
 impl TypeSource for DebugInfo {
     fn known(&self, at: EntryId, extent: Extent) -> Option<Arc<Type>> {
@@ -155,19 +155,23 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         let declared = self.unit.target(own.specification)?;
         self.debug.with_entry(declared, self.fuel, |unit, at, _| {
             let name = unit.entry(at)?.find(|(attribute, _)| *attribute == dw::DW_AT_name)?.1;
-            unit.text(name).map(|text| String::from_utf8_lossy(text).into())
+            unit.text(name).map(lossy)
         })?
     }
 
     fn text(&mut self, value: Value<'a>) -> Option<Arc<str>> {
         let text = self.unit.text(value)?;
         self.room = self.room.checked_sub(text.len())?;
-        Some(String::from_utf8_lossy(text).into())
+        Some(lossy(text))
     }
 
-    /// The next part of a type; what there is no room for is left out.
-    fn part(&mut self, children: &mut Children<'u, 'a>) -> Option<Entry<'a, 'u>> {
-        let part = children.next(self.fuel)?;
+    /// The next part of a type with a tag that is wanted; what there is no room for is left out.
+    fn part(
+        &mut self,
+        children: &mut Children<'u, 'a>,
+        is_wanted: impl Fn(DwTag) -> bool,
+    ) -> Option<Entry<'a, 'u>> {
+        let part = children.next_of(self.fuel, is_wanted)?;
         self.room = self.room.checked_sub(PART_BYTES)?;
         Some(part)
     }
@@ -229,7 +233,7 @@ impl<'u, 'a> Reading<'_, 'u, 'a, '_> {
         let (mut parameters, mut is_variadic) = (Vec::new(), false);
         let unit = self.unit;
         let mut children = unit.children(own.at);
-        while let Some(child) = self.part(&mut children) {
+        while let Some(child) = self.part(&mut children, |_| true) {
             match child.tag {
                 dw::DW_TAG_formal_parameter => {
                     let parameter = Attributes::read(child);

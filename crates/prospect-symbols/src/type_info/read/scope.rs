@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use gimli::{DwLang, constants as dw};
+use gimli::{DwLang, DwTag, constants as dw};
 
 use super::{Attributes, Reading};
 use crate::{
-    symbol::dwarf::{DebugInfo, EntryUnit, Fuel, Value},
+    symbol::dwarf::{DebugInfo, Entry, EntryUnit, Fuel, Value, lossy},
     type_info::EntryId,
 };
 
@@ -31,6 +31,33 @@ impl<'a> Reading<'_, '_, 'a, '_> {
             None => around(self.debug, self.unit, own.at, &mut names, self.fuel, 0),
         };
         names
+    }
+}
+
+/// What the entry of a scope says of its name.
+struct Said<'a> {
+    tag: DwTag,
+    name: Value<'a>,
+    specification: Value<'a>,
+    abstract_origin: Value<'a>,
+    signature: Value<'a>,
+}
+
+impl<'a> Said<'a> {
+    fn read(entry: Entry<'a, '_>) -> Self {
+        let none = Value::None;
+        let mut said =
+            Self { tag: entry.tag, name: none, specification: none, abstract_origin: none, signature: none };
+        for (attribute, value) in entry {
+            match attribute {
+                dw::DW_AT_name => said.name = value,
+                dw::DW_AT_specification => said.specification = value,
+                dw::DW_AT_abstract_origin => said.abstract_origin = value,
+                dw::DW_AT_signature => said.signature = value,
+                _ => {}
+            }
+        }
+        said
     }
 }
 
@@ -61,14 +88,14 @@ fn around(
     depth: usize,
 ) -> Option<()> {
     for scope in debug.scopes_around(unit, at, fuel) {
-        let own = Attributes::read(unit.entry(scope)?);
+        let own = Said::read(unit.entry(scope)?);
         let declared = declared(unit, &own);
         if let Some(declared) = declared.filter(|_| depth < LONGEST_CHAIN) {
             // It stands elsewhere than it was declared.
             names.clear();
             named_entry(debug, declared, names, fuel, depth + 1);
         } else if let Some(name) = unit.text(own.name).filter(|name| name.len() < LONGEST_NAME) {
-            names.push(String::from_utf8_lossy(name).into());
+            names.push(lossy(name));
         } else if own.tag == dw::DW_TAG_namespace {
             names.push(ANONYMOUS.into());
         }
@@ -78,7 +105,7 @@ fn around(
 }
 
 /// The entry that says more of where one belongs.
-fn declared(unit: &EntryUnit<'_>, own: &Attributes<'_>) -> Option<EntryId> {
+fn declared(unit: &EntryUnit<'_>, own: &Said<'_>) -> Option<EntryId> {
     // A type unit names what is around its type, or says which type unit does.
     let signature = if own.name == Value::None { own.signature } else { Value::None };
     [own.specification, own.abstract_origin, signature].into_iter().find_map(|at| unit.target(at))
@@ -93,13 +120,13 @@ fn named_entry(
     depth: usize,
 ) -> Option<()> {
     debug.with_entry(of, fuel, |unit, at, fuel| {
-        let own = Attributes::read(unit.entry(at)?);
+        let own = Said::read(unit.entry(at)?);
         let declared = declared(unit, &own);
         match declared.filter(|_| depth < LONGEST_CHAIN) {
             Some(declared) => named_entry(debug, declared, names, fuel, depth + 1)?,
             None => {
                 around(debug, unit, at, names, fuel, depth)?;
-                names.extend(unit.text(own.name).map(|name| String::from_utf8_lossy(name).into()));
+                names.extend(unit.text(own.name).map(lossy));
             }
         }
         Some(())

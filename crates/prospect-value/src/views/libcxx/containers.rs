@@ -1,7 +1,5 @@
 //! Strings and containers.
 
-use std::cell::OnceCell;
-
 use prospect_process::Addr;
 use prospect_symbols::type_info::{MemberPlace, Type, TypeRef};
 
@@ -11,8 +9,8 @@ use crate::{
     views::{
         libstdcxx::{chain, packed_bits, pair_parts},
         reach::{
-            InOrder, Nodes, address, aligned, alignment, any_of, as_set, count_between, number, parameter,
-            scalar, seek, target_type, word,
+            Elements, InOrder, Nodes, address, any_of, as_set, count_between, number, parameter, scalar,
+            seek, target_type, word,
         },
     },
 };
@@ -124,15 +122,15 @@ pub(super) fn list(object: &Object, ty: &Type, reader: &mut Reader<'_>) -> Resul
     let length = scalar(&compressed(object, &["__size_alloc_", "__size_"], cx)?, cx)? as u64;
     let end = end.address().ok_or(ValueError::NoAddress)?;
     let word_bytes = u64::from(cx.arch().word_bytes);
-    let align = alignment(&element, cx);
+    let elements = Elements::new(element);
     let mut node = Addr(first);
     reader.elements(Some(length), |reader| {
         if node == end {
             return Ok(None);
         }
-        let at = aligned(node.wrapping_add(2 * word_bytes), align);
+        let element = elements.behind(node.wrapping_add(2 * word_bytes), reader.cx());
         node = Addr(word(node.wrapping_add(word_bytes), reader.cx())?);
-        Ok(Some(Object::at(at, element.clone())))
+        Ok(Some(element))
     })
 }
 
@@ -148,21 +146,19 @@ pub(super) fn forward_list(
 }
 
 pub(super) fn set(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
-    let (mut nodes, element, length) = tree(object, reader.cx())?;
-    let align = OnceCell::new();
-    let elements = reader.elements(Some(length), |reader| {
+    let (mut nodes, elements, length) = tree(object, reader.cx())?;
+    let content = reader.elements(Some(length), |reader| {
         let node = next_node(&mut nodes, reader.cx())?;
-        Ok(node.map(|node| in_tree_node(node, &element, &align, reader.cx())))
+        Ok(node.map(|node| in_tree_node(node, &elements, reader.cx())))
     })?;
-    Ok(as_set(elements))
+    Ok(as_set(content))
 }
 
 pub(super) fn map(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
-    let (mut nodes, pair, length) = tree(object, reader.cx())?;
-    let align = OnceCell::new();
+    let (mut nodes, pairs, length) = tree(object, reader.cx())?;
     reader.entries(Some(length), |reader| {
         let Some(node) = next_node(&mut nodes, reader.cx())? else { return Ok(None) };
-        wrapped_pair(&in_tree_node(node, &pair, &align, reader.cx()), reader.cx()).map(Some)
+        wrapped_pair(&in_tree_node(node, &pairs, reader.cx()), reader.cx()).map(Some)
     })
 }
 
@@ -172,7 +168,7 @@ fn wrapped_pair(pair: &Object, cx: &dyn ValueContext) -> Result<(Object, Object)
     pair_parts(inner.as_ref().unwrap_or(pair), cx)
 }
 
-fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64), ValueError> {
+fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, Elements, u64), ValueError> {
     let tree = object.member("__tree_", cx)?;
     let element = parameter(&tree.bare_type(cx)?.1, 0)?;
     // The root is the left child of the node that stands for the end.
@@ -182,7 +178,7 @@ fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64
     if (root == 0) != (length == 0) {
         return Err(ValueError::Implausible("it counts other nodes than it has"));
     }
-    Ok((InOrder::new(Addr(root)), element, length))
+    Ok((InOrder::new(Addr(root)), Elements::new(element), length))
 }
 
 /// A node is its children, its parent and its colour; then comes the element.
@@ -191,11 +187,8 @@ fn next_node(nodes: &mut InOrder, cx: &dyn ValueContext) -> Result<Option<Addr>,
     nodes.next(|at| word(at, cx).map(Addr), |at| word(at.wrapping_add(word_bytes), cx).map(Addr))
 }
 
-/// The element of a node; the alignment of all is found once.
-fn in_tree_node(node: Addr, element: &TypeRef, align: &OnceCell<u64>, cx: &dyn ValueContext) -> Object {
-    let behind = node.wrapping_add(3 * u64::from(cx.arch().word_bytes) + 1);
-    let align = *align.get_or_init(|| alignment(element, cx));
-    Object::at(aligned(behind, align), element.clone())
+fn in_tree_node(node: Addr, elements: &Elements, cx: &dyn ValueContext) -> Object {
+    elements.behind(node.wrapping_add(3 * u64::from(cx.arch().word_bytes) + 1), cx)
 }
 
 pub(super) fn unordered_set(

@@ -1,7 +1,5 @@
 //! Containers.
 
-use std::cell::OnceCell;
-
 use prospect_process::Addr;
 use prospect_symbols::{
     type_info::{Base, BaseEncoding, Type, TypeKind, TypeRef},
@@ -12,8 +10,8 @@ use crate::{
     Content, Element, Limit, Object, Reader, ValueContext, ValueError,
     object::size_of,
     views::reach::{
-        InOrder, Nodes, address, aligned, alignment, any_of, as_set, count_between, number, parameter, path,
-        seek, target_type, word,
+        Elements, InOrder, Nodes, address, any_of, as_set, count_between, number, parameter, path, seek,
+        target_type, word,
     },
 };
 
@@ -199,26 +197,24 @@ pub(in crate::views) fn chain(
 }
 
 pub(super) fn set(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
-    let (mut nodes, element, length) = tree(object, reader.cx())?;
-    let align = OnceCell::new();
-    let elements = reader.elements(Some(length), |reader| {
+    let (mut nodes, elements, length) = tree(object, reader.cx())?;
+    let content = reader.elements(Some(length), |reader| {
         let node = next_node(&mut nodes, reader.cx())?;
-        Ok(node.map(|node| in_tree_node(node, &element, &align, reader.cx())))
+        Ok(node.map(|node| in_tree_node(node, &elements, reader.cx())))
     })?;
-    Ok(as_set(elements))
+    Ok(as_set(content))
 }
 
 pub(super) fn map(object: &Object, _: &Type, reader: &mut Reader<'_>) -> Result<Content, ValueError> {
-    let (mut nodes, pair, length) = tree(object, reader.cx())?;
-    let align = OnceCell::new();
+    let (mut nodes, pairs, length) = tree(object, reader.cx())?;
     reader.entries(Some(length), |reader| {
         let Some(node) = next_node(&mut nodes, reader.cx())? else { return Ok(None) };
-        pair_parts(&in_tree_node(node, &pair, &align, reader.cx()), reader.cx()).map(Some)
+        pair_parts(&in_tree_node(node, &pairs, reader.cx()), reader.cx()).map(Some)
     })
 }
 
 /// The nodes of an `_Rb_tree`, the type of its elements and how many there are.
-fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64), ValueError> {
+fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, Elements, u64), ValueError> {
     let tree = object.member("_M_t", cx)?;
     let element = parameter(&tree.bare_type(cx)?.1, 1)?;
     let parts = tree.member("_M_impl", cx)?;
@@ -228,7 +224,7 @@ fn tree(object: &Object, cx: &dyn ValueContext) -> Result<(InOrder, TypeRef, u64
     if (root.0 == 0) != (length == 0) {
         return Err(ValueError::Implausible("it counts other nodes than it has"));
     }
-    Ok((InOrder::new(root), element, length))
+    Ok((InOrder::new(root), Elements::new(element), length))
 }
 
 /// A node is its colour, its parent and its children; then comes the element.
@@ -238,11 +234,8 @@ fn next_node(nodes: &mut InOrder, cx: &dyn ValueContext) -> Result<Option<Addr>,
     nodes.next(|at| child(at, 2), |at| child(at, 3))
 }
 
-/// The element of a node; the alignment of all is found once.
-fn in_tree_node(node: Addr, element: &TypeRef, align: &OnceCell<u64>, cx: &dyn ValueContext) -> Object {
-    let behind = node.wrapping_add(4 * u64::from(cx.arch().word_bytes));
-    let align = *align.get_or_init(|| alignment(element, cx));
-    Object::at(aligned(behind, align), element.clone())
+fn in_tree_node(node: Addr, elements: &Elements, cx: &dyn ValueContext) -> Object {
+    elements.behind(node.wrapping_add(4 * u64::from(cx.arch().word_bytes)), cx)
 }
 
 pub(in crate::views) fn pair_parts(

@@ -8,6 +8,7 @@ use std::sync::{
 use super::{
     super::{DebugInfo, NAMES_STEP, fuel::Tank, passes_step},
     build,
+    definitions::DefinitionTable,
     layout::{Key, LayoutWriter},
     map::{IS_LIST, Map},
     opened::{Index, Name, Texts},
@@ -185,7 +186,7 @@ impl Index {
         let map = Map::build(debug, &mut tank.fuel())?;
         let key = Key::of_memory();
         let writer = LayoutWriter::new(Vec::new(), &map.units, u64::MAX).ok()?;
-        let (mut bytes, header) = writer.finish(&map, &key).ok()?;
+        let (mut bytes, header) = writer.finish(&map, &DefinitionTable::default(), &key).ok()?;
         bytes.get_mut(..header.len())?.copy_from_slice(&header);
         Self::open(FileBytes::Owned(bytes), &key)
     }

@@ -4,7 +4,7 @@
 //!   0  "PRSPINDX"  version u32  length of the build-id u32, the build-id padded with zeros to 32 bytes
 //!  48  the file that it was made from: device, inode, length, times of change u64 × 7; bytes of .debug_info u64
 //! 112  the directory: where it is u64, its length u64, its checksum u32
-//! 132  a table of names: the same; all 0 where there is none (this version makes none)
+//! 132  definitions that were looked for (`definitions.rs`): the same; all 0 where there are none
 //! 252  checksum of bytes 0..252 u32
 //! 256  parts of units, in any order, and the records of the map: address u32, value u32
 //! ```
@@ -25,7 +25,7 @@ use std::{
 
 use prospect_process::BuildId;
 
-use super::map::Map;
+use super::{definitions::DefinitionTable, map::Map};
 use crate::{
     binary::FileStamp,
     cache::{LONGEST_BUILD_ID, checksum},
@@ -69,11 +69,14 @@ impl Key {
         format!("{}-{stamp:08x}.v{VERSION}", self.build_id)
     }
 
-    fn header(&self, directory: &[u8], at: u64) -> Vec<u8> {
+    /// With the directory and the definitions, each with where it is.
+    fn header(&self, tables: [(usize, &[u8]); 2]) -> Vec<u8> {
         let mut header = self.fields();
-        header.extend_from_slice(&at.to_le_bytes());
-        header.extend_from_slice(&(directory.len() as u64).to_le_bytes());
-        header.extend_from_slice(&checksum(&[directory]).to_le_bytes());
+        for (at, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
+            header.extend_from_slice(&(at as u64).to_le_bytes());
+            header.extend_from_slice(&(table.len() as u64).to_le_bytes());
+            header.extend_from_slice(&checksum(&[table]).to_le_bytes());
+        }
         header.resize(CHECKSUM_AT, 0);
         let sum = checksum(&[&header]);
         header.extend_from_slice(&sum.to_le_bytes());
@@ -114,6 +117,8 @@ pub(super) struct Directory {
     /// Of each chunk of the records: the first address, the checksum.
     pub(super) chunks: Vec<(u32, u32)>,
     pub(super) lists: Vec<u32>,
+    /// Where the definitions are, and their checksum.
+    pub(super) definitions: (Range<usize>, u32),
 }
 
 impl Directory {
@@ -126,6 +131,8 @@ impl Directory {
         }
         let mut fields = Numbers(&header[DIRECTORY_AT..]);
         let (at, length, sum) = (fields.usize()?, fields.usize()?, fields.u32()?);
+        let (table_at, table_length, table_sum) = (fields.usize()?, fields.usize()?, fields.u32()?);
+        let definitions = (table_at..table_at.checked_add(table_length)?, table_sum);
         let directory = file.get(at..at.checked_add(length)?)?;
         if checksum(&[directory]) != sum {
             return None;
@@ -143,7 +150,7 @@ impl Directory {
         let chunks = (0..chunks).map(|_| Some((numbers.u32()?, numbers.u32()?))).collect::<Option<_>>()?;
         let lists = (0..lists).map(|_| numbers.u32()).collect::<Option<_>>()?;
         let in_order = units.is_sorted_by(|one, next| one.0 < next.0);
-        in_order.then_some(Self { units, base, records, records_at, chunks, lists })
+        in_order.then_some(Self { units, base, records, records_at, chunks, lists, definitions })
     }
 
     /// The bytes of one chunk of the records.
@@ -220,7 +227,12 @@ impl<W: Write> LayoutWriter<W> {
     }
 
     /// Writes the rest; returns the output, and the header that is to stand at its beginning.
-    pub(super) fn finish(mut self, map: &Map, key: &Key) -> io::Result<(W, Vec<u8>)> {
+    pub(super) fn finish(
+        mut self,
+        map: &Map,
+        definitions: &DefinitionTable,
+        key: &Key,
+    ) -> io::Result<(W, Vec<u8>)> {
         let mut records = Vec::with_capacity(RECORD * map.records.len());
         for (address, value) in &map.records {
             records.extend_from_slice(&address.to_le_bytes());
@@ -251,7 +263,9 @@ impl<W: Write> LayoutWriter<W> {
         }
         map.lists.iter().for_each(|number| directory.extend_from_slice(&number.to_le_bytes()));
         let at = self.write(&directory)?.start;
-        Ok((self.output, key.header(&directory, at as u64)))
+        let definitions = definitions.to_bytes();
+        let definitions_at = self.write(&definitions)?.start;
+        Ok((self.output, key.header([(at, &directory), (definitions_at, &definitions)])))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<Range<usize>> {

@@ -9,6 +9,7 @@
 //! Parts may be missing: those units are read as without an index. What is damaged is not believed, and removed.
 
 mod build;
+mod definitions;
 mod each;
 mod encode;
 mod layout;

@@ -14,6 +14,7 @@ use super::{
         DwarfFrame, MOST_CANDIDATES, fuel::Fuel, names::lossy, sections::Part as SectionPart,
         unit_index::Candidate,
     },
+    definitions::DefinitionTable,
     layout::{Directory, Key, RECORDS, UnitState},
     map::{IS_LIST, Map},
     part::{Part, PartFrame},
@@ -29,6 +30,7 @@ pub(crate) struct Index {
     verified: Box<[AtomicU64]>,
     /// By the number of the unit; one without a part is left empty.
     parts: Box<[OnceLock<Option<Box<OpenPart>>>]>,
+    definitions: OnceLock<DefinitionTable>,
     damaged: AtomicBool,
     pub(super) shown: Shown,
     /// Bytes of parts that were made in this run.
@@ -85,6 +87,7 @@ impl Index {
             directory,
             verified,
             parts,
+            definitions: OnceLock::new(),
             damaged: AtomicBool::new(false),
             shown: Shown::default(),
             made: AtomicUsize::new(0),
@@ -114,6 +117,21 @@ impl Index {
             self.damaged.store(true, Ordering::Relaxed);
         }
         bytes
+    }
+
+    /// The definitions that were looked for.
+    pub(super) fn definitions(&self) -> &DefinitionTable {
+        self.definitions.get_or_init(|| {
+            let (range, sum) = &self.directory.definitions;
+            if range.is_empty() {
+                return DefinitionTable::default();
+            }
+            let bytes = self.file.get(range.clone()).filter(|bytes| checksum(&[bytes]) == *sum);
+            bytes.and_then(DefinitionTable::read).unwrap_or_else(|| {
+                self.damaged.store(true, Ordering::Relaxed);
+                DefinitionTable::default()
+            })
+        })
     }
 
     /// The units that may cover each of `pcs` (sorted), in the order to ask them. `None` where that cannot be known.

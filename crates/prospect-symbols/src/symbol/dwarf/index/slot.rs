@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use super::{layout::Key, opened::Index};
+use super::{definitions::DefinitionTable, layout::Key, opened::Index};
 use crate::{
     Binary,
     binary::FileBytes,
@@ -19,6 +19,8 @@ pub(crate) struct IndexSlot {
     index: OnceLock<Option<Arc<Index>>>,
     /// The units that were read because the index has them not.
     touched: Mutex<BTreeSet<usize>>,
+    /// The definitions that were looked for because the index has them not.
+    sought: Mutex<DefinitionTable>,
 }
 
 #[derive(Debug)]
@@ -56,9 +58,22 @@ impl IndexSlot {
         }
     }
 
+    /// Where the type is defined whose name has this number, if the index says so: also that it is nowhere.
+    #[expect(clippy::option_option, reason = "not known, or nowhere")]
+    pub(crate) fn definition(&self, name: u64) -> Option<Option<usize>> {
+        self.index()?.definitions().get(name)
+    }
+
+    /// Notes what came of the search for a definition.
+    pub(crate) fn note_definition(&self, name: u64, place: Option<usize>) {
+        if self.place.is_some() {
+            self.sought().add(name, place);
+        }
+    }
+
     /// Whether [`store`](super::super::DebugInfo::store_index) may have something to do.
     pub(crate) fn has_news(&self) -> bool {
-        self.place.is_some() && (!self.touched().is_empty() || self.is_stale())
+        self.place.is_some() && (!self.touched().is_empty() || !self.sought().is_empty() || self.is_stale())
     }
 
     /// Whether what there is was not said for long to be used.
@@ -69,6 +84,15 @@ impl IndexSlot {
     /// The units that were touched since this was asked last.
     pub(super) fn take_touched(&self) -> BTreeSet<usize> {
         std::mem::take(&mut *self.touched())
+    }
+
+    /// The definitions that were looked for since this was asked last.
+    pub(super) fn take_sought(&self) -> DefinitionTable {
+        std::mem::take(&mut *self.sought())
+    }
+
+    fn sought(&self) -> std::sync::MutexGuard<'_, DefinitionTable> {
+        self.sought.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn touched(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {

@@ -12,6 +12,7 @@ use std::{
 use super::{
     super::{DebugInfo, fuel::Tank},
     build,
+    definitions::DefinitionTable,
     layout::{LayoutWriter, UnitState},
     map::Map,
     opened::Index,
@@ -65,6 +66,12 @@ pub struct IndexReport {
     pub left_out: usize,
 }
 
+/// The parts that an index is to have: those that there were before, and those of the units that are wanted.
+struct Parts<'a> {
+    before: Option<&'a Index>,
+    wanted: &'a [usize],
+}
+
 impl DebugInfo {
     /// Builds the whole index and writes it.
     pub(crate) fn build_index(
@@ -84,17 +91,19 @@ impl DebugInfo {
         let tank = Tank::for_size(self.main.sections().size());
         let map = Map::build(self, &mut tank.fuel()).ok_or(IndexError::Impossible("it is broken"))?;
         let wanted: Vec<usize> = (0..map.units.len()).collect();
-        self.write_index(place, &map, None, &wanted, progress).map_err(IndexError::Write)
+        let parts = Parts { before: None, wanted: &wanted };
+        let definitions = place.open().map(|before| before.definitions().clone()).unwrap_or_default();
+        self.write_index(place, &map, &parts, &definitions, progress).map_err(IndexError::Write)
     }
 
     /// Adds to the index what was touched since, as far as that is soon done.
     pub(crate) fn store_index(&self) {
-        let touched = self.index.take_touched();
+        let (touched, sought) = (self.index.take_touched(), self.index.take_sought());
         let Some(place) = self.index.place.as_ref().filter(|_| self.supplementary.is_none()) else { return };
         if self.index.is_stale() {
             place.cache.indexes().touch(&place.key.file_name());
         }
-        if touched.is_empty() || !place.cache.indexes().is_writable() {
+        if touched.is_empty() && sought.is_empty() || !place.cache.indexes().is_writable() {
             return;
         }
         // Others may have written since.
@@ -112,7 +121,8 @@ impl DebugInfo {
             left -= if fits { size } else { 0 };
             fits
         });
-        if wanted.is_empty() {
+        let mut definitions = before.as_ref().map(|index| index.definitions().clone()).unwrap_or_default();
+        if !definitions.extend(sought) && wanted.is_empty() {
             return;
         }
         // It is of all of the file: that of before is still true.
@@ -121,16 +131,17 @@ impl DebugInfo {
         let tank = Tank::for_size(self.main.sections().size());
         let Some(map) = known.or_else(|| Map::build(self, &mut tank.fuel())) else { return };
         let numbers = wanted.iter().filter_map(|(_, start)| map.units.binary_search(start).ok());
-        let _ = self.write_index(place, &map, before.as_ref(), &numbers.collect::<Vec<_>>(), &|_| {});
+        let parts = Parts { before: before.as_ref(), wanted: &numbers.collect::<Vec<_>>() };
+        let _ = self.write_index(place, &map, &parts, &definitions, &|_| {});
     }
 
-    /// Writes an index with the parts that there were `before` and those of the units `wanted`.
+    /// Writes an index.
     fn write_index(
         &self,
         place: &Place,
         map: &Map,
-        before: Option<&Index>,
-        wanted: &[usize],
+        &Parts { before, wanted }: &Parts<'_>,
+        definitions: &DefinitionTable,
         progress: &(dyn Fn(IndexProgress) + Sync),
     ) -> io::Result<IndexReport> {
         let folder = place.cache.indexes();
@@ -147,7 +158,7 @@ impl DebugInfo {
                 }
             }
             let writer = self.add_parts(writer, map, wanted, progress, &mut report.left_out)?;
-            let (output, header) = writer.finish(map, &place.key)?;
+            let (output, header) = writer.finish(map, definitions, &place.key)?;
             let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
             report.size = file.stream_position()?;
             file.seek(SeekFrom::Start(0))?;

@@ -1,5 +1,7 @@
 //! An index says what debug information says, and nothing that is not so.
 
+mod definitions;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -22,9 +22,10 @@ pub(super) fn big_cxx() -> Result<PathBuf> {
     for unit in 0..UNITS {
         fs::write(home.join(format!("unit{unit}.cc")), source(unit)?)?;
     }
-    // Two at a time.
-    let script = "set -e; \
-        ls *.cc | sed 's/[.]cc$//' | xargs -P 2 -I{} g++ -std=c++17 -O1 -g -fomit-frame-pointer -I \"$1\" -c {}.cc -o {}.o; \
+    // Two at a time. What was compiled before somebody lost patience is not compiled again.
+    let script = "set -e; export FIXTURES=\"$1\"; \
+        ls *.cc | sed 's/[.]cc$//' | xargs -P 2 -I{} sh -c 'test -e {}.o || { \
+            timeout 600 g++ -std=c++17 -O1 -g -fomit-frame-pointer -I \"$FIXTURES\" -c {}.cc -o {}.new && mv {}.new {}.o; }'; \
         g++ -o big.new *.o -pthread; rm -f *.o; mv big.new big";
     let fixtures = fs::canonicalize(prospect_testing::fixtures_directory())?;
     let status = Command::new("sh").args(["-c", script, "sh"]).arg(fixtures).current_dir(&home).status()?;

@@ -27,7 +27,7 @@ pub(crate) use file::{FileBytes, FileStamp};
 pub(crate) use headers::{Expected, Headers, ImageFormat, NamedSection, Segment};
 #[cfg(test)]
 pub(crate) use section::Compression;
-pub(crate) use section::Section;
+pub(crate) use section::{Section, SectionFile};
 
 use crate::{
     UnwindInfoError, UnwindRow,

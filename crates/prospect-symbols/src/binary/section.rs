@@ -1,6 +1,6 @@
 //! One section of a file, inflated when it is asked for and only as far.
 
-use std::{ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, sync::Arc};
 
 use super::{file::FileBytes, packed::Packed};
 use crate::cache::Slot;
@@ -107,6 +107,12 @@ impl Section {
         unpacked.get(range.start..).unwrap_or_default()
     }
 
+    /// Its file, to read what lies far apart without mapping what lies around it. `None` for what is packed, or in no file.
+    pub(crate) fn reopen(&self) -> Option<SectionFile> {
+        let file = self.packed.is_none().then(|| self.file.reopen())??;
+        Some(SectionFile { file, range: self.range.clone() })
+    }
+
     fn raw(&self) -> &[u8] {
         self.file.get(self.range.clone()).unwrap_or_default()
     }
@@ -124,6 +130,23 @@ impl Section {
                 }
             }
         }
+    }
+}
+
+/// The file that a section lies in, opened.
+#[derive(Debug)]
+pub(crate) struct SectionFile {
+    file: File,
+    range: Range<usize>,
+}
+
+impl SectionFile {
+    /// Reads what lies at `offset` in the section into `buffer`, as far as it fits and there is so much: how many bytes.
+    /// 0 where it cannot be read.
+    pub(crate) fn read(&self, offset: usize, buffer: &mut [u8]) -> usize {
+        let Some(at) = self.range.start.checked_add(offset) else { return 0 };
+        let length = buffer.len().min(self.range.end.saturating_sub(at));
+        buffer.get_mut(..length).and_then(|buffer| self.file.read_at(buffer, at as u64).ok()).unwrap_or(0)
     }
 }
 

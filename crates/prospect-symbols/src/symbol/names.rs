@@ -280,18 +280,22 @@ impl ModuleBinary {
     /// The same of many addresses at once, one answer for each, in order.
     #[must_use]
     pub fn functions(&self, addresses: &[LinkAddr]) -> Vec<Option<Function<'_>>> {
+        self.symbols_of(What::Code, addresses)
+    }
+
+    /// The variables that addresses of the module lie in, in the same way: their symbols.
+    #[must_use]
+    pub fn variables(&self, addresses: &[LinkAddr]) -> Vec<Option<Function<'_>>> {
+        self.symbols_of(What::Data, addresses)
+    }
+
+    fn symbols_of(&self, what: What, addresses: &[LinkAddr]) -> Vec<Option<Function<'_>>> {
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        let symbols = symbols_at(self, What::Code, &sorted);
+        let symbols = symbols_at(self, what, &sorted);
         let function = |at| symbols[sorted.binary_search(at).ok()?].map(Function::from);
         addresses.iter().map(function).collect()
-    }
-
-    /// The variable that an address of the module lies in, in the same way: its symbol.
-    #[must_use]
-    pub fn variable(&self, at: LinkAddr) -> Option<Function<'_>> {
-        symbols_at(self, What::Data, &[at]).pop().flatten().map(Function::from)
     }
 
     /// The directory that the code at an address was compiled in (`DW_AT_comp_dir`), and the version of DWARF that describes it.

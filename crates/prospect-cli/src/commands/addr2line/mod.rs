@@ -12,7 +12,7 @@ mod source;
 use std::{
     collections::HashMap,
     ffi::OsString,
-    io::{self, BufWriter, Write},
+    io::{self, IoSlice, Write},
     ops::Range,
     path::PathBuf,
 };
@@ -152,8 +152,8 @@ enum Style {
 /// How much of what was printed is remembered.
 const MOST_KNOWN_BYTES: usize = 32 << 20;
 
-/// How much is written at once.
-const OUTPUT: usize = 256 << 10;
+/// The bytes that most answers have: as many are asked for at once. Those that are not needed are never touched.
+const USUAL_ANSWER: usize = 256;
 
 /// The subcommand's name.
 pub(crate) const COMMAND: &str = "addr2line";
@@ -233,11 +233,13 @@ impl Looker {
     fn answer(&mut self, texts: &[Vec<u8>]) -> Result<()> {
         let requests: Vec<Request> = texts.iter().filter_map(|text| self.request(text)).collect();
         self.learn(&requests)?;
-        let mut out = BufWriter::with_capacity(OUTPUT, self.out.lock());
-        for place in requests.iter().filter_map(|request| self.known.get(request)) {
-            let text = self.pages.get(place.page).and_then(|page| page.get(place.text.clone()));
-            out.write_all(text.unwrap_or_default())?;
-        }
+        let text = |request| {
+            let place = self.known.get(request)?;
+            self.pages.get(place.page)?.get(place.text.clone()).map(IoSlice::new)
+        };
+        let mut texts: Vec<IoSlice<'_>> = requests.iter().filter_map(text).collect();
+        let mut out = self.out.lock();
+        write_all(&mut out, &mut texts)?;
         Ok(out.flush()?)
     }
 
@@ -253,8 +255,13 @@ impl Looker {
         unknown.dedup();
         let addresses: Vec<u64> = unknown.iter().map(|request| request.address).collect();
         let (args, digits) = (&self.args, self.source.digits);
-        let writer =
-            || Writer { args, digits, requests: &unknown, names: Names::default(), page: Page::default() };
+        let writer = || Writer {
+            args,
+            digits,
+            requests: &unknown,
+            names: Names::default(),
+            page: Page::new(unknown.len()),
+        };
         let pages: Vec<Page> =
             self.source.each(&addresses, args, writer).into_iter().map(|writer| writer.page).collect();
         self.known.reserve(unknown.len());
@@ -308,10 +315,27 @@ struct Page {
     result: io::Result<()>,
 }
 
-impl Default for Page {
-    fn default() -> Self {
-        Self { text: Vec::new(), places: Vec::new(), result: Ok(()) }
+impl Page {
+    /// For at most so many answers.
+    fn new(count: usize) -> Self {
+        let text = Vec::with_capacity(count.saturating_mul(USUAL_ANSWER));
+        Self { text, places: Vec::with_capacity(count), result: Ok(()) }
     }
+}
+
+/// Writes texts one behind the other, from where they lie.
+fn write_all(out: &mut impl Write, mut texts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Without the empty ones at its beginning.
+    IoSlice::advance_slices(&mut texts, 0);
+    while !texts.is_empty() {
+        match out.write_vectored(texts) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut texts, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Writes answers in the form that is asked for.

@@ -59,22 +59,39 @@ pub(super) struct Answer<'a, 'f> {
 struct Symbols<'f> {
     file: &'f ModuleBinary,
     addresses: &'f [LinkAddr],
-    /// Where in the addresses those begin that were looked for last, and what was found.
-    found: RefCell<(usize, Vec<Option<Function<'f>>>)>,
+    functions: RefCell<LastFound<'f>>,
+    variables: RefCell<LastFound<'f>>,
 }
+
+/// Where in the addresses those begin that were looked for last, and what was found.
+type LastFound<'f> = (usize, Vec<Option<Function<'f>>>);
 
 impl<'f> Symbols<'f> {
     fn new(file: &'f ModuleBinary, addresses: &'f [LinkAddr]) -> Self {
-        Self { file, addresses, found: RefCell::default() }
+        Self { file, addresses, functions: RefCell::default(), variables: RefCell::default() }
     }
 
-    /// That of the address at a place in the addresses.
-    fn get(&self, place: usize) -> Option<Function<'f>> {
+    /// The function that the address at a place in the addresses lies in.
+    fn function(&self, place: usize) -> Option<Function<'f>> {
+        self.get(&self.functions, place, ModuleBinary::functions)
+    }
+
+    /// The variable, in the same way.
+    fn variable(&self, place: usize) -> Option<Function<'f>> {
+        self.get(&self.variables, place, ModuleBinary::variables)
+    }
+
+    fn get(
+        &self,
+        last: &RefCell<LastFound<'f>>,
+        place: usize,
+        look: fn(&'f ModuleBinary, &[LinkAddr]) -> Vec<Option<Function<'f>>>,
+    ) -> Option<Function<'f>> {
         let first = place / SYMBOLS_AT_ONCE * SYMBOLS_AT_ONCE;
-        let mut found = self.found.borrow_mut();
+        let mut found = last.borrow_mut();
         if found.0 != first || found.1.is_empty() {
             let asked = self.addresses.chunks(SYMBOLS_AT_ONCE).nth(place / SYMBOLS_AT_ONCE)?;
-            *found = (first, self.file.functions(asked));
+            *found = (first, look(self.file, asked));
         }
         found.1.get(place - first)?.clone()
     }
@@ -93,13 +110,14 @@ impl<'f> Answer<'_, 'f> {
     /// The symbol of the function that the address lies in. It is looked for when it is asked for.
     pub(super) fn symbol(&self) -> Option<Symbol<'f>> {
         let (symbols, place) = self.symbols?;
-        self.symbol_of(symbols.get(place)?)
+        self.symbol_of(symbols.function(place)?)
     }
 
     /// The same of a function or variable. Where there are no frames, no function's symbol was found either: it would be one.
     pub(super) fn any_symbol(&self) -> Option<Symbol<'f>> {
         let function = if self.frames.is_empty() { None } else { self.symbol() };
-        function.or_else(|| self.symbol_of(self.file()?.variable(LinkAddr(self.linked?))?))
+        let (symbols, place) = self.symbols?;
+        function.or_else(|| self.symbol_of(symbols.variable(place)?))
     }
 
     fn file(&self) -> Option<&'f ModuleBinary> {

@@ -29,6 +29,7 @@ mod resolve_unit;
 mod scopes;
 mod sections;
 mod split;
+mod strings;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub(crate) use names::lossy;
 use scopes::KeptScopes;
 pub(crate) use split::SplitDwarfSearch;
 use split::SplitFiles;
+use strings::Strings;
 pub use summary::UnitCount;
 pub(crate) use summary::unit_counts;
 pub(crate) use unit::Entry;
@@ -277,8 +279,8 @@ impl<'a> Search<'a> {
     fn frames(&self, unit: usize, pcs: &[u64]) -> Vec<Vec<DwarfFrame>> {
         let fuel = &mut self.tank.fuel();
         let sections = self.debug.main.sections();
-        let strings = sections.str;
-        let indexed = self.index.as_ref().and_then(|index| index.frames(unit, pcs, strings, fuel));
+        let mut strings = Strings::new(sections.str, pcs.len());
+        let indexed = self.index.as_ref().and_then(|index| index.frames(unit, pcs, &mut strings, fuel));
         let frames = indexed.unwrap_or_else(|| {
             self.debug.index.touch(unit);
             let frames = resolve_unit::frames(self.debug, unit, pcs, fuel);
@@ -290,7 +292,7 @@ impl<'a> Search<'a> {
             frames
         });
         if passes_step(&self.names, frames.iter().map(Vec::len).sum(), NAMES_STEP) {
-            strings.release(0..strings.len());
+            strings.release();
         }
         frames
     }

@@ -7,7 +7,10 @@ use gimli::{
     DebugStrOffsetsBase, DebugStrOffsetsIndex, EndianSlice, Format, RangeLists, RunTimeEndian,
 };
 
-use crate::{Binary, binary::Section};
+use crate::{
+    Binary,
+    binary::{Section, SectionFile},
+};
 
 /// Bytes that are read lazily.
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
@@ -83,6 +86,11 @@ impl<'a> Part<'a> {
             }
             end = end.saturating_mul(2);
         }
+    }
+
+    /// The file that it lies in, and where in the section of that it begins. `None` where that cannot be read.
+    pub(super) fn reopen(self) -> Option<(SectionFile, usize)> {
+        Some((self.section?.reopen()?, self.start))
     }
 
     /// Gives the pages of `range` back.

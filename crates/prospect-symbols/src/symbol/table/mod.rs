@@ -30,6 +30,9 @@ pub(crate) use raw::What;
 const MOST_SCANNED: usize = 4096;
 const MOST_SCANS: u32 = 8;
 
+/// So many source files are looked for before a list of them is made.
+const MOST_FILE_SCANS: u32 = 4;
+
 /// Which of a file's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TableKind {
@@ -71,6 +74,7 @@ pub(crate) struct SymbolTable {
     scans: AtomicU32,
     index: OnceLock<SymbolIndex>,
     data: OnceLock<SymbolIndex>,
+    file_scans: AtomicU32,
     files: OnceLock<LocalFiles>,
 }
 
@@ -110,6 +114,11 @@ impl SymbolTable {
     ) -> Option<&'a [u8]> {
         let (symbols, strings) = kind.section_names();
         let symbols = RawSymbols::of(headers, symbols, strings)?;
+        let scan =
+            self.files.get().is_none() && self.file_scans.fetch_add(1, Ordering::Relaxed) < MOST_FILE_SCANS;
+        if scan {
+            return files::scan(symbols, start.0, name);
+        }
         self.files.get_or_init(|| LocalFiles::new(symbols)).find(symbols, start.0, name)
     }
 }

@@ -191,3 +191,37 @@ fn symbols_that_cover_everything_do_not_take_for_ever() {
     assert!(table.index.get().is_some());
     find(&addresses);
 }
+
+#[test]
+fn source_files_are_the_same_by_a_scan_and_by_a_list() {
+    let directory = TempDir::new();
+    let sources = ["one.c", "two.c"].map(|name| {
+        let source =
+            format!("static int local(int x) {{ return x; }} int (*{}_of)(int) = local;", &name[..3]);
+        text(&directory.write(name, source.as_bytes())).to_owned()
+    });
+    let start = directory.write("start.c", b"void _start(void) {}");
+    let path = directory.path("locals");
+    let mut arguments = vec!["-nostdlib", "-static", "-no-pie", "-o", text(&path), text(&start)];
+    arguments.extend(sources.iter().map(String::as_str));
+    crate::testing::run("gcc", &arguments);
+    let binary = Binary::open(&path).unwrap();
+    let mut starts: Vec<u64> =
+        nm(&path, &[]).into_iter().filter(|one| one.2 == "local").map(|one| one.0).collect();
+    starts.sort_unstable();
+    assert_eq!(starts.len(), 2);
+    let table = SymbolTable::default();
+    for round in 0..=MOST_FILE_SCANS {
+        let file =
+            |at: u64, name: &[u8]| table.local_file(binary.headers(), TableKind::Full, LinkAddr(at), name);
+        for (&at, name) in starts.iter().zip(["one.c", "two.c"]) {
+            assert_eq!(file(at, b"local"), Some(name.as_bytes()), "{round}");
+        }
+        assert_eq!(file(starts[0], b"other"), None);
+        assert_eq!(file(starts[0] + 1, b"local"), None);
+        // That of everybody has no file of its own.
+        let global = nm(&path, &[]).into_iter().find(|one| one.2 == "_start").unwrap().0;
+        assert_eq!(file(global, b"_start"), None);
+    }
+    assert!(table.files.get().is_some());
+}

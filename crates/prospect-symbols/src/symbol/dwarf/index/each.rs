@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{
-    super::{DebugInfo, NAMES_STEP, fuel::Tank, passes_step},
+    super::{DebugInfo, NAMES_STEP, fuel::Tank, passes_step, strings::Strings},
     build,
     definitions::DefinitionTable,
     layout::{Key, LayoutWriter},
@@ -49,6 +49,7 @@ impl DebugInfo {
         let sections = self.main.sections();
         let tank = Tank::for_size(sections.size());
         let batch = Batch { index, tank, names, very_many, read: AtomicUsize::new(0) };
+        let mut strings = Strings::new(sections.str, sorted.len());
         let mut rest = sorted;
         while let Some(&(pc, _)) = rest.first() {
             let value = index.value(pc).flatten();
@@ -57,7 +58,9 @@ impl DebugInfo {
             let (run, behind) = rest.split_at(count);
             rest = behind;
             let unit = value.filter(|value| value & IS_LIST == 0).and_then(|value| value.checked_sub(1));
-            if unit.is_none_or(|unit| !self.each_of_unit(&batch, unit as usize, run, visit, left)) {
+            if unit
+                .is_none_or(|unit| !self.each_of_unit(&batch, unit as usize, run, &mut strings, visit, left))
+            {
                 left.extend_from_slice(run);
             }
         }
@@ -72,6 +75,7 @@ impl DebugInfo {
         batch: &Batch<'_>,
         unit: usize,
         run: &[Asked],
+        strings: &mut Strings<'_>,
         visit: &mut dyn FnMut(usize, &[FrameRef<'_>]),
         left: &mut Vec<Asked>,
     ) -> bool {
@@ -94,7 +98,7 @@ impl DebugInfo {
         while let Some((asked, state)) = next.next() {
             places.clear();
             let is_known =
-                state.is_some_and(|state| self.places(batch, &part, state, &mut texts, &mut places));
+                state.is_some_and(|state| batch.places(&part, state, strings, &mut texts, &mut places));
             let frames: Vec<FrameRef<'_>> = places.iter().map(|place| place.frame(&texts, names)).collect();
             let mut answer = |asked: &Asked| {
                 if is_known { visit(asked.1, &frames) } else { left.push(*asked) }
@@ -105,37 +109,9 @@ impl DebugInfo {
             }
         }
         if passes_step(read, texts.names.len() - known_names, NAMES_STEP) {
-            let strings = self.main.sections().str;
-            strings.release(0..strings.len());
+            strings.release();
         }
         true
-    }
-
-    /// Whether no symbol table need be asked for more.
-    fn places(
-        &self,
-        batch: &Batch<'_>,
-        part: &Part<'_>,
-        state: State,
-        texts: &mut Texts,
-        places: &mut Vec<FramePlace>,
-    ) -> bool {
-        let strings = self.main.sections().str;
-        let mut is_known = false;
-        let whole = part.frames(state, |frame| {
-            let name = frame.function.and_then(|function| texts.name(part, function, strings));
-            let path = texts.path(part, frame.file);
-            let named = name.and_then(|name| texts.names.get_mut(name));
-            // Of the last one, whose name may be in a symbol table.
-            is_known = named.is_some_and(|name| {
-                if batch.names == Names::Demangled {
-                    name.show(&batch.index.shown);
-                }
-                name.text.is_some() && !name.is_bare
-            });
-            places.push(FramePlace { name, path, frame });
-        });
-        is_known && whole.is_some()
     }
 }
 
@@ -147,6 +123,34 @@ struct Batch<'i> {
     very_many: bool,
     /// How many names were read.
     read: AtomicUsize,
+}
+
+impl Batch<'_> {
+    /// Whether no symbol table need be asked for more.
+    fn places(
+        &self,
+        part: &Part<'_>,
+        state: State,
+        strings: &mut Strings<'_>,
+        texts: &mut Texts,
+        places: &mut Vec<FramePlace>,
+    ) -> bool {
+        let mut is_known = false;
+        let whole = part.frames(state, |frame| {
+            let name = frame.function.and_then(|function| texts.name(part, function, strings));
+            let path = texts.path(part, frame.file);
+            let named = name.and_then(|name| texts.names.get_mut(name));
+            // Of the last one, whose name may be in a symbol table.
+            is_known = named.is_some_and(|name| {
+                if self.names == Names::Demangled {
+                    name.show(&self.index.shown);
+                }
+                name.text.is_some() && !name.is_bare
+            });
+            places.push(FramePlace { name, path, frame });
+        });
+        is_known && whole.is_some()
+    }
 }
 
 /// A frame whose texts are ready.

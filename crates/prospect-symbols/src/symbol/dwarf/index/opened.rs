@@ -12,7 +12,7 @@ use std::{
 use super::{
     super::{
         DwarfFrame, MOST_CANDIDATES, fuel::Fuel, names::lossy, sections::Part as SectionPart,
-        unit_index::Candidate,
+        strings::Strings, unit_index::Candidate,
     },
     definitions::DefinitionTable,
     layout::{Directory, Key, RECORDS, UnitState},
@@ -278,7 +278,7 @@ impl Index {
         &self,
         start: usize,
         pcs: &[u64],
-        strings: SectionPart<'_>,
+        strings: &mut Strings<'_>,
         fuel: &mut Fuel<'_>,
     ) -> Option<Vec<Vec<DwarfFrame>>> {
         let open = self.part(start)?;
@@ -307,7 +307,7 @@ impl Index {
 }
 
 impl Texts {
-    fn frame(&mut self, part: &Part<'_>, frame: PartFrame, strings: SectionPart<'_>) -> DwarfFrame {
+    fn frame(&mut self, part: &Part<'_>, frame: PartFrame, strings: &mut Strings<'_>) -> DwarfFrame {
         let known = |number: u32| Some(number).filter(|&number| number > 0);
         let PartFrame { function, file, line, column, discriminator, flags, inlined } = frame;
         let name = function.and_then(|function| self.name(part, function, strings));
@@ -329,7 +329,12 @@ impl Texts {
     }
 
     /// The place of a function's name in the names.
-    pub(super) fn name(&mut self, part: &Part<'_>, function: u32, strings: SectionPart<'_>) -> Option<usize> {
+    pub(super) fn name(
+        &mut self,
+        part: &Part<'_>,
+        function: u32,
+        strings: &mut Strings<'_>,
+    ) -> Option<usize> {
         if self.name_places.is_empty() {
             self.name_places = vec![0; part.functions()];
         }

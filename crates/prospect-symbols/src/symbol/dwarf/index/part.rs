@@ -18,7 +18,7 @@
 
 use gimli::RunTimeEndian;
 
-use super::super::{reader::Reader, sections::Part as SectionPart};
+use super::super::{reader::Reader, strings::Strings};
 use crate::symbol::LineFlags;
 
 /// So many intervals are read one after another to find one.
@@ -167,7 +167,10 @@ impl<'a> Part<'a> {
     }
 
     /// The name of a function; `strings` is the file's `.debug_str`.
-    pub(super) fn name(&self, function: u32, strings: SectionPart<'a>) -> Option<PartName<'a>> {
+    pub(super) fn name<'s>(&self, function: u32, strings: &'s mut Strings<'_>) -> Option<PartName<'s>>
+    where
+        'a: 's,
+    {
         let at = (function as usize).checked_mul(FUNCTION)?;
         let (kind, place) = self.functions.get(at..at + FUNCTION)?.split_first()?;
         let place = u32::from_le_bytes(*place.first_chunk()?) as usize;

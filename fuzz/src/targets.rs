@@ -10,9 +10,9 @@ use crate::analysis::{analysis, pieces};
 use crate::demangle::{self, demangle};
 use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
+use crate::images::images;
 use crate::minidump::{self, minidump};
 use crate::minidump_write::{self, minidump_write};
-use crate::images::images;
 use crate::type_info::read_types;
 pub use crate::unwind::unwind;
 use crate::{

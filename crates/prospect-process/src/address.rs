@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A virtual address in a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr(pub u64);
 
 /// An address as the linker assigned it: what an ELF file's headers, symbols and DWARF hold.

@@ -17,8 +17,10 @@ mod target;
 mod thread;
 mod thread_pointer;
 
+pub mod agent;
 pub mod arch;
 pub mod auxv;
+pub mod control;
 pub mod exception;
 pub mod memory;
 pub mod module;

@@ -1,6 +1,9 @@
 //! What one session looks at.
 
-use crate::{Process, ProcessId};
+use crate::{
+    Process, ProcessId,
+    control::{Control, Recording},
+};
 
 /// What could not be had from a target.
 #[derive(Debug, thiserror::Error)]
@@ -23,4 +26,14 @@ pub trait Target {
     /// # Errors
     /// When there is none of that number.
     fn process(&self, id: ProcessId) -> Result<&dyn Process, TargetError>;
+
+    /// What makes it run and stop; `None` where there is nothing to run, as in a dump.
+    fn control(&mut self) -> Option<&mut dyn Control> {
+        None
+    }
+
+    /// What goes to and fro in its time; `None` where it has no past.
+    fn recording(&mut self) -> Option<&mut dyn Recording> {
+        None
+    }
 }

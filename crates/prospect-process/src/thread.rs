@@ -6,10 +6,12 @@ use crate::{Arch, SignalInfo};
 
 /// The number of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessId(pub u32);
 
 /// The number of a thread: on Linux, the tid as the observer's pid namespace has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ThreadId(pub u32);
 
 /// What the scheduler says of a thread (`man 5 proc`, the third field of `/proc/PID/stat`), as it was

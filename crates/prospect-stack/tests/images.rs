@@ -89,6 +89,7 @@ impl Loaded {
             file: None,
             deleted: false,
             build_id: binary.build_id().cloned(),
+            debug_file: None,
             first_mapping: range,
             is_executable: false,
         }]);

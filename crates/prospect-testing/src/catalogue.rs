@@ -261,6 +261,8 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("tracer", "tracer.c", &["-O2", "-g", NO_FP]),
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
     gcc("orders", "orders.c", &["-O2", "-g", NO_FP]),
+    gcc("controlled", "controlled.c", &["-O2", "-g", NO_FP]),
+    gcc("controlled-unmoved", "controlled.c", &["-O2", "-g", "-DUNMOVED"]),
     gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
     // To be run instruction by instruction.
     gcc("flags", "flags.c", &["-O2", "-mno-red-zone"]),

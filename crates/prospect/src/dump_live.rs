@@ -168,7 +168,7 @@ pub fn dump_live(
     options: WriteOptions<'_>,
     output: &mut dyn Output,
 ) -> Result<Dumped, DumpError> {
-    keep_still(live, plan, |process, still| {
+    keep_still(live, plan, options.limited_to(), |process, still| {
         let options = options.stillness(still.stillness).fallback(still.fallback).deadline(still.deadline);
         let options = options.not_of_the_moment(still.live, still.left_out);
         elf_core::write(process, &options, output)
@@ -187,10 +187,11 @@ pub(crate) struct Still<'a> {
     left_out: &'a [Range<Addr>],
 }
 
-/// Keeps a process still as `plan` says, and has it written.
+/// Keeps a process still as `plan` says, and has it written: at most `limit` bytes of its memory.
 pub(crate) fn keep_still<W>(
     live: &LiveProcess,
     plan: &DumpPlan,
+    limit: Option<u64>,
     mut write: impl FnMut(&dyn Process, Still<'_>) -> Result<W, WriteError>,
 ) -> Result<Dumped<W>, DumpError> {
     let mut no_snapshot = None;
@@ -222,17 +223,18 @@ pub(crate) fn keep_still<W>(
             Err(error) => no_snapshot = Some(error),
         }
     }
-    stop(live, plan, write, no_snapshot)
+    stop(live, plan, limit, write, no_snapshot)
 }
 
 fn stop<W>(
     live: &LiveProcess,
     plan: &DumpPlan,
+    limit: Option<u64>,
     mut write: impl FnMut(&dyn Process, Still<'_>) -> Result<W, WriteError>,
     no_snapshot: Option<SnapshotError>,
 ) -> Result<Dumped<W>, DumpError> {
     if let Some(most) = plan.max_pause {
-        let estimate = live.stop_estimate(options.limited_to())?;
+        let estimate = live.stop_estimate(limit)?;
         if estimate > most {
             return Err(DumpError::TooLong { estimate, most, snapshot: no_snapshot });
         }

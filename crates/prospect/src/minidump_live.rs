@@ -38,7 +38,7 @@ pub fn minidump_live(
         options.auxiliary_vector(facts.auxiliary_vector.as_deref())
     };
     if options.wants_memory() {
-        return keep_still(live, plan, |process, still| {
+        return keep_still(live, plan, options.minidump_size_limit, |process, still| {
             minidump::write(process, &options.deadline(still.deadline), output)
         });
     }

@@ -23,8 +23,8 @@ pub use dump_note::DumpNote;
 pub use error::{CoreError, CoreNotice};
 pub use inventory::{CoreNote, CoreSegment, NoteContent};
 pub use memory::{CoreMemory, CoreSegments};
-pub(crate) use write::{Bounds, Piece, cut, is_zero_until_touched, page_bytes, pieces};
 pub use stream::read_head;
+pub(crate) use write::{Bounds, Piece, cut, is_zero_until_touched, page_bytes, pieces};
 pub use write::{
     CoreFilter, Cut, GatheredFile, Output, Progress, ProgressState, Selection, SparseFile, Stillness, Stream,
     UnreadMemory, WriteError, WriteOptions, Written, write,

@@ -7,6 +7,7 @@ pub mod procfs;
 mod alarm;
 mod arch;
 mod attachment;
+mod control;
 mod core_facts;
 mod epoll;
 mod error;
@@ -30,6 +31,7 @@ mod stopping;
 mod tracer;
 mod wall_clock;
 
+pub use control::{Controlled, Launch, Stdio};
 pub use error::LiveError;
 pub use events::{Ending, Event, Events, Wait, Waker};
 pub use file_system::free_bytes;

@@ -24,6 +24,7 @@ pub use wide::{RegisterSet, WideArea, WidePart, WideRegister, WideRegisters};
 /// A processor architecture, as a process sees it (an i386 program on an x86_64 kernel is `I386`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Arch {
     /// AMD64, 64 bits, little-endian.
     X86_64,
@@ -47,6 +48,7 @@ pub enum Arch {
 
 /// The place of a register in its architecture's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RegisterId(pub u8);
 
 /// One general register: a row of [`ArchInfo::registers`].

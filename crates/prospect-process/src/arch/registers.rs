@@ -116,6 +116,27 @@ impl fmt::Debug for Registers {
     }
 }
 
+/// The known ones, by their places in the table.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Registers {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ids = (0..self.arch.info().registers.len()).map(|index| RegisterId(index as u8));
+        let known: Vec<_> = ids.filter_map(|id| Some((id, self.get(id)?))).collect();
+        (self.arch, known).serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Registers {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (arch, known) = <(Arch, Vec<(RegisterId, u64)>)>::deserialize(deserializer)?;
+        let mut registers = Self::unknown(arch);
+        let is_there = |(id, _): &(RegisterId, u64)| usize::from(id.0) < arch.info().registers.len();
+        known.into_iter().filter(is_there).for_each(|(id, value)| registers.set(id, value));
+        Ok(registers)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use super::ArchInfo;
 /// `<elf.h>`), which `PTRACE_GETREGSET` takes too. Its bytes are kept as they are, and looked into where a register is asked
 /// for. Which sets an architecture has is in [`ArchInfo::other_sets`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RegisterSet(pub u32);
 
 impl RegisterSet {

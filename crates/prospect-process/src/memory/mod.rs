@@ -11,6 +11,7 @@ use crate::{Addr, Arch};
 /// Why bytes could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read memory at {at}: {why}")]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryError {
     /// The first byte that could not be read.
     pub at: Addr,
@@ -21,6 +22,7 @@ pub struct MemoryError {
 /// What stands in the way of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Unreadable {
     /// Nothing is mapped there, or the mapping cannot be read.
     #[error("not mapped or not readable")]

@@ -331,11 +331,8 @@ impl Plan {
         let fits = |mapping: &Mapping| !narrow || mapping.range.end.0 <= 1 << 32;
         let mut pieces = pieces(process, memory, options.selection, page_bytes, holes, fits);
         let is_bound = options.bounds.limit.is_some() || options.bounds.depth.is_some();
-        let cut = if is_bound {
-            cut(process, memory, &mut pieces, options.bounds, holes, limits)?
-        } else {
-            None
-        };
+        let cut =
+            if is_bound { cut(process, memory, &mut pieces, options.bounds, holes, limits)? } else { None };
 
         let notes_at = header::length(info.arch.info(), pieces.len() as u64 + 2);
         let mut notes_length = 0;

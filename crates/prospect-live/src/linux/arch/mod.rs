@@ -18,9 +18,13 @@ mod no_calls;
 mod x86_64_calls;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use no_calls::{CallRegisters, convention_of, restart_call, restart_interrupted};
+pub(crate) use no_calls::{
+    CallRegisters, convention_of, debug_register, restart_call, restart_interrupted, set_debug_register,
+};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64_calls::{CallRegisters, convention_of, restart_call, restart_interrupted};
+pub(crate) use x86_64_calls::{
+    CallRegisters, convention_of, debug_register, restart_call, restart_interrupted, set_debug_register,
+};
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{ARCH, current, extended_part, interrupted};
@@ -39,6 +43,8 @@ pub(crate) struct CallConvention {
     /// The numbers of the calls that are used.
     pub(crate) clone: u64,
     pub(crate) wait4: u64,
+    pub(crate) mmap: u64,
+    pub(crate) munmap: u64,
     pub(crate) close_range: u64,
     /// How many bytes its words have.
     pub(crate) word_bytes: usize,

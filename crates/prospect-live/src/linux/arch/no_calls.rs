@@ -44,7 +44,7 @@ impl CallRegisters {
         Some(Self)
     }
 
-    pub(crate) fn calling(&self, _at: u64, _stack: u64, _number: u64, _arguments: [u64; 4]) -> Self {
+    pub(crate) fn calling(&self, _at: u64, _stack: u64, _number: u64, _arguments: [u64; 6]) -> Self {
         *self
     }
 
@@ -63,4 +63,12 @@ pub(crate) fn restart_call(_thread: ThreadId) {}
 
 pub(crate) fn convention_of(_arch: Arch) -> Option<&'static CallConvention> {
     None
+}
+
+pub(crate) fn debug_register(_thread: ThreadId, _number: usize) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn set_debug_register(_thread: ThreadId, _number: usize, _value: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

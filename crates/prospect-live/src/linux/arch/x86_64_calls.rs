@@ -15,11 +15,25 @@ const CODE_64: u64 = 0x33;
 const CODE_32: u64 = 0x23;
 
 /// `arch/x86/entry/syscalls/syscall_64.tbl`, and the instruction `syscall`.
-static LONG: CallConvention =
-    CallConvention { instruction: [0x0f, 0x05], clone: 56, wait4: 61, close_range: 436, word_bytes: 8 };
+static LONG: CallConvention = CallConvention {
+    instruction: [0x0f, 0x05],
+    clone: 56,
+    wait4: 61,
+    mmap: 9,
+    munmap: 11,
+    close_range: 436,
+    word_bytes: 8,
+};
 /// `arch/x86/entry/syscalls/syscall_32.tbl`, and the instruction `int 0x80`.
-static SHORT: CallConvention =
-    CallConvention { instruction: [0xcd, 0x80], clone: 120, wait4: 114, close_range: 436, word_bytes: 4 };
+static SHORT: CallConvention = CallConvention {
+    instruction: [0xcd, 0x80],
+    clone: 120,
+    wait4: 114,
+    mmap: 192,
+    munmap: 91,
+    close_range: 436,
+    word_bytes: 4,
+};
 
 /// How the programs of one kind do system calls.
 pub(crate) fn convention_of(arch: Arch) -> Option<&'static CallConvention> {
@@ -121,8 +135,8 @@ impl CallRegisters {
 
     /// The registers to do a call with, by the instruction at `at`, with this stack pointer. Whoever runs on with them
     /// behind it comes to what is on that stack; with none, to nothing.
-    pub(crate) fn calling(&self, at: u64, stack: u64, number: u64, arguments: [u64; 4]) -> Self {
-        let [first, second, third, fourth] = arguments;
+    pub(crate) fn calling(&self, at: u64, stack: u64, number: u64, arguments: [u64; 6]) -> Self {
+        let [first, second, third, fourth, fifth, sixth] = arguments;
         let mut registers = self.0;
         registers.rip = at;
         registers.rsp = stack;
@@ -132,10 +146,10 @@ impl CallRegisters {
         registers.eflags &= !TRAP_FLAG;
         if registers.cs == CODE_32 {
             (registers.rbx, registers.rcx, registers.rdx, registers.rsi) = (first, second, third, fourth);
-            (registers.rdi, registers.rbp) = (0, 0);
+            (registers.rdi, registers.rbp) = (fifth, sixth);
         } else {
             (registers.rdi, registers.rsi, registers.rdx, registers.r10) = (first, second, third, fourth);
-            (registers.r8, registers.r9) = (0, 0);
+            (registers.r8, registers.r9) = (fifth, sixth);
         }
         Self(registers)
     }
@@ -193,4 +207,31 @@ pub(crate) fn restart_interrupted(thread: ThreadId, registers: &Registers) {
     let value = RESTART_UNLESS_HANDLED.cast_unsigned();
     // SAFETY: it takes numbers. An error: the thread was killed.
     unsafe { libc::ptrace(libc::PTRACE_POKEUSER, thread.0.cast_signed(), RAX_OFFSET, value) };
+}
+
+/// Where a debug register is in `struct user`.
+fn debug_register_offset(number: usize) -> usize {
+    std::mem::offset_of!(libc::user, u_debugreg) + number * size_of::<u64>()
+}
+
+/// A debug register as a stopped thread has it (Intel SDM volume 3, section 18.2).
+pub(crate) fn debug_register(thread: ThreadId, number: usize) -> io::Result<u64> {
+    let at = debug_register_offset(number);
+    // SAFETY: it takes numbers; it returns the word itself, and says by `errno` whether that is one.
+    let word = unsafe {
+        *libc::__errno_location() = 0;
+        libc::ptrace(libc::PTRACE_PEEKUSER, thread.0.cast_signed(), at, 0usize)
+    };
+    match io::Error::last_os_error().raw_os_error() {
+        Some(0) | None => Ok(word.cast_unsigned()),
+        Some(number) => Err(io::Error::from_raw_os_error(number)),
+    }
+}
+
+/// Replaces it.
+pub(crate) fn set_debug_register(thread: ThreadId, number: usize, value: u64) -> io::Result<()> {
+    let at = debug_register_offset(number);
+    // SAFETY: it takes numbers.
+    let result = unsafe { libc::ptrace(libc::PTRACE_POKEUSER, thread.0.cast_signed(), at, value) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -62,7 +62,7 @@ const RED_ZONE: u64 = 128;
 
 /// Why a thread cannot be borrowed, or a call not be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Trouble {
+pub(in crate::linux) enum Trouble {
     /// The system said so.
     System(i32),
     /// It has ended.
@@ -116,7 +116,7 @@ impl From<std::io::Error> for Trouble {
 
 /// A thread that is held to do calls.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub(in crate::linux) struct Borrowed {
     pub(super) id: ThreadId,
     /// What it gets back.
     pub(super) own: Replaced,
@@ -126,7 +126,7 @@ pub(super) struct Borrowed {
 }
 
 /// What is told of a call while it is made.
-pub(super) enum Told<'a> {
+pub(in crate::linux) enum Told<'a> {
     /// This is about to be replaced.
     Replacing(&'a Replaced),
     /// It has come to its end, and the thread has not got back yet what it had.
@@ -182,7 +182,7 @@ impl Borrowed {
     }
 
     /// A thread of ours that stands.
-    pub(super) fn standing(id: ThreadId, look: impl FnOnce()) -> Result<Self, Trouble> {
+    pub(in crate::linux) fn standing(id: ThreadId, look: impl FnOnce()) -> Result<Self, Trouble> {
         let mut home = CallRegisters::of(id)?;
         look();
         if home.restart_interrupted() {
@@ -262,6 +262,11 @@ impl Borrowed {
         }
     }
 
+    /// The signal that it is about to get, if one came meanwhile.
+    pub(in crate::linux) fn signal(&self) -> Option<i32> {
+        (self.signal != 0).then_some(self.signal)
+    }
+
     /// Lets the thread go, as if nothing had been.
     pub(super) fn let_go(self) {
         let _ = ptrace::detach(self.id, self.signal);
@@ -274,16 +279,18 @@ impl Borrowed {
 
     /// Makes the thread do one system call, and returns what that returned; the thread stands as before then. `done` is
     /// called before it has got back what it had.
-    pub(super) fn call(
+    pub(in crate::linux) fn call<const COUNT: usize>(
         &mut self,
         number: impl Fn(&CallConvention) -> u64,
-        arguments: [u64; 4],
+        arguments: [u64; COUNT],
         deadline: Instant,
         mut tell: impl FnMut(Told<'_>),
     ) -> Result<i64, Trouble> {
         let convention = self.convention().ok_or(Trouble::Unknown)?;
         let at = self.find_instruction(convention).ok_or(Trouble::NoInstruction)?;
-        let calling = self.own.home.calling(at, self.own.stack_pointer(), number(convention), arguments);
+        let mut all = [0; 6];
+        all.iter_mut().zip(arguments).for_each(|(one, argument)| *one = argument);
+        let calling = self.own.home.calling(at, self.own.stack_pointer(), number(convention), all);
         tell(Told::Replacing(&self.own));
         for _ in 0..ATTEMPTS {
             if self.signal != 0 {

@@ -16,7 +16,7 @@
 //! resources of it among those of its waited-for children (`getrusage`); `wait` with `__WALL` sees it. Time goes on while
 //! it stands still.
 
-mod borrowed;
+pub(in crate::linux) mod borrowed;
 mod channel;
 mod error;
 mod guardian;

@@ -61,7 +61,7 @@ impl Kept {
 
 /// All that is changed in a thread for a call, as it was.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Replaced {
+pub(in crate::linux) struct Replaced {
     pub(super) thread: ThreadId,
     /// Its registers.
     pub(super) home: CallRegisters,

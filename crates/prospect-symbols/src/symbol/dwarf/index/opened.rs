@@ -10,10 +10,7 @@ use std::{
 };
 
 use super::{
-    super::{
-        DwarfFrame, MOST_CANDIDATES, fuel::Fuel, names::lossy, sections::Part as SectionPart,
-        strings::Strings, unit_index::Candidate,
-    },
+    super::{DwarfFrame, MOST_CANDIDATES, fuel::Fuel, names::lossy, strings::Strings, unit_index::Candidate},
     definitions::DefinitionTable,
     layout::{Directory, Key, RECORDS, UnitState},
     map::{IS_LIST, Map},

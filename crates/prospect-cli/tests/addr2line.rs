@@ -368,7 +368,7 @@ fn what_cannot_be_done_is_said() {
     for (arguments, code, said) in [
         (&["-e", "/nonexistent/file", "0"][..], 1, "No such file"),
         (&["0"], 1, "'a.out': No such file"),
-        (&["-e", "text", "0"], 1, "not a usable ELF file"),
+        (&["-e", "text", "0"], 1, "not a usable binary"),
         (&["--core", "text", "0"], 1, "text: no core file"),
         (&["-k", "0"], 1, "kernel"),
         (&["-M", "text", "0"], 1, "maps files"),

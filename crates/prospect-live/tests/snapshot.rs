@@ -607,7 +607,7 @@ fn guardians_are_killed_at_any_moment() {
     let tool_pid = tool.0.id();
     let (mut moment, mut killed, mut seen) = (0u32, 0u32, HashSet::new());
     let mut last = Instant::now();
-    while killed < 200 * rounds() {
+    while killed < 50 * rounds() {
         assert!(
             last.elapsed() < 3 * TIMEOUT,
             "no guardian was started any more, after {killed} that were killed"
@@ -632,7 +632,8 @@ fn guardians_are_killed_at_any_moment() {
         // SAFETY: it takes two numbers. The child of the tool stays a zombie until the tool knows of its end.
         let is_sent = unsafe { libc::kill(number, libc::SIGKILL) } == 0;
         killed += u32::from(is_sent);
-        assert!(tool.0.try_wait().unwrap().is_none() && target.running.is_alive());
+        assert_eq!(tool.0.try_wait().unwrap(), None, "the tool goes on");
+        assert_eq!(target.running.ending(), None, "the target goes on");
         if killed % 20 == 0 {
             target.heartbeat.assert_beats();
         }

@@ -6,13 +6,16 @@ use std::{
     fs,
     path::PathBuf,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use prospect_live::{LiveProcess, SnapshotError, SnapshotPlan};
-use prospect_process::{Process as _, ProcessId};
-use prospect_testing::{Heartbeat, Missing, Running, fixture, require, root, states, tasks, tool, tracer};
+use prospect_process::{Process as _, ProcessId, ThreadId};
+use prospect_testing::{
+    Heartbeat, Missing, Running, Signal, fixture, require, root, send, states, tasks, tool, tracer,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -63,9 +66,7 @@ fn take_at(place: &str) {
 #[test]
 fn places_at_once() {
     let fixture = require!(fixture("places"));
-    // 7 and 8, calls that the kernel does not let begin again, have a test of their own.
-    let places = ["0", "1", "2", "3", "4", "5", "6", "9"];
-    let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&places));
+    let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&[]));
     heartbeat.assert_beats();
     let live = LiveProcess::open(ProcessId(running.pid())).unwrap();
     take_some(&live, 40);
@@ -121,6 +122,42 @@ fn in_a_handler_on_another_stack() {
 fn reads_and_writes_with_a_limit_are_not_interrupted() {
     take_at("7");
     take_at("8");
+}
+
+/// They wake nobody, but for a thread that is traced. (Those that are sent to a whole process also wake other threads of it, where
+/// only its first thread is.)
+#[test]
+fn signals_that_are_ignored_do_not_interrupt_calls_while_it_is_looked_at() {
+    let fixture = require!(fixture("places"));
+    for place in ["7", "8"] {
+        let (heartbeat, mut running) = Heartbeat::start(&mut fixture.command(&[place]));
+        heartbeat.assert_beats();
+        let live = LiveProcess::open(ProcessId(running.pid())).unwrap();
+        let thread = *tasks(running.pid()).last().unwrap();
+        let wakes = |work: &mut dyn FnMut()| {
+            send(Signal::WindowChange, thread);
+            work();
+        };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while Instant::now() < deadline {
+                    wakes(&mut || {});
+                }
+            });
+            let looked = live.sampling(4096, |_, sampler| {
+                let mut sample = sampler.empty_sample();
+                for _ in 0..50 {
+                    wakes(&mut || drop(live.stop(TIMEOUT).unwrap()));
+                    wakes(&mut || sampler.sample(ThreadId(thread), TIMEOUT, &mut sample).unwrap());
+                }
+            });
+            looked.unwrap();
+            take_some(&live, 10);
+        });
+        heartbeat.assert_beats();
+        running.assert_unharmed();
+    }
 }
 
 /// The only descendant of a process that has none itself.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, ErrorKind},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -102,6 +102,11 @@ impl Running {
     #[must_use]
     pub fn arg(&self) -> String {
         self.pid().to_string()
+    }
+
+    /// How it has ended; `None` while it lives.
+    pub fn ending(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Whether it has not ended.

@@ -13,6 +13,8 @@ pub enum Signal {
     User1,
     /// End, if you please.
     Terminate,
+    /// `SIGWINCH`: nothing, where it is not handled.
+    WindowChange,
     /// What Ctrl-C sends.
     Interrupt,
     /// `SIGUSR2`: the same.
@@ -30,6 +32,7 @@ pub fn send(signal: Signal, pid: u32) -> bool {
     let name = match signal {
         Signal::Stop => "STOP",
         Signal::Continue => "CONT",
+        Signal::WindowChange => "WINCH",
         Signal::Abort => "ABRT",
         Signal::User1 => "USR1",
         Signal::Terminate => "TERM",

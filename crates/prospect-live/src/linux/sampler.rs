@@ -13,7 +13,7 @@ use prospect_process::{
 };
 
 use super::{
-    LiveError, LiveMemory, LiveProcess,
+    LiveError, LiveMemory, LiveProcess, arch,
     identity::Identity,
     patience::Patience,
     ptrace::{self, Stop, Waited},
@@ -135,6 +135,7 @@ impl Sampler {
         let stop = self.wait(thread, began + timeout)?;
         let found = registers(thread).ok().filter(|_| is_ours);
         if let Some(registers) = found {
+            arch::restart_interrupted(thread, &registers);
             sample.registers = registers;
             self.copy_stack(thread, sample);
         }

@@ -224,6 +224,8 @@ fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool
             true
         }
         Waited::Stopped(Stop::Signal(signal)) => {
+            // While it is traced, signals wake it that it ignores: its call begins again where no handler runs.
+            arch::restart_call(held.thread.id);
             // Errors: it was killed, which waiting for it shows.
             let _ = ptrace::interrupt(held.thread.id).and_then(|()| ptrace::resume(held.thread.id, signal));
             false

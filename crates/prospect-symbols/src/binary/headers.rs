@@ -127,7 +127,7 @@ impl Headers {
             Some([0x7f, b'E', b'L', b'F']) => elf::parse(file),
             Some([b'M', b'Z', ..]) => pe::parse(file, pe::Placement::File, expected),
             Some([0xcf, 0xfa, 0xed, 0xfe] | [0xca, 0xfe, 0xba, 0xbe | 0xbf]) => macho::parse(file, expected),
-            _ => Err(BinaryError::Malformed("it begins as no format that is known".into())),
+            _ => Err(BinaryError::Malformed("it begins as no format that is known (ELF, PE, Mach-O)".into())),
         }
     }
 

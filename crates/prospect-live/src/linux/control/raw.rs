@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+use prospect_process::ThreadId;
+
+use crate::linux::ptrace;
+
 /// What has become of a tracee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
@@ -24,32 +28,6 @@ fn checked(result: libc::c_long) -> io::Result<libc::c_long> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// A request that takes two numbers.
-fn request(request: libc::c_uint, thread: u32, at: usize, data: usize) -> io::Result<()> {
-    // SAFETY: the callers pass requests that take numbers, no pointers.
-    checked(unsafe { libc::ptrace(request, thread.cast_signed(), at, data) }).map(drop)
-}
-
-pub(super) fn seize(thread: u32, options: i32) -> io::Result<()> {
-    request(libc::PTRACE_SEIZE, thread, 0, options.cast_unsigned() as usize)
-}
-
-pub(super) fn set_options(thread: u32, options: i32) -> io::Result<()> {
-    request(libc::PTRACE_SETOPTIONS, thread, 0, options.cast_unsigned() as usize)
-}
-
-pub(super) fn interrupt(thread: u32) -> io::Result<()> {
-    request(libc::PTRACE_INTERRUPT, thread, 0, 0)
-}
-
-pub(super) fn listen(thread: u32) -> io::Result<()> {
-    request(libc::PTRACE_LISTEN, thread, 0, 0)
-}
-
-pub(super) fn detach(thread: u32, signal: i32) -> io::Result<()> {
-    request(libc::PTRACE_DETACH, thread, 0, signal.cast_unsigned() as usize)
-}
-
 /// How a thread is to run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Run {
@@ -61,13 +39,14 @@ pub(super) enum Run {
     Step,
 }
 
+/// Lets a stopped thread run, with the signal that it is to get (0: none).
 pub(super) fn run(thread: u32, how: Run, signal: i32) -> io::Result<()> {
-    let kind = match how {
-        Run::On => libc::PTRACE_CONT,
-        Run::ToCall => libc::PTRACE_SYSCALL,
-        Run::Step => libc::PTRACE_SINGLESTEP,
-    };
-    request(kind, thread, 0, signal.cast_unsigned() as usize)
+    let thread = ThreadId(thread);
+    match how {
+        Run::On => ptrace::resume(thread, signal),
+        Run::ToCall => ptrace::resume_to_call(thread, signal),
+        Run::Step => ptrace::single_step(thread, signal),
+    }
 }
 
 /// What the kernel says besides of the event that a thread stands at.
@@ -89,16 +68,7 @@ pub(super) fn signal_info(thread: u32) -> io::Result<[u8; 128]> {
     Ok(info)
 }
 
-/// Copies a set of registers by the number of its note, and says how many bytes it has.
-pub(super) fn register_set(thread: u32, note: u32, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let pid = thread.cast_signed();
-    // SAFETY: `vector` describes `buffer`; both outlive the call.
-    checked(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid, note as usize, &raw mut vector) })?;
-    Ok(vector.iov_len)
-}
-
-/// Replaces it.
+/// Replaces a set of registers, by the number of its note.
 pub(super) fn set_register_set(thread: u32, note: u32, bytes: &[u8]) -> io::Result<()> {
     let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let pid = thread.cast_signed();

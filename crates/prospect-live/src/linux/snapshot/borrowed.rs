@@ -171,8 +171,10 @@ impl Borrowed {
                     ptrace::resume(id, 0)?
                 }
                 Waited::Stopped(Stop::Interrupted | Stop::Group) => return Ok(()),
-                // It gets what it was about to get, and stops before it runs on.
+                // It gets what it was about to get, and stops before it runs on. Its call begins again where no handler runs: while it
+                // is traced, signals wake it that it ignores.
                 Waited::Stopped(Stop::Signal(signal)) => {
+                    restart_call(id);
                     ptrace::interrupt(id)?;
                     ptrace::resume(id, signal)?;
                 }

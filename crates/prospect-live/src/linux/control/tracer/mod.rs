@@ -32,6 +32,7 @@ use super::{
     raw::{self, Status},
     wire::{Link, Message},
 };
+use crate::linux::ptrace;
 use filters::TrapState;
 use pace::Pace;
 use space::Space;
@@ -267,7 +268,7 @@ impl Tracer {
         for (thread, tracee) in &self.tracees {
             if !tracee.stands() {
                 // An error: it has ended.
-                let _ = raw::interrupt(*thread);
+                let _ = ptrace::interrupt(ThreadId(*thread));
             }
         }
         self.await_stops(|_, _| true);

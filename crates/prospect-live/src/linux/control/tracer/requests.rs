@@ -8,7 +8,7 @@ use prospect_process::{
 use super::{GENERAL, Mode, OPTIONS, Tracer, filters::TrapState, raw, space::Watch, stops::watch_kind};
 use crate::linux::{
     control::wire::{Failure, Reply, Request},
-    procfs,
+    procfs, ptrace,
 };
 
 /// Room for what `XSAVE` writes, with the tiles of AMX.
@@ -98,7 +98,7 @@ impl Tracer {
             return Some(tracee.general(thread).ok()?.bytes().to_vec());
         }
         let mut bytes = vec![0; SET_BYTES];
-        let length = raw::register_set(thread, set.0, &mut bytes).ok()?;
+        let length = ptrace::other_register_set(ThreadId(thread), set, &mut bytes).ok()?;
         bytes.truncate(length);
         Some(bytes)
     }
@@ -160,7 +160,7 @@ impl Tracer {
             }
             TrapPlace::ThreadExited => {
                 for thread in self.threads_of(process) {
-                    let _ = raw::set_options(thread, OPTIONS | libc::PTRACE_O_TRACEEXIT);
+                    let _ = ptrace::set_options(ThreadId(thread), OPTIONS | libc::PTRACE_O_TRACEEXIT);
                 }
             }
             _ => {}

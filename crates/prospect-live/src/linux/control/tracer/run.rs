@@ -10,6 +10,7 @@ use super::{
     space::BREAKPOINT,
     tracee::{Pending, State},
 };
+use crate::linux::ptrace;
 
 /// How long one instruction may take while all others stand for it; a system call may take longer.
 const STEP_WITHIN: Duration = Duration::from_millis(50);
@@ -60,7 +61,7 @@ impl Tracer {
         let Some(tracee) = self.tracees.get_mut(&thread) else { return };
         if tracee.state == State::JobStopped && tracee.pending.is_none() {
             tracee.state = State::Running;
-            let _ = raw::listen(thread);
+            let _ = ptrace::listen(ThreadId(thread));
             return;
         }
         let steps = tracee.step.is_some();
@@ -138,7 +139,7 @@ impl Tracer {
     /// Makes threads stand for a moment. What happens to them meanwhile is dealt with as usual, but that they stay.
     fn hold(&mut self, threads: &[u32]) {
         let mode = std::mem::replace(&mut self.mode, Mode::Stopping);
-        threads.iter().for_each(|thread| drop(raw::interrupt(*thread)));
+        threads.iter().for_each(|thread| drop(ptrace::interrupt(ThreadId(*thread))));
         self.await_stops(|thread, _| threads.contains(&thread));
         self.mode = mode;
     }

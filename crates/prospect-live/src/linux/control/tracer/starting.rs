@@ -19,7 +19,7 @@ use super::{
 };
 use crate::linux::{
     control::{launch::Prepared, wire::Failure},
-    procfs,
+    procfs, ptrace,
     snapshot::borrowed::Borrowed,
 };
 
@@ -54,7 +54,8 @@ impl Tracer {
         self.close_all_but(&[gone.as_raw_fd(), told.as_raw_fd()]);
         self.ends_with_us = ends_with_us;
         let options = OPTIONS | if ends_with_us { END_WITH_US } else { 0 };
-        let seized = raw::seize(process, options).map_err(|error| Failure::system("trace a process", &error));
+        let seized = ptrace::seize_with(ThreadId(process), options)
+            .map_err(|error| Failure::system("trace a process", &error));
         if let Err(failure) = seized {
             let _ = raw::kill(process, libc::SIGKILL);
             raw::reap(process);
@@ -101,7 +102,9 @@ impl Tracer {
                 if self.tracees.contains_key(&thread) {
                     continue;
                 }
-                match raw::seize(thread, OPTIONS).and_then(|()| raw::interrupt(thread)) {
+                match ptrace::seize_with(ThreadId(thread), OPTIONS)
+                    .and_then(|()| ptrace::interrupt(ThreadId(thread)))
+                {
                     Ok(()) => {
                         self.tracees.insert(thread, Tracee::new(process));
                         found = true;
@@ -163,7 +166,7 @@ impl Tracer {
             if let Some(info) = tracee.pending.and_then(|pending| pending.info) {
                 let _ = raw::set_signal_info(*thread, &info);
             }
-            let _ = raw::detach(*thread, signal);
+            let _ = ptrace::detach(ThreadId(*thread), signal);
         }
         self.spaces.remove(&process);
         self.events.retain(|event| event.process.0 != process);
@@ -177,7 +180,7 @@ impl Tracer {
         if tracee.state != State::Standing || tracee.pending.is_some() {
             return false;
         }
-        if raw::interrupt(thread).and_then(|()| tracee.run(thread, raw::Run::On)).is_err() {
+        if ptrace::interrupt(ThreadId(thread)).and_then(|()| tracee.run(thread, raw::Run::On)).is_err() {
             return false;
         }
         let deadline = Instant::now() + CALL_WITHIN;

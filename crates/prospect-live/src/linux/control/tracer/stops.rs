@@ -15,7 +15,7 @@ use super::{
     space::Space,
     tracee::{Pending, State, Tracee},
 };
-use crate::linux::arch::{debug_register, set_debug_register};
+use crate::linux::arch::{debug_register, restart_call, set_debug_register};
 
 /// `si_code` of a `SIGTRAP`: an instruction was run; a debug register; the breakpoint instruction (Linux
 /// `arch/x86/kernel/traps.c`); the start of a handler that was stepped into (`kernel/signal.c`).
@@ -60,7 +60,7 @@ impl Tracer {
             libc::PTRACE_EVENT_EXIT => self.exiting(thread),
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => self.job_stopped(thread, signal),
             libc::PTRACE_EVENT_STOP => {
-                crate::linux::arch::restart_call(ThreadId(thread));
+                restart_call(ThreadId(thread));
                 self.go_on(thread);
             }
             _ => self.go_on(thread),
@@ -109,6 +109,8 @@ impl Tracer {
 
     /// A signal is about to be delivered.
     fn signalled(&mut self, thread: u32, signal: i32) {
+        // While it is traced, signals wake it that it ignores: its call begins again where no handler runs.
+        restart_call(ThreadId(thread));
         let info = raw::signal_info(thread).ok();
         let code = info.map_or(0, |info| raw::signal_code(&info));
         self.finish_displaced(thread, code);

@@ -2,9 +2,10 @@
 
 use std::{io, ops::Range};
 
-use prospect_process::{Addr, Arch, RegisterId};
+use prospect_process::{Addr, Arch, RegisterId, RegisterSet, ThreadId};
 
 use super::super::raw;
+use crate::linux::ptrace;
 
 /// `NT_PRSTATUS`.
 pub(in super::super) const GENERAL: u32 = 1;
@@ -25,7 +26,7 @@ pub(super) struct General {
 impl General {
     fn of(thread: u32) -> io::Result<Self> {
         let mut bytes = [0; GENERAL_BYTES];
-        let length = raw::register_set(thread, GENERAL, &mut bytes)?;
+        let length = ptrace::other_register_set(ThreadId(thread), RegisterSet(GENERAL), &mut bytes)?;
         let arch = Arch::from_regset_bytes(length).unwrap_or(crate::linux::procfs::host_arch());
         Ok(Self { bytes, length, arch, is_changed: false })
     }

@@ -58,16 +58,6 @@ pub(super) fn event_message(thread: u32) -> io::Result<u32> {
     Ok(message as u32)
 }
 
-/// The `siginfo_t` that a thread stands with.
-pub(super) fn signal_info(thread: u32) -> io::Result<[u8; 128]> {
-    let mut info = [0u8; 128];
-    const { assert!(size_of::<libc::siginfo_t>() == 128, "the size of the kernel's structure") };
-    let pid = thread.cast_signed();
-    // SAFETY: there is room for the whole structure, and it outlives the call.
-    checked(unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid, 0usize, info.as_mut_ptr()) })?;
-    Ok(info)
-}
-
 /// Replaces a set of registers, by the number of its note.
 pub(super) fn set_register_set(thread: u32, note: u32, bytes: &[u8]) -> io::Result<()> {
     let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
@@ -202,6 +192,22 @@ pub(super) fn wake_waits(descriptor: &impl AsRawFd, tick: Duration) {
         libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_ASYNC | libc::O_NONBLOCK);
         libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut());
     }
+}
+
+/// Leaves the process group of the program, so that what ends that as a group does not end this; returns its number.
+pub(super) fn leave_group() -> u32 {
+    // SAFETY: they take numbers.
+    unsafe {
+        let group = libc::getpgrp();
+        libc::setpgid(0, 0);
+        group.cast_unsigned()
+    }
+}
+
+/// Has the calling process be of a process group, for whoever reads from a terminal must be of that which it belongs to.
+pub(super) fn join_group(group: u32) {
+    // SAFETY: it takes two numbers.
+    unsafe { libc::setpgid(0, group.cast_signed()) };
 }
 
 /// Names the calling process.

@@ -66,12 +66,15 @@ impl Controlled {
 
 /// The tracer process, to its end.
 fn be_tracer(link: Link, beginning: &Beginning, signals: &raw::SignalSet) -> ! {
+    let group = raw::leave_group();
     raw::become_tracer(c"prospect-tracer");
     raw::wake_waits(&link, TICK);
     let mut tracer = Tracer::new(link);
     let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let begun = match beginning {
-            Beginning::Launch { program, ends_with_us } => tracer.launch(program, *ends_with_us, signals),
+            Beginning::Launch { program, ends_with_us } => {
+                tracer.launch(program, *ends_with_us, signals, group)
+            }
             Beginning::Attach(process) => {
                 tracer.close_all_but(&[]);
                 tracer.attach(process.0)

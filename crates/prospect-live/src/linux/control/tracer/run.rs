@@ -167,7 +167,7 @@ impl Tracer {
             match status {
                 Status::Stopped { signal: libc::SIGTRAP, event: 0 } => {
                     tracee.state = State::Standing;
-                    let info = raw::signal_info(thread).ok();
+                    let info = ptrace::signal_info(ThreadId(thread)).ok();
                     let code = info.map_or(0, |info| raw::signal_code(&info));
                     if code == TRAP_TRACE || code == 1 {
                         tracee.pending = pending;
@@ -177,7 +177,7 @@ impl Tracer {
                 }
                 Status::Stopped { signal, event: 0 } => {
                     tracee.state = State::Standing;
-                    let info = raw::signal_info(thread).ok();
+                    let info = ptrace::signal_info(ThreadId(thread)).ok();
                     let code = info.map_or(0, |info| raw::signal_code(&info));
                     let is_fault = code > 0
                         && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);

@@ -42,12 +42,14 @@ impl Tracer {
         program: &Prepared,
         ends_with_us: bool,
         signals: &raw::SignalSet,
+        group: u32,
     ) -> Result<u32, Failure> {
         let failed = |error: &std::io::Error| Failure::system("start a process", error);
         let ((go, gone), (told, tell)) =
             (raw::pipe().map_err(|error| failed(&error))?, raw::pipe().map_err(|error| failed(&error))?);
         let Some(process) = raw::fork().map_err(|error| failed(&error))? else {
             drop((gone, told));
+            raw::join_group(group);
             program.execute(&go, &tell, signals);
         };
         drop((go, tell));
@@ -147,6 +149,7 @@ impl Tracer {
         let threads = self.threads_of(process);
         threads.iter().for_each(|thread| self.settle(*thread));
         self.forget_traps_of(process);
+        self.events.retain(|event| event.process.0 != process);
         self.unmap_slots(process);
         if let Some(space) = self.spaces.get_mut(&process) {
             space.watches = [None; 4];
@@ -169,7 +172,6 @@ impl Tracer {
             let _ = ptrace::detach(ThreadId(*thread), signal);
         }
         self.spaces.remove(&process);
-        self.events.retain(|event| event.process.0 != process);
         Ok(())
     }
 

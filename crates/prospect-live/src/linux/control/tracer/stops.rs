@@ -15,7 +15,10 @@ use super::{
     space::Space,
     tracee::{Pending, State, Tracee},
 };
-use crate::linux::arch::{debug_register, restart_call, set_debug_register};
+use crate::linux::{
+    arch::{debug_register, restart_call, set_debug_register},
+    ptrace,
+};
 
 /// `si_code` of a `SIGTRAP`: an instruction was run; a debug register; the breakpoint instruction (Linux
 /// `arch/x86/kernel/traps.c`); the start of a handler that was stepped into (`kernel/signal.c`).
@@ -61,9 +64,19 @@ impl Tracer {
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => self.job_stopped(thread, signal),
             libc::PTRACE_EVENT_STOP => {
                 restart_call(ThreadId(thread));
-                self.go_on(thread);
+                self.asked_to_stop(thread);
             }
             _ => self.go_on(thread),
+        }
+    }
+
+    /// It stands since it was asked to. What it has run into just before comes first: else it would be let go with it, or be
+    /// looked at where it never was.
+    fn asked_to_stop(&mut self, thread: u32) {
+        let has_trapped = ptrace::is_queued(ThreadId(thread), libc::SIGTRAP);
+        let tracee = self.tracees.get_mut(&thread).filter(|_| has_trapped);
+        if tracee.is_none_or(|tracee| tracee.run(thread, raw::Run::On).is_err()) {
+            self.go_on(thread);
         }
     }
 
@@ -111,7 +124,7 @@ impl Tracer {
     fn signalled(&mut self, thread: u32, signal: i32) {
         // While it is traced, signals wake it that it ignores: its call begins again where no handler runs.
         restart_call(ThreadId(thread));
-        let info = raw::signal_info(thread).ok();
+        let info = ptrace::signal_info(ThreadId(thread)).ok();
         let code = info.map_or(0, |info| raw::signal_code(&info));
         self.finish_displaced(thread, code);
         let Some(tracee) = self.tracees.get_mut(&thread) else { return };
@@ -145,7 +158,7 @@ impl Tracer {
         let Some(pc) = self.tracees.get_mut(&thread).and_then(|tracee| tracee.pc(thread)) else { return };
         match space.origin(pc) {
             Some((_, false)) if code <= 0 => {
-                let info = raw::signal_info(thread).ok();
+                let info = ptrace::signal_info(ThreadId(thread)).ok();
                 if self.run_one_instruction(thread)
                     && let Some(info) = info
                 {
@@ -172,7 +185,7 @@ impl Tracer {
 
     /// A `SIGTRAP`.
     fn trapped(&mut self, thread: u32) {
-        let Ok(info) = raw::signal_info(thread) else { return };
+        let Ok(info) = ptrace::signal_info(ThreadId(thread)) else { return };
         let code = raw::signal_code(&info);
         match code {
             BY_KERNEL => self.breakpoint(thread),

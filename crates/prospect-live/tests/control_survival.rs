@@ -1,0 +1,164 @@
+//! Whoever controls a process may be killed at any moment, and the process goes on as it was.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use prospect_live::{Controlled, LiveMemory};
+use prospect_process::{
+    Addr, Memory as _, ProcessId, Target as _,
+    control::{Action, Control as _, EventKind, Filter, Resume, Then, Trap, TrapPlace},
+};
+use prospect_testing::{Fixture, Random, fixture, require, tracer};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn rounds() -> u32 {
+    env::var("CONTROL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+/// A program that checks what it computes, and ends when it was wrong.
+struct Checksum {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Checksum {
+    fn start(fixture: &Fixture) -> Self {
+        let mut child = fixture.command(&["checksum"]).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    fn assert_goes_on(&mut self) {
+        for _ in 0..2 {
+            let mut line = String::new();
+            self.output.read_line(&mut line).unwrap();
+            assert!(line.trim().parse::<u64>().is_ok(), "{line:?} {:?}", self.child.try_wait());
+        }
+    }
+}
+
+impl Drop for Checksum {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where the function is that traps are set at.
+fn work(fixture: &Fixture, process: ProcessId) -> Addr {
+    let nm = Command::new("nm").arg(fixture.path()).output().unwrap();
+    let text = String::from_utf8(nm.stdout).unwrap();
+    let line = text.lines().find(|line| line.ends_with(" work")).unwrap();
+    let offset = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
+    let live = prospect_live::LiveProcess::open(process).unwrap();
+    let stopped = live.stop(PATIENCE).unwrap();
+    let bias = prospect_process::Process::modules(&stopped).executable().unwrap().bias;
+    Addr(bias.wrapping_add(offset))
+}
+
+/// No test, unless it is run by one: controls a process until it is killed, in one of several ways.
+#[test]
+fn as_a_tool() {
+    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (Some(process), Some(at), Some(way)) =
+        (number("CONTROL_TARGET"), number("CONTROL_AT"), number("CONTROL_WAY"))
+    else {
+        return;
+    };
+    let process = ProcessId(u32::try_from(process).unwrap());
+    let mut controlled = Controlled::attach(process).unwrap();
+    let then = if way == 0 { Then::GoOn } else { Then::Stop };
+    let place = TrapPlace::Code { at: Addr(at), hardware: false };
+    let set = |controlled: &mut Controlled| {
+        let filter = Filter { then, ..Filter::default() };
+        controlled.set_trap(process, Trap { place: place.clone(), filter }).unwrap()
+    };
+    let mut trap = set(&mut controlled);
+    let mut how = Resume::all();
+    loop {
+        controlled.resume(&how).unwrap();
+        let Some(event) = controlled.wait(Some(PATIENCE)).unwrap() else { continue };
+        match (way, event.kind) {
+            // Set and taken away at each stop.
+            (1, EventKind::Trapped { .. }) => {
+                controlled.clear_trap(trap);
+                trap = set(&mut controlled);
+            }
+            // From each hit on a few steps.
+            (_, EventKind::Trapped { .. }) => how = Resume::only(event.thread, Action::Step),
+            (_, EventKind::Stepped) => how = Resume::all(),
+            (_, EventKind::Ended(_)) => return,
+            _ => {}
+        }
+    }
+}
+
+fn survives(way: u64, program: &str) {
+    let fixture = require!(fixture(program));
+    let mut target = Checksum::start(&fixture);
+    target.assert_goes_on();
+    let process = ProcessId(target.child.id());
+    let at = work(&fixture, process);
+    let code = || {
+        let mut bytes = [0; 32];
+        LiveMemory::new(process).read(at, &mut bytes).unwrap();
+        bytes
+    };
+    let (before, mut random) = (code(), Random::new(way));
+    for round in 0..8 * rounds() {
+        let mut tool = Command::new(env::current_exe().unwrap());
+        tool.args(["as_a_tool", "--exact", "--nocapture", "--test-threads=1"]);
+        tool.env("CONTROL_TARGET", process.0.to_string()).env("CONTROL_AT", at.0.to_string());
+        tool.env("CONTROL_WAY", way.to_string()).stdout(Stdio::null()).process_group(0);
+        let mut tool = tool.spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while tracer(process.0) == 0 {
+            assert!(Instant::now() < deadline && tool.try_wait().unwrap().is_none(), "it is never traced");
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_micros(random.below(30_000) as u64));
+        tool.kill().unwrap();
+        assert_eq!(tool.wait().unwrap().signal(), Some(9), "it was killed, and did not end by itself");
+        while tracer(process.0) != 0 {
+            assert!(Instant::now() < deadline, "it stays traced");
+            thread::yield_now();
+        }
+        assert_eq!(code(), before, "round {round}");
+        target.assert_goes_on();
+    }
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.0)).unwrap();
+    let anonymous_code =
+        maps.lines().filter(|line| line.contains("r-xp 00000000 00:00 0") && !line.contains('['));
+    assert_eq!(anonymous_code.count(), 0, "{maps}");
+    assert!(Controlled::attach(process).is_ok_and(|controlled| controlled.processes() == [process]));
+    target.assert_goes_on();
+}
+
+#[test]
+fn while_hits_are_counted() {
+    survives(0, "controlled");
+}
+
+#[test]
+fn while_traps_are_set_and_cleared() {
+    survives(1, "controlled");
+}
+
+#[test]
+fn while_it_is_stepped() {
+    survives(2, "controlled");
+}
+
+#[test]
+fn while_others_are_held_for_an_instruction() {
+    survives(0, "controlled-unmoved");
+}

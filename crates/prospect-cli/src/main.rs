@@ -33,6 +33,7 @@ enum Command {
     Dump(commands::dump::Args),
     Core(commands::core::Args),
     CrashHandler(commands::crash_handler::Args),
+    CrashWatch(commands::crash_watch::Args),
     Doctor(commands::doctor::Args),
     Addr2line(Box<commands::addr2line::Args>),
     #[command(name = commands::demo::COMMAND, hide = true)]
@@ -68,6 +69,7 @@ fn run() -> exit::Result {
         Command::Dump(args) => commands::dump::run(&args),
         Command::Core(args) => commands::core::run(&args),
         Command::CrashHandler(args) => commands::crash_handler::run(args),
+        Command::CrashWatch(args) => commands::crash_watch::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Addr2line(args) => commands::addr2line::run(*args),
         Command::Demo => commands::demo::serve(),

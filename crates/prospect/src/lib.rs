@@ -47,6 +47,7 @@ mod variables;
 mod vector;
 mod walk;
 mod watch;
+pub mod watcher;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -63,6 +64,7 @@ pub use launch::{LaunchError, Launched};
 pub use minidump_live::minidump_live;
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use own_stacks::OwnStacks;
+pub use prospect_crash as crash_client;
 #[cfg(feature = "debuginfod")]
 pub use prospect_debuginfod as debuginfod;
 pub use prospect_dump as dump;

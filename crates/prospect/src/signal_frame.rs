@@ -1,6 +1,6 @@
 //! The floating point and vector registers that the kernel saved when it delivered a signal.
 
-use prospect_process::{Addr, Arch};
+use prospect_process::{Addr, Arch, Memory};
 use prospect_stack::{Frame, Trust};
 
 use crate::frame_view::Scene;
@@ -28,8 +28,11 @@ pub(crate) fn register_set(scene: Scene<'_>, interrupted: &Frame, trampoline: &F
         return None;
     }
     // The handler has popped its return address, so that the context is on top of the stack.
-    let memory = scene.process.memory();
-    let context = registers.sp()?;
+    extended_state(scene.process.memory(), registers.sp()?)
+}
+
+/// The same of the `struct ucontext` at `context`.
+pub(crate) fn extended_state(memory: &dyn Memory, context: Addr) -> Option<Vec<u8>> {
     let state = Addr(memory.read_word(Arch::X86_64, context.wrapping_add(STATE_POINTER)).ok()?);
     let read = |length: usize| {
         let mut bytes = vec![0; length];

@@ -9,6 +9,7 @@ use crate::workspace;
 
 /// A crate, and the crates of ours that it may depend on. Lower layers first.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("prospect-crash", &[]),
     ("prospect-demangle", &[]),
     ("prospect-process", &[]),
     ("prospect-symbols", &["prospect-demangle", "prospect-process"]),
@@ -20,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "prospect",
         &[
+            "prospect-crash",
             "prospect-debuginfod",
             "prospect-dump",
             "prospect-live",

@@ -16,8 +16,12 @@ const MOST_LINES: usize = 800;
 const TABLES: &[&str] = &[];
 /// Names that say nothing.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "types", "misc"];
-/// The only places with `unsafe`: the backend of the operating system, and the mapping of files.
-const UNSAFE: &[&str] = &["crates/prospect-live/src/linux/", "crates/prospect-symbols/src/binary/file.rs"];
+/// The only places with `unsafe`: the backend of the operating system, the handler of crashes, and the mapping of files.
+const UNSAFE: &[&str] = &[
+    "crates/prospect-crash/src/",
+    "crates/prospect-live/src/linux/",
+    "crates/prospect-symbols/src/binary/file.rs",
+];
 /// The only files that know the operating system that they are compiled for.
 const TARGET_OS: &[&str] = &["crates/prospect-live/src/lib.rs"];
 /// The only files that know the processor that they are compiled for.

@@ -3,6 +3,7 @@
 pub(crate) mod addr2line;
 pub(crate) mod core;
 pub(crate) mod crash_handler;
+pub(crate) mod crash_watch;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod dump;

@@ -1,0 +1,214 @@
+//! What happens when the process crashes. Everything here may run in a signal handler.
+#![expect(unsafe_code, reason = "signal handlers are known by their address")]
+
+use std::{
+    ffi::c_void,
+    ptr,
+    sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    signals::{self, NUMBERS, Signals},
+    system::{self, Errno, KeptErrno},
+    wire::{Reply, Request, SIGNAL_INFO_BYTES},
+};
+
+/// How a watcher is reached: what the handler needs of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) socket: i32,
+    /// The watcher's process; 0 where it is not known.
+    pub(crate) watcher: u32,
+    pub(crate) timeout: Duration,
+}
+
+/// Where the handler finds it. The socket is the last to be written.
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
+static WATCHER: AtomicU32 = AtomicU32::new(0);
+static TIMEOUT: AtomicU64 = AtomicU64::new(0);
+
+/// What happened at each signal before. They are never freed: a handler may be about to look.
+static PREVIOUS: [AtomicPtr<libc::sigaction>; NUMBERS.len()] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; NUMBERS.len()];
+
+/// The thread that talks to the watcher; 0 for none. With [`CRASHED`], the one whose crash was reported.
+static TURN: AtomicU32 = AtomicU32::new(0);
+
+/// No number of a thread is so large (`PID_MAX_LIMIT` is 4 Mi).
+const CRASHED: u32 = 1 << 31;
+
+/// How long other threads that crash leave the first one to end the process.
+const TO_END: Duration = Duration::from_secs(1);
+
+static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+
+/// Why nobody was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Untold {
+    /// The thread is telling already, or the process has crashed.
+    Busy,
+    /// It took too long.
+    Late,
+    /// The watcher has gone.
+    Gone,
+    /// The system says so.
+    Failed(Errno),
+}
+
+/// Whether a handler is installed.
+pub(crate) fn is_installed() -> bool {
+    SOCKET.load(Ordering::Acquire) != -1
+}
+
+/// Handles these signals from now on. What was there is remembered.
+pub(crate) fn install(line: Line, signals: Signals) -> Result<(), Errno> {
+    WATCHER.store(line.watcher, Ordering::Relaxed);
+    let timeout = u64::try_from(line.timeout.as_nanos()).unwrap_or(u64::MAX);
+    TIMEOUT.store(timeout, Ordering::Relaxed);
+    SOCKET.store(line.socket, Ordering::Release);
+    for place in signals.places() {
+        let (Some(previous), Some(signal)) = (PREVIOUS.get(place), NUMBERS.get(place)) else { continue };
+        previous.store(Box::into_raw(Box::new(system::action(*signal)?)), Ordering::Release);
+        system::set_action(*signal, &system::handling_action(on_crash))?;
+    }
+    Ok(())
+}
+
+/// What happened at a signal before.
+fn previous(signal: i32) -> libc::sigaction {
+    let kept = signals::place(signal).and_then(|place| PREVIOUS.get(place));
+    let kept = kept.map_or(ptr::null_mut(), |kept| kept.load(Ordering::Acquire));
+    // SAFETY: it was made by `install`, and is never freed.
+    unsafe { kept.as_ref() }.copied().unwrap_or_else(system::default_action)
+}
+
+/// From now on, all is as if there were no handler here.
+fn restore_all() {
+    for (signal, kept) in NUMBERS.iter().zip(&PREVIOUS) {
+        // SAFETY: it was made by `install`, and is never freed.
+        if let Some(previous) = unsafe { kept.load(Ordering::Acquire).as_ref() } {
+            let _ = system::set_action(*signal, previous);
+        }
+    }
+}
+
+/// Runs on the thread that crashed, wherever it is.
+extern "C" fn on_crash(signal: i32, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let _errno = KeptErrno::new();
+    // SAFETY: the second argument of a handler with `SA_SIGINFO`.
+    let is_sent = unsafe { info.as_ref() }.is_none_or(|info| info.si_code <= 0);
+    let mut previous = previous(signal);
+    if previous.sa_sigaction == libc::SIG_IGN {
+        if is_sent {
+            return;
+        }
+        // The kernel does not let its own signals be ignored.
+        previous = system::default_action();
+    }
+    let mut signal_info = [0; SIGNAL_INFO_BYTES];
+    if !info.is_null() {
+        // SAFETY: the kernel has written that many (`copy_siginfo_to_user`).
+        unsafe { ptr::copy_nonoverlapping(info.cast::<u8>(), signal_info.as_mut_ptr(), SIGNAL_INFO_BYTES) };
+    }
+    let line = Line {
+        socket: SOCKET.load(Ordering::Acquire),
+        watcher: WATCHER.load(Ordering::Relaxed),
+        timeout: Duration::from_nanos(TIMEOUT.load(Ordering::Relaxed)),
+    };
+    let thread = system::thread_id();
+    // Whatever comes of it, the process goes on to its end.
+    if take_turn(thread, line.timeout) {
+        let _ = tell(line, thread, signal, context as u64, signal_info);
+        // No other crash is told. What an earlier handler raises, as `abort` does, is not to need room here for a second one.
+        restore_all();
+        system::store_and_wake(&TURN, thread | CRASHED);
+    }
+    let _ = system::set_action(signal, &previous);
+    // SAFETY: the second argument of this handler, as it came.
+    unsafe { system::raise_again(signal, info) };
+}
+
+/// Asks for a dump of a process that did not crash. Says whether it was made.
+pub(crate) fn ask(line: Line) -> Result<bool, Untold> {
+    let thread = system::thread_id();
+    if !take_turn(thread, line.timeout) {
+        return Err(Untold::Busy);
+    }
+    let told = tell(line, thread, 0, 0, [0; SIGNAL_INFO_BYTES]);
+    system::store_and_wake(&TURN, 0);
+    told
+}
+
+/// Waits until nobody else talks to the watcher, for as long as that may take. Where another thread has crashed, it is waited
+/// for the end of the process.
+fn take_turn(thread: u32, timeout: Duration) -> bool {
+    let mut deadline = system::now() + timeout + TO_END;
+    let mut saw_crash = false;
+    loop {
+        let seen = match TURN.compare_exchange(0, thread, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(seen) => seen,
+        };
+        if seen & !CRASHED == thread {
+            return false;
+        }
+        if seen & CRASHED != 0 && !saw_crash {
+            saw_crash = true;
+            deadline = deadline.min(system::now() + TO_END);
+        }
+        if system::now() >= deadline {
+            return false;
+        }
+        system::wait(&TURN, seen, deadline);
+    }
+}
+
+/// Tells the watcher, and waits for its reply.
+fn tell(
+    line: Line,
+    thread: u32,
+    signal: i32,
+    context: u64,
+    signal_info: [u8; SIGNAL_INFO_BYTES],
+) -> Result<bool, Untold> {
+    let deadline = system::now() + line.timeout;
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+    let request = Request { sequence, thread, signal, context, signal_info };
+    if line.watcher != 0 {
+        system::let_look(line.watcher);
+    }
+    let bytes = request.to_bytes();
+    loop {
+        match system::send(line.socket, &bytes) {
+            Ok(()) => break,
+            Err(libc::EINTR) => {}
+            Err(libc::EAGAIN) if system::is_late(line.socket, libc::POLLOUT, deadline) => {
+                return Err(Untold::Late);
+            }
+            Err(libc::EAGAIN) => {}
+            Err(libc::EPIPE | libc::ECONNRESET) => return Err(Untold::Gone),
+            Err(error) => return Err(Untold::Failed(error)),
+        }
+    }
+    let mut buffer = [0; Reply::BYTES];
+    loop {
+        if system::is_late(line.socket, libc::POLLIN, deadline) {
+            return Err(Untold::Late);
+        }
+        match system::receive(line.socket, &mut buffer) {
+            Ok(0) | Err(libc::ECONNRESET) => return Err(Untold::Gone),
+            Ok(length) => {
+                // A late reply to an earlier request is none to this one.
+                let reply = buffer.get(..length).and_then(Reply::from_bytes);
+                if let Some(reply) = reply
+                    && (reply.sequence, reply.thread) == (sequence, thread)
+                {
+                    return Ok(reply.is_made);
+                }
+            }
+            Err(libc::EINTR | libc::EAGAIN) => {}
+            Err(error) => return Err(Untold::Failed(error)),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! --features libfuzzer` runs the same functions under libFuzzer.
 
 mod analysis;
+mod breakpad;
 mod demangle;
 mod elf_core;
 mod find;
@@ -23,6 +24,7 @@ mod unwind;
 mod values;
 
 pub use analysis::analysis;
+pub use breakpad::breakpad;
 pub use demangle::demangle;
 pub use elf_core::elf_core;
 pub use find::find;

@@ -7,6 +7,7 @@ use prospect_symbols::{Binaries, Binary, SearchOptions, Symbolizer};
 use prospect_testing::Random;
 
 use crate::analysis::{analysis, pieces};
+use crate::breakpad::{self, breakpad};
 use crate::demangle::{self, demangle};
 use crate::elf_core::{self, elf_core};
 use crate::find::{self, find};
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "elf_core", run: elf_core, seed: elf_core::seed },
     Target { name: "minidump", run: minidump, seed: minidump::seed },
     Target { name: "minidump_write", run: minidump_write, seed: minidump_write::seed },
+    Target { name: "breakpad", run: breakpad, seed: breakpad::seed },
     Target { name: "type_info", run: type_info, seed: random_bytes },
 ];
 

@@ -45,6 +45,15 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "DIR")]
     debug_dir: Vec<PathBuf>,
 
+    /// Look for symbol files of Breakpad here (DIR/NAME/BUILD/NAME.sym), as in the directories of --debug-dir; may be given
+    /// several times.
+    #[arg(long, value_name = "DIR")]
+    symbol_dir: Vec<PathBuf>,
+
+    /// Ask this symbol server for symbol files of Breakpad that this machine does not have; may be given several times.
+    #[arg(long, value_name = "URL")]
+    symbols_url: Vec<String>,
+
     /// Ask these debuginfod servers for what this machine does not have; without URLS, those that the system names.
     /// They are asked without this option too when DEBUGINFOD_URLS is set.
     #[arg(long, value_name = "URLS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
@@ -83,13 +92,14 @@ impl SearchArgs {
     /// # Errors
     /// A wrong path in the arguments is better said at once than found out from missing names.
     pub(crate) fn search(&self, fetch: Fetch) -> Result<SearchOptions> {
-        let mut directories = self.sysroot.iter().chain(&self.debug_dir);
+        let mut directories = self.sysroot.iter().chain(&self.debug_dir).chain(&self.symbol_dir);
         if let Some(path) = directories.find(|path| !path.is_dir()) {
             return Err(Failure::not_found(format_args!("there is no directory {}", path.display())));
         }
         let mut search = SearchOptions {
             sysroot: self.sysroot.clone(),
             cache: cache_directory().filter(|_| !self.no_cache),
+            symbol_directories: self.symbol_dir.iter().chain(&self.debug_dir).cloned().collect(),
             server: self.server(fetch)?,
             ..SearchOptions::default()
         };
@@ -99,7 +109,9 @@ impl SearchArgs {
 
     /// Whether any server is to be asked.
     fn has_server(&self) -> bool {
-        self.debuginfod.is_some() || (!self.no_debuginfod && DebuginfodOptions::from_env().is_some())
+        !self.symbols_url.is_empty()
+            || self.debuginfod.is_some()
+            || (!self.no_debuginfod && DebuginfodOptions::from_env().is_some())
     }
 
     fn server(&self, fetch: Fetch) -> Result<Option<Arc<dyn DebugFileServer>>> {
@@ -111,8 +123,10 @@ impl SearchArgs {
             ),
             Some(urls) => Some(DebuginfodOptions::with_urls(urls)),
         };
-        let Some(mut options) = options else { return Ok(None) };
-        if options.urls.is_empty() {
+        let no_others = || (!self.symbols_url.is_empty()).then(|| DebuginfodOptions::with_urls(""));
+        let Some(mut options) = options.or_else(no_others) else { return Ok(None) };
+        options.symbol_urls.clone_from(&self.symbols_url);
+        if options.urls.is_empty() && (self.debuginfod.is_some() || self.symbols_url.is_empty()) {
             return Err(Failure::usage(
                 "no debuginfod server is known: give --debuginfod=URLS, or set DEBUGINFOD_URLS",
             ));

@@ -67,3 +67,30 @@ fn a_crash_says_by_which_instruction_it_was() {
     assert!(text.starts_with("SIGSEGV at 0x10: a null pointer plus 16, by `mov "), "{text}");
     assert!(prospect(&["info"], &path).text().contains(text));
 }
+
+/// A program of mingw, by the tables of Windows and its own DWARF: a dump says where an image is, and not where it was linked to be.
+#[test]
+fn frames_of_windows_are_found_and_named() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/minidumps");
+    let source = fs::read_to_string(folder.join("windows.c")).unwrap();
+    let line_of = |mark: &str| {
+        let mark = format!("/* mark: {mark} */");
+        source.lines().position(|line| line.contains(&mark)).unwrap() as u64 + 1
+    };
+    let scratch = Scratch::new("windows");
+    fs::copy(folder.join("windows.exe"), scratch.path().join("windows.exe")).unwrap();
+    let place = scratch.path().to_str().unwrap();
+    let check = |args: &[&str]| {
+        let args = [&["stack", "--json"], args].concat();
+        let report = prospect(&args, &folder.join("windows.dmp.gz")).report();
+        let thread = report.threads()[0];
+        let found: Vec<_> =
+            thread.frames().iter().map(|frame| (frame.function(), frame.place(), frame.trust())).collect();
+        let expected = ["innermost", "middle", "inlined", "outer", "start"]
+            .map(|name| (Some(name), Some(("windows.c", line_of(name))), "cfi"));
+        assert_eq!((found[0].0, &found[1..6]), (Some("write_dump"), &expected[..]), "{args:?}");
+    };
+    check(&["--debug-dir", place]);
+    check(&["--sysroot", place]);
+    check(&["--exe", &format!("{place}/windows.exe")]);
+}

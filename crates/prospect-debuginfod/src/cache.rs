@@ -1,5 +1,5 @@
 //! The directory that is shared with elfutils' client: `BUILDID/debuginfo`, `BUILDID/executable`,
-//! `BUILDID/source##path##of##file`, `BUILDID/section-NAME`. An empty file says that no server had it when it was written.
+//! `BUILDID/source##path##of##file`, `BUILDID/section-NAME`; beside them, in the same folders, `BUILDID/symbols-NAME`. An empty file says that no server had it when it was written.
 
 use std::{
     fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions},
@@ -60,6 +60,7 @@ impl Cache {
             ServerFile::Executable => "executable".to_owned(),
             ServerFile::Source(path) => format!("source{}", escaped(path.to_str()?)),
             ServerFile::Section(name) => format!("section-{}", escaped(name)),
+            ServerFile::SymbolFile(path) => format!("symbols-{}", escaped(path)),
             _ => return None,
         };
         (name.len() <= LONGEST_NAME).then(|| self.directory.join(id.to_string()).join(name))
@@ -209,7 +210,8 @@ fn is_build_id(name: &str) -> bool {
 }
 
 fn is_ours(name: &str) -> bool {
-    ["debuginfo", "executable"].contains(&name) || name.starts_with("source") || name.starts_with("section")
+    ["debuginfo", "executable"].contains(&name)
+        || ["source", "section", "symbols-"].iter().any(|start| name.starts_with(start))
 }
 
 /// How long ago; nothing for what is said to be in the future.

@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashSet,
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
     time::Instant,
@@ -118,6 +120,14 @@ impl Debuginfod {
 impl DebugFileServer for Debuginfod {
     fn fetch(&self, id: &BuildId, what: ServerFile<'_>) -> Fetched {
         let Some(cache) = &self.cache else { return Fetched::default() };
+        // A server that is in both lists is one of each.
+        let (servers, first) = match what {
+            ServerFile::SymbolFile(_) => (&self.options.symbol_urls, self.options.urls.len()),
+            _ => (&self.options.urls, 0),
+        };
+        if matches!(what, ServerFile::SymbolFile(_)) && servers.is_empty() {
+            return Fetched::default();
+        }
         let (Some(path), Some(place)) = (cache.path(id, what), request(id, what)) else {
             return Fetched::default();
         };
@@ -126,7 +136,7 @@ impl DebugFileServer for Debuginfod {
         }
         cache.clean_sometimes();
         let mut fetched = Fetched::default();
-        for (number, server) in self.options.urls.iter().enumerate() {
+        for (number, server) in (first..).zip(servers) {
             let url = format!("{}{place}", server.trim_end_matches('/'));
             let outcome = self.download(cache, &path, (number, &url), id, what);
             let found = outcome.is_found();
@@ -149,6 +159,8 @@ impl DebugFileServer for Debuginfod {
 /// The part of an address behind the server's (debuginfod(8), "WEBAPI").
 fn request(id: &BuildId, what: ServerFile<'_>) -> Option<String> {
     let what = match what {
+        // As symbol servers have it, which know of no build-id.
+        ServerFile::SymbolFile(path) => return Some(format!("/{}", percent_encoded(path))),
         ServerFile::DebugInfo => "debuginfo".to_owned(),
         ServerFile::Executable => "executable".to_owned(),
         ServerFile::Source(path) if path.is_absolute() => {
@@ -175,14 +187,34 @@ fn percent_encoded(path: &str) -> String {
 
 /// Whether a file is what was asked for, as far as a file says that.
 fn check(path: &Path, id: &BuildId, what: ServerFile<'_>) -> SearchOutcome {
-    if !matches!(what, ServerFile::DebugInfo | ServerFile::Executable) {
-        return SearchOutcome::Found;
+    match what {
+        ServerFile::DebugInfo | ServerFile::Executable => {}
+        ServerFile::SymbolFile(place) => return check_symbol_file(path, place),
+        _ => return SearchOutcome::Found,
     }
     match Binary::open(path) {
         Ok(binary) if binary.build_id() == Some(id) => SearchOutcome::Found,
         Ok(binary) => SearchOutcome::WrongBuild { wanted: id.clone(), found: binary.build_id().cloned() },
         Err(BinaryError::Malformed(why)) => SearchOutcome::Malformed(why),
         Err(error) => SearchOutcome::Unreadable(error.to_string()),
+    }
+}
+
+/// Whether a file begins as the symbol file of a place: `MODULE SYSTEM ARCHITECTURE BUILD NAME`, in `NAME/BUILD/NAME.sym`.
+fn check_symbol_file(path: &Path, place: &str) -> SearchOutcome {
+    const LONGEST_LINE: u64 = 4096;
+    let mut line = String::new();
+    let read = File::open(path).and_then(|file| BufReader::new(file.take(LONGEST_LINE)).read_line(&mut line));
+    if let Err(error) = read {
+        return SearchOutcome::Unreadable(error.to_string());
+    }
+    let mut words = line.split(' ');
+    let is_symbol_file = words.next() == Some("MODULE");
+    let same = |build: &str| place.split('/').any(|part| part.eq_ignore_ascii_case(build));
+    if is_symbol_file && words.nth(2).is_some_and(same) {
+        SearchOutcome::Found
+    } else {
+        SearchOutcome::Malformed("it is no symbol file of that build".into())
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Progress<'a> {
 pub struct DebuginfodOptions {
     /// The servers' addresses, `http` or `https`, asked one after the other.
     pub urls: Vec<String>,
+    /// The addresses of symbol servers, which have symbol files of Breakpad and are asked for those alone.
+    pub symbol_urls: Vec<String>,
     /// The directory that is shared with elfutils' client. `None` where nothing says where it should be: nothing is fetched.
     pub cache: Option<PathBuf>,
     /// A server that does not send 100 KiB, or all of the file, in this time is given up (`DEBUGINFOD_TIMEOUT`).
@@ -71,6 +73,7 @@ impl DebuginfodOptions {
     pub fn with_urls(urls: &str) -> Self {
         Self {
             urls: split(urls),
+            symbol_urls: Vec::new(),
             cache: cache_directory(),
             idle_timeout: match text("DEBUGINFOD_TIMEOUT").and_then(|text| text.parse::<i64>().ok()) {
                 Some(seconds) => positive(seconds).map(Duration::from_secs),

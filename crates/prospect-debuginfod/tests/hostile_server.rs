@@ -362,3 +362,36 @@ fn what_was_not_used_for_long_is_removed() {
     case.refused(case.options(&server));
     assert!(!directory.exists() && other.exists());
 }
+
+/// Where a symbol server has a file of this build.
+const SYMBOLS: &str = "a.pdb/0123456789ABCDEF0123456789ABCDEF1/a.sym";
+
+#[test]
+fn symbol_files_are_checked_and_fetched_once() {
+    let case = Case::new();
+    let fetch = |server: &Server| {
+        let symbol_urls = vec![server.url.clone()];
+        let options = DebuginfodOptions { urls: Vec::new(), symbol_urls, ..case.options(server) };
+        Debuginfod::new(options).fetch(&case.id, ServerFile::SymbolFile(SYMBOLS))
+    };
+    for wrong in
+        ["", "<html>", "MODULE windows x86 0123456789ABCDEF0123456789ABCDEF2 a.pdb\n", "MODULE a.pdb a.sym"]
+    {
+        let server = Server::start(move |_, stream| send(stream, "", wrong.as_bytes()));
+        let fetched = fetch(&server);
+        assert!(fetched.path.is_none(), "{wrong}: {fetched:?}");
+        assert!(matches!(fetched.steps[0].outcome, SearchOutcome::Malformed(_)), "{wrong}: {fetched:?}");
+    }
+    let right = "MODULE windows x86 0123456789abcdef0123456789abcdef1 a.pdb\n";
+    let server = Server::start(move |request, stream| {
+        assert!(request.starts_with(&format!("GET /{SYMBOLS} ")), "{request}");
+        send(stream, "", right.as_bytes())
+    });
+    for _ in 0..2 {
+        assert_eq!(fs::read_to_string(fetch(&server).path.unwrap()).unwrap(), right);
+    }
+    assert_eq!(server.asked(), 1);
+    // Servers of debug files are not asked for symbol files, nor the other way round.
+    let debug_files = Debuginfod::new(case.options(&server));
+    assert_eq!(debug_files.fetch(&case.id, ServerFile::SymbolFile("b/0/b.sym")), Fetched::default());
+}

@@ -15,6 +15,7 @@
 //! is broken counts as missing, or as an error where the caller must know.
 
 mod binary;
+mod breakpad;
 mod cache;
 mod find;
 mod go;

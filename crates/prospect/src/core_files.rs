@@ -13,8 +13,8 @@ use prospect_dump::{
     minidump::Minidump,
 };
 use prospect_process::{
-    Addr, BuildId, Content, Memory, MemoryError, Module, Modules, OperatingSystem, Process, ProcessInfo,
-    Unreadable,
+    Addr, BuildId, Content, LinkAddr, Memory, MemoryError, Module, Modules, OperatingSystem, Process,
+    ProcessInfo, Unreadable,
 };
 use prospect_symbols::{Binaries, SearchOptions};
 
@@ -59,26 +59,34 @@ pub(crate) fn minidump_over_files(dump: Minidump, search: &SearchOptions) -> (Mi
     let used = Used::default();
     let program = dump.modules().executable().map(|module| module.range.start);
     let named: Vec<Addr> = program.filter(|_| search.executable.is_some()).into_iter().collect();
-    let modules = linked_where_files_say(&dump, &binaries);
-    let dump = dump.with_modules(modules);
     let files = MappedFiles::new(&dump, dump.segments(), &binaries, &named, &used);
     (dump.over(Box::new(files)), FilesOfDump { used })
 }
 
-/// The modules, the program with the bias that its file makes: it alone may be linked elsewhere than at 0.
-fn linked_where_files_say(dump: &Minidump, binaries: &Binaries) -> Modules {
-    const PAGE: u64 = 4096;
-    let linked_at = |module: &Module| {
-        let files = binaries.get(module, dump.info(), &**dump.segments());
-        let first = files.binary.as_ref()?.loads().map(|load| load.start.0).min()?;
-        Some(module.range.start.0.wrapping_sub(first & !(PAGE - 1)))
+/// A minidump whose modules have the bias that their files make: it names where they are, and not where they were linked to be.
+/// Programs of ELF may be linked elsewhere than at 0, and images of other systems (PE, Mach-O) nearly always are.
+pub(crate) fn linked_where_files_say(dump: Minidump, search: &SearchOptions) -> Minidump {
+    let binaries = Binaries::new(SearchOptions { names: false, ..search.clone() });
+    let is_elf = matches!(dump.info().system, OperatingSystem::Linux | OperatingSystem::Android);
+    let link_base = |module: &Module| match is_elf {
+        true if module.is_executable => elf_base(module, &dump, &binaries),
+        true => None,
+        false => binaries.image_base(module, dump.info(), &**dump.segments()),
     };
-    let module = |module: &Module| {
-        let is_elf = matches!(dump.info().system, OperatingSystem::Linux | OperatingSystem::Android);
-        let bias = Some(module).filter(|module| module.is_executable && is_elf).and_then(linked_at);
+    let moved = |module: &Module| {
+        let bias = link_base(module).map(|base| module.range.start.0.wrapping_sub(base.0));
         Module { bias: bias.unwrap_or(module.bias), ..module.clone() }
     };
-    Modules::new(dump.modules().iter().map(module).collect())
+    let modules = Modules::new(dump.modules().iter().map(moved).collect());
+    dump.with_modules(modules)
+}
+
+/// Where the first page of an ELF file is, as linked.
+fn elf_base(module: &Module, dump: &Minidump, binaries: &Binaries) -> Option<LinkAddr> {
+    const PAGE: u64 = 4096;
+    let files = binaries.get(module, dump.info(), &**dump.segments());
+    let first = files.binary.as_ref()?.loads().map(|load| load.start.0).min()?;
+    Some(LinkAddr(first & !(PAGE - 1)))
 }
 
 /// What was read from files.

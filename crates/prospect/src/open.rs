@@ -15,7 +15,7 @@ use prospect_symbols::{Binaries, SearchOptions, SymbolReaders};
 
 use crate::{
     GoroutinesError, LaunchError, Launched, Session,
-    core_files::{FilesOfDump, minidump_over_files, over_files},
+    core_files::{FilesOfDump, linked_where_files_say, minidump_over_files, over_files},
     dump_source::{self, Dump, UnpackListener},
     goroutines::{GoRuntime, RawGoroutines},
     memo::Memo,
@@ -269,6 +269,13 @@ impl OpenOptions {
         self
     }
 
+    /// One more directory with symbol files of Breakpad, laid out as on a symbol server (`NAME/BUILD/NAME.sym`).
+    #[must_use]
+    pub fn symbol_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.search.symbol_directories.push(path.into());
+        self
+    }
+
     /// A directory to keep unpacked debug information in between runs, and to take it from; without one,
     /// nothing is kept. See [`cache_directory`](prospect_symbols::cache_directory) and
     /// [`Binaries::store`].
@@ -300,11 +307,14 @@ impl OpenOptions {
                 View::Core(Box::new(core), files)
             }
             Dump::Core(core) => View::Core(core, FilesOfDump::default()),
-            Dump::Minidump(dump) if self.left_out => {
-                let (dump, files) = minidump_over_files(*dump, &self.search);
+            Dump::Minidump(dump) => {
+                let dump = linked_where_files_say(*dump, &self.search);
+                let (dump, files) = match self.left_out {
+                    true => minidump_over_files(dump, &self.search),
+                    false => (dump, FilesOfDump::default()),
+                };
                 View::Minidump(Box::new(dump), files)
             }
-            Dump::Minidump(dump) => View::Minidump(dump, FilesOfDump::default()),
         };
         Ok(self.session(view, None, binaries, &Arc::default()))
     }

@@ -153,7 +153,8 @@ fn describe(
 fn print(args: &Args, mut report: SymbolsReport) -> Result {
     for module in &report.modules {
         let path = String::from_utf8_lossy(&module.path);
-        if module.contents.files.is_empty() {
+        // Without any file there may be symbols.
+        if module.contents.files.is_empty() && !module.searched.iter().any(|step| step.outcome.is_found()) {
             report.missing.push(format!("{path}: nothing usable on disk or in memory"));
         }
         // What no server has is not missing, but what could not be fetched is, and what cannot be used.

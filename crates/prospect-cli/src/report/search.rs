@@ -13,6 +13,7 @@ pub(super) fn sought(what: Sought) -> &'static str {
         Sought::Supplementary => "supplementary file",
         Sought::SplitPackage => "split package",
         Sought::SplitFile => "split file",
+        Sought::SymbolFile => "symbol file",
         Sought::Server => "server",
         _ => "other",
     }

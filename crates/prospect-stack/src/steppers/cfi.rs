@@ -107,7 +107,8 @@ fn rule(row: &UnwindRow, context: &StepContext<'_>) -> Option<StepRule> {
             RegisterRule::AtCfa(offset) if *id == row.return_address => saved.push((info.pc, *offset)),
             RegisterRule::AtCfa(_) if *id == info.sp => return None,
             RegisterRule::AtCfa(offset) => saved.push((*id, *offset)),
-            RegisterRule::SameValue if *id != row.return_address => {}
+            // Only of the registers that the table has as preserved a rule says so without words.
+            RegisterRule::SameValue if *id != row.return_address && info.register(*id).preserved => {}
             RegisterRule::Undefined if *id != row.return_address => lost.push(*id),
             _ => return None,
         }

@@ -36,7 +36,7 @@ impl Binary {
             return Ok(Self::from_parts(path, pe::parse(&file, pe::Placement::Memory, expected)?));
         }
         let image = ElfImage::read(module.first_mapping.start, memory)
-            .ok_or_else(|| BinaryError::Malformed("there is no ELF header in memory".into()))?;
+            .ok_or_else(|| BinaryError::Malformed("there are no headers in memory".into()))?;
         let arch = image.arch.ok_or_else(|| BinaryError::Malformed("it is for another machine".into()))?;
         let info = arch.info();
         let endian = if info.big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };

@@ -7,6 +7,7 @@ mod module_binary;
 mod own_file;
 mod server;
 mod shared_files;
+mod symbol_file;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -39,6 +40,9 @@ pub struct SearchOptions {
     pub executable: Option<PathBuf>,
     /// Directories with separate debug files.
     pub debug_directories: Vec<PathBuf>,
+    /// Directories with symbol files of Breakpad, laid out as on a symbol server: `DIR/NAME/BUILD/NAME.sym`. They are asked for
+    /// what binaries and their debug files do not say.
+    pub symbol_directories: Vec<PathBuf>,
     /// Look for separate debug files and name functions; without it only what unwinding needs is read.
     pub names: bool,
     /// A directory to keep unpacked sections in between runs, and to take them from: see
@@ -55,6 +59,7 @@ impl Default for SearchOptions {
             sysroot: None,
             executable: None,
             debug_directories: vec!["/usr/lib/debug".into()],
+            symbol_directories: Vec::new(),
             names: true,
             cache: None,
             server: None,
@@ -149,8 +154,8 @@ impl Binaries {
     /// another system does not say so: the module's [`bias`](Module::bias) is how far it was loaded from there. With another bias
     /// its rows and symbols are right still, but its debug information is left out.
     #[must_use]
-    pub fn image_base(&self, module: &Module, info: &ProcessInfo) -> Option<LinkAddr> {
-        own_file::image_base(module, info, &self.options)
+    pub fn image_base(&self, module: &Module, info: &ProcessInfo, memory: &dyn Memory) -> Option<LinkAddr> {
+        own_file::image_base(module, info, &self.options, memory)
     }
 
     /// The modules that were asked for so far.

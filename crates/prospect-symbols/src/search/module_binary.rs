@@ -5,15 +5,16 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use prospect_process::{LinkAddr, Memory, Module, ProcessInfo};
+use prospect_process::{BuildId, LinkAddr, Memory, Module, ProcessInfo};
 
 use super::{
     SearchOptions, SearchOutcome, SearchStep, SharedFiles, Sought,
     debug_file::{DebugFileSearch, mini_debug_info},
-    own_file,
+    own_file, symbol_file,
 };
 use crate::{
     Binary, BinaryError, GoProgram, UnwindInfoError, UnwindRow,
+    breakpad::{SymbolFile, SymbolFileName},
     go::field_offsets,
     symbol::{
         dwarf::DebugInfo,
@@ -33,15 +34,26 @@ pub struct ModuleBinary {
     debug_file: OnceLock<Found>,
     mini_debug_info: OnceLock<Found>,
     supplementary: OnceLock<Found>,
+    build_id: Option<BuildId>,
+    symbol_file_name: Option<SymbolFileName>,
+    breakpad_file: OnceLock<Found<SymbolFile>>,
     debug_info: OnceLock<Option<RememberedTypes>>,
     pub(crate) scopes: RememberedScopes,
 }
 
 /// A file that was looked for, once.
-#[derive(Debug, Default)]
-struct Found {
-    binary: Option<Arc<Binary>>,
+#[derive(Debug)]
+struct Found<T = Binary> {
+    file: Option<Arc<T>>,
     trail: Vec<SearchStep>,
+}
+
+impl<T> Found<T> {
+    /// What a search finds that notes its steps.
+    fn by(search: impl FnOnce(&mut Vec<SearchStep>) -> Option<Arc<T>>) -> Self {
+        let mut trail = Vec::new();
+        Self { file: search(&mut trail), trail }
+    }
 }
 
 impl ModuleBinary {
@@ -61,7 +73,11 @@ impl ModuleBinary {
             root: info.files.root.clone(),
             module_path,
         };
-        Self::new(binary, own_trail, search)
+        Self {
+            symbol_file_name: SymbolFileName::of_module(module, info),
+            build_id: module.build_id.clone(),
+            ..Self::new(binary, own_trail, search)
+        }
     }
 
     /// A file that no process is asked about: it is what its path says.
@@ -76,7 +92,11 @@ impl ModuleBinary {
         let module_path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let search =
             DebugFileSearch { options: options.clone(), shared: shared.clone(), root: None, module_path };
-        Ok(Self::new(Some(binary), vec![step], search))
+        Ok(Self {
+            symbol_file_name: SymbolFileName::of_binary(&binary),
+            build_id: binary.build_id().cloned(),
+            ..Self::new(Some(binary), vec![step], search)
+        })
     }
 
     /// A binary that was opened in some other way.
@@ -99,13 +119,16 @@ impl ModuleBinary {
             debug_file: OnceLock::new(),
             mini_debug_info: OnceLock::new(),
             supplementary: OnceLock::new(),
+            build_id: None,
+            symbol_file_name: None,
+            breakpad_file: OnceLock::new(),
             debug_info: OnceLock::new(),
             scopes: RememberedScopes::default(),
         }
     }
 
-    /// The unwind row for an address of the module, from the first of its binary and its debug file
-    /// that covers it. The debug file is not looked for before the binary was found to say nothing, or nothing
+    /// The unwind row for an address of the module, from the first of its binary, its debug file and its symbol file
+    /// that covers it. Those two are not looked for before the binary was found to say nothing, or nothing
     /// but what is [true at calls](UnwindRow::only_at_calls).
     ///
     /// # Errors
@@ -115,9 +138,14 @@ impl ModuleBinary {
         if matches!(&own, Ok(Some(row)) if !row.only_at_calls) {
             return own;
         }
-        match self.debug_file().map(|debug| debug.unwind_row(at)) {
-            Some(Ok(Some(row))) => Ok(Some(row)),
-            _ => own,
+        match (self.debug_file().map(|debug| debug.unwind_row(at)), &own) {
+            (Some(Ok(Some(row))), _) => Ok(Some(row)),
+            (_, Ok(Some(_))) => own,
+            _ => match self.breakpad_file().map(|symbols| symbols.unwind_row(at)) {
+                Some(Ok(Some(row))) => Ok(Some(row)),
+                Some(Err(error)) => own.and(Err(error)),
+                _ => own,
+            },
         }
     }
 
@@ -193,7 +221,9 @@ impl ModuleBinary {
     /// debug file, if nothing has yet.
     #[must_use]
     pub fn trail(&self) -> Vec<SearchStep> {
-        self.debug_file();
+        if self.debug_file().is_none() && self.debug_info().is_none() {
+            self.breakpad_file();
+        }
         self.done()
     }
 
@@ -201,7 +231,8 @@ impl ModuleBinary {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.done().iter().filter_map(SearchStep::problem).collect();
-        if self.binary.is_none() {
+        let has_symbols = self.breakpad_file.get().is_some_and(|found| found.file.is_some());
+        if self.binary.is_none() && !has_symbols {
             problems.extend(
                 self.own_trail
                     .iter()
@@ -216,15 +247,16 @@ impl ModuleBinary {
     pub(super) fn done(&self) -> Vec<SearchStep> {
         let later = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
         let found = later.into_iter().filter_map(OnceLock::get).flat_map(|one| &one.trail);
+        let symbol_file = self.breakpad_file.get().into_iter().flat_map(|one| &one.trail);
         let debug_info = self.debug_info.get().and_then(Option::as_ref);
         let split = debug_info.map(|types| types.debug().split_trail()).unwrap_or_default();
-        self.own_trail.iter().chain(found).cloned().chain(split).collect()
+        self.own_trail.iter().chain(found).chain(symbol_file).cloned().chain(split).collect()
     }
 
     /// The files that were opened so far.
     pub(super) fn files(&self) -> impl Iterator<Item = &Binary> {
         let found = [&self.debug_file, &self.mini_debug_info, &self.supplementary];
-        let others = found.into_iter().filter_map(|one| one.get()?.binary.as_deref());
+        let others = found.into_iter().filter_map(|one| one.get()?.file.as_deref());
         self.binary.as_deref().into_iter().chain(others)
     }
 
@@ -232,13 +264,12 @@ impl ModuleBinary {
     /// names are wanted.
     pub(crate) fn debug_file(&self) -> Option<&Arc<Binary>> {
         let found = self.debug_file.get_or_init(|| {
-            let mut found = Found::default();
-            if let Some(binary) = self.binary_with_names().filter(|binary| !has_debug_info(binary)) {
-                found.binary = self.search.find(binary, &mut found.trail);
-            }
-            found
+            Found::by(|trail| {
+                let binary = self.binary_with_names().filter(|binary| !has_debug_info(binary))?;
+                self.search.find(binary, trail)
+            })
         });
-        found.binary.as_ref()
+        found.file.as_ref()
     }
 
     /// The file to read debug information from: the separate one, else the binary.
@@ -248,14 +279,10 @@ impl ModuleBinary {
 
     /// The symbols of a binary that was stripped of them, in `.gnu_debugdata`.
     pub(crate) fn mini_debug_info(&self) -> Option<&Arc<Binary>> {
-        let found = self.mini_debug_info.get_or_init(|| {
-            let mut found = Found::default();
-            if let Some(binary) = self.binary_with_names() {
-                found.binary = mini_debug_info(binary, &mut found.trail);
-            }
-            found
-        });
-        found.binary.as_ref()
+        let found = self
+            .mini_debug_info
+            .get_or_init(|| Found::by(|trail| mini_debug_info(self.binary_with_names()?, trail)));
+        found.file.as_ref()
     }
 
     /// The debug information, with all the files that it is spread over.
@@ -271,14 +298,21 @@ impl ModuleBinary {
 
     /// The file that the debug information shares with that of other modules.
     pub(super) fn supplementary(&self) -> Option<&Arc<Binary>> {
-        let found = self.supplementary.get_or_init(|| {
-            let mut found = Found::default();
-            if let Some(debug) = self.debug_binary() {
-                found.binary = self.search.supplementary(debug, &mut found.trail);
-            }
-            found
+        let found = self
+            .supplementary
+            .get_or_init(|| Found::by(|trail| self.search.supplementary(self.debug_binary()?, trail)));
+        found.file.as_ref()
+    }
+
+    /// Breakpad's symbol file.
+    pub(crate) fn breakpad_file(&self) -> Option<&Arc<SymbolFile>> {
+        let found = self.breakpad_file.get_or_init(|| {
+            Found::by(|trail| {
+                let wanted = self.symbol_file_name.as_ref()?;
+                symbol_file::find(wanted, self.build_id.as_ref(), &self.search.options, trail).map(Arc::new)
+            })
         });
-        found.binary.as_ref()
+        found.file.as_ref()
     }
 
     /// The same, if it was asked for before.

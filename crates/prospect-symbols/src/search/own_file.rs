@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use prospect_process::{BuildId, LinkAddr, Memory, Module, ModuleKind, ProcessInfo, module::ElfImage};
+use prospect_process::{
+    BuildId, LinkAddr, Memory, Module, ModuleKind, OperatingSystem, ProcessInfo, module::ElfImage,
+};
 
 use super::{SearchOptions, SearchOutcome, SearchStep, ServerFile, SharedFiles, Sought, debug_file};
 use crate::{Binary, BinaryError, binary::Expected};
@@ -61,13 +63,19 @@ fn open(path: &Path, module: &Module, info: &ProcessInfo) -> Result<Binary, Bina
     Binary::open_as(path, Expected { base: Some(base), ..expected })
 }
 
-/// Where the file of a module was linked to begin, if there is one that is an image and surely that of the module.
-pub(super) fn image_base(module: &Module, info: &ProcessInfo, options: &SearchOptions) -> Option<LinkAddr> {
-    let wanted = module.build_id.as_ref()?;
+/// Where the file of a module was linked to begin, if there is one that is an image and that of the module as far as
+/// can be known.
+pub(super) fn image_base(
+    module: &Module,
+    info: &ProcessInfo,
+    options: &SearchOptions,
+    memory: &dyn Memory,
+) -> Option<LinkAddr> {
     let expected = Expected { arch: Some(info.arch), base: None };
     candidates(module, info, options).iter().find_map(|path| {
         let binary = Binary::open_as(path, expected).ok()?;
-        binary.image_base().filter(|_| binary.build_id() == Some(wanted))
+        let base = binary.image_base()?;
+        check(&binary, module, is_the_mapped_file(path, info), memory).is_found().then_some(base)
     })
 }
 
@@ -95,7 +103,10 @@ fn candidates(module: &Module, info: &ProcessInfo, options: &SearchOptions) -> V
         candidates.push(super::below(Some(sysroot), Path::new(module.path_lossy().as_ref())));
     }
     candidates.extend(module.file_candidates(&info.files));
-    if module.build_id.is_some() && module.kind == ModuleKind::File {
+    // Of an image without a build, the size of the whole is compared. What is left of ELF then says too little.
+    let can_be_checked = module.build_id.is_some()
+        || !matches!(info.system, OperatingSystem::Linux | OperatingSystem::Android);
+    if can_be_checked && module.kind == ModuleKind::File {
         candidates.extend(by_name(module, options));
     }
     candidates

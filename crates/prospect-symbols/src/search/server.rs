@@ -29,6 +29,8 @@ pub enum ServerFile<'a> {
     Executable,
     /// A source file, by its absolute path in the debug information.
     Source(&'a Path),
+    /// Breakpad's symbol file, by its path on a symbol server: `NAME/BUILD/NAME.sym`.
+    SymbolFile(&'a str),
     /// One section of the debug file or of the program.
     Section(&'a str),
 }

@@ -26,6 +26,8 @@ pub enum Sought {
     SplitPackage,
     /// A split DWARF file (`.dwo`).
     SplitFile,
+    /// Breakpad's symbol file.
+    SymbolFile,
     /// Any of these, on a server: its address there, or where it lies since it was fetched.
     Server,
 }
@@ -102,6 +104,7 @@ impl SearchStep {
         let path = self.path.display();
         let of = match self.what {
             Sought::Binary => "",
+            Sought::SymbolFile => "the symbol file ",
             _ => "the debug file ",
         };
         match &self.outcome {

@@ -15,7 +15,7 @@ use super::{
     plt,
     table::{FunctionSymbol, TableKind, What},
 };
-use crate::{Binary, ModuleBinary, parallel};
+use crate::{Binary, ModuleBinary, breakpad::SymbolFile, parallel};
 
 /// Of one module, no more addresses are looked up in its linkage table: each costs a search.
 const MOST_LINKAGE_ENTRIES: usize = 256;
@@ -47,6 +47,7 @@ struct Known {
 /// The frames of every address of every group.
 pub(super) fn resolve(groups: &[Group], names: Names) -> Vec<Vec<Vec<SourceFrame>>> {
     let mut resolved = from_debug_info(groups, names);
+    add_symbol_files(groups, &mut resolved);
     for (group, found) in groups.iter().zip(&mut resolved) {
         add_go_frames(group, found);
         add_symbol_names(group, found, names);
@@ -115,6 +116,21 @@ fn source_frame(frame: DwarfFrame, demangled: Option<&Demangled>) -> SourceFrame
         discriminator: frame.discriminator,
         line_flags: frame.flags,
         inlined: frame.inlined,
+    }
+}
+
+/// What symbol files say of the addresses of modules that have no debug information.
+fn add_symbol_files(groups: &[Group], found: &mut [Vec<Known>]) {
+    let without = groups.iter().enumerate().filter(|(_, group)| group.binary.debug_info().is_none());
+    let jobs: Vec<(usize, (usize, &Arc<SymbolFile>))> = without
+        .filter_map(|(index, group)| Some((index, group.binary.breakpad_file()?)))
+        .map(|(index, symbols)| (symbols.len(), (index, symbols)))
+        .collect();
+    let answers = parallel::run(&jobs, |(index, symbols)| symbols.frames(&groups[*index].addresses));
+    for ((_, (index, _)), answer) in jobs.iter().zip(answers) {
+        for (known, frames) in found[*index].iter_mut().zip(answer) {
+            known.frames = frames;
+        }
     }
 }
 

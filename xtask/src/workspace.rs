@@ -34,6 +34,11 @@ pub(crate) fn build_prospect() -> Result<PathBuf> {
     build(&["--package", "prospect-cli"], "prospect")
 }
 
+/// Builds the command as tests are built: what is checked then is checked here too.
+pub(crate) fn build_checked_prospect() -> Result<PathBuf> {
+    build_as("dev", &["--package", "prospect-cli"], "prospect")
+}
+
 /// Builds the library's example that stops a process and lets it go.
 pub(crate) fn build_attach_example() -> Result<PathBuf> {
     build_example("prospect-live", "attach")

@@ -39,7 +39,8 @@ fn frames(report: &Report) -> Vec<(Option<u32>, Vec<String>)> {
     all
 }
 
-/// A process gives the same stacks alive, held, and from its cores: ours by a stop and by a snapshot, gdb's and the kernel's.
+/// A process gives the same stacks alive, held, and from its cores: ours by a stop and by a snapshot, gdb's and the kernel's; and from
+/// its minidumps: of a freeze, and of all memory.
 fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missing> {
     kernel_cores()?;
     let scratch = Scratch::new("same");
@@ -51,10 +52,17 @@ fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missin
         fs::remove_file(core).unwrap();
         report
     });
-    let of_ours = ["stop", "snapshot"].map(|mode| {
-        let core = scratch.path().join(mode);
-        let args = ["dump", "-q", "--mode", mode, "-o", core.to_str().unwrap(), &running.arg()];
-        let outcome = prospect().run(&args);
+    let ways: [&[&str]; 5] = [
+        &["--mode", "stop"],
+        &["--mode", "snapshot"],
+        &["--format", "minidump"],
+        &["--format", "minidump", "--full"],
+        &["--format", "minidump", "--full", "--mode", "stop"],
+    ];
+    let of_ours = ways.map(|way| {
+        let core = scratch.path().join("dump");
+        let args = ["dump", "-q", "-o", core.to_str().unwrap(), &running.arg()];
+        let outcome = prospect().run(&[&args, way].concat());
         assert_eq!(outcome.code(), Some(0), "{outcome:?}");
         let report = stack(&[], &core);
         fs::remove_file(core).unwrap();
@@ -63,7 +71,9 @@ fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missin
     let of_kernel = stack(&[], &abort(running, scratch.path()));
     assert!(live.threads().iter().any(|thread| thread.frames().len() > 2), "{live:?}");
     assert_eq!(frames(&live), frames(&held));
-    of_ours.iter().for_each(|ours| assert_eq!(frames(&live), frames(ours)));
+    for (way, ours) in ways.iter().zip(&of_ours) {
+        assert_eq!(frames(&live), frames(ours), "{way:?}");
+    }
     assert_eq!(frames(&live), frames(&of_kernel));
     assert_eq!(live.is_complete(), of_kernel.is_complete());
     assert_eq!(frames(&live), frames(&of_gdb?));

@@ -134,6 +134,9 @@ fn the_format_is_known_by_the_name_and_options_by_the_format() {
     assert_eq!(pipe.code(), Some(0));
     let outcome = prospect().run(&["dump", "--sanitize", "-o", "core", &pid]);
     assert_eq!(outcome.code(), Some(2), "{outcome:?}");
+    let mode =
+        ["dump", "--format", "minidump", "--mode", "stop", "--force", "-o", file.to_str().unwrap(), &pid];
+    assert_eq!(prospect().run(&mode).code(), Some(2), "of no effect");
     let outcome = prospect().run(&["dump", "--format", "minidump", "--principal", "no-such.so", &pid]);
     assert_eq!(outcome.code(), Some(1), "{outcome:?}");
     running.assert_unharmed();
@@ -157,4 +160,40 @@ fn other_tools_read_it() {
             assert!(text.contains(&pc), "{pc} of thread {:?}: {text}", thread.tid());
         }
     }
+}
+
+#[test]
+fn thread_local_variables_are_those_of_each_thread() {
+    let scratch = Scratch::new("minidump-tls");
+    for name in ["variables-o0", "variables-32-o0"] {
+        if name.ends_with("-32") {
+            require!(supports_32_bit());
+        }
+        let fixture = require!(fixture(name));
+        let running = fixture.start(&[]);
+        let file = scratch.path().join(format!("{name}.dmp"));
+        for more in [&[][..], &["--full"]] {
+            dump(&running, &file, more);
+            let names = ["thread_local_int", "thread_local_pair"];
+            let outcome = prospect().run(&[&["print", file.to_str().unwrap()], &names[..]].concat());
+            let text = outcome.text();
+            assert!(text.contains("thread_local_int = 43"), "{name} {more:?}: {outcome:?}");
+            assert!(text.contains("44") && text.contains("45"), "{name} {more:?}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn many_threads_take_little_room() {
+    let fixture = require!(fixture("threads"));
+    let scratch = Scratch::new("minidump-size");
+    let running = fixture.start(&["100", "10"]);
+    let file = scratch.path().join("a.dmp");
+    dump(&running, &file, &[]);
+    let live = prospect().stack(running.pid(), &[]);
+    assert_eq!(frames(&live), frames(&stack_of(&file)));
+    let frames: usize = live.threads().iter().map(|thread| thread.frames().len()).sum();
+    let most = 100_000 + 2_000 * live.threads().len() + 128 * frames;
+    let bytes = fs::metadata(&file).unwrap().len();
+    assert!(bytes < most as u64, "{bytes} bytes, {frames} frames");
 }

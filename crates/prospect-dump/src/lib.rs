@@ -2,6 +2,7 @@
 //! [`Process`](prospect_process::Process).
 
 pub mod compare;
+pub mod convert;
 pub mod elf_core;
 pub mod minidump;
 pub mod reachable;

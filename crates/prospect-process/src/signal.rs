@@ -20,6 +20,9 @@ pub struct SignalInfo {
 /// What the kernel sends where it does not say more (`SI_KERNEL`): no address then.
 const SI_KERNEL: i32 = 0x80;
 
+/// The length of a `siginfo_t` (`SI_MAX_SIZE`).
+const SIGINFO_BYTES: usize = 128;
+
 impl SignalInfo {
     /// Reads one (`include/uapi/asm-generic/siginfo.h`): `si_signo`, `si_errno`, `si_code`, and behind them, where a word may
     /// begin, what depends on the signal. `None` when the three numbers are not there.
@@ -41,6 +44,29 @@ impl SignalInfo {
             // `SI_USER`, `SI_QUEUE`, `SI_TKILL`.
             sender: matches!(code, 0 | -1 | -6).then(sender).flatten(),
         })
+    }
+
+    /// A `siginfo_t` of 128 bytes that says the same; what is not known is zero.
+    #[must_use]
+    pub fn encode(&self, arch: Arch) -> Box<[u8]> {
+        let info = arch.info();
+        let mut bytes = vec![0; SIGINFO_BYTES];
+        let mut put = |at: usize, width: usize, value: u64| {
+            let word = if info.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+            let word = if info.big_endian { &word[8 - width..] } else { &word[..width] };
+            bytes[at..at + width].copy_from_slice(word);
+        };
+        put(0, 4, self.number as u64);
+        put(8, 4, self.code as u64);
+        let word = usize::from(info.word_bytes);
+        let fields = 12usize.next_multiple_of(word);
+        if let Some(address) = self.address {
+            put(fields, word, address.0);
+        } else if let Some((process, user)) = self.sender {
+            put(fields, 4, process.0.into());
+            put(fields + 4, 4, user.into());
+        }
+        bytes.into()
     }
 
     /// A signal of which only the number is known.

@@ -6,6 +6,7 @@
 mod addr2line;
 mod compare;
 mod demangle;
+mod minidumps;
 mod programs;
 mod variables;
 mod witness;
@@ -52,6 +53,13 @@ pub(crate) struct Arguments {
     /// Instead: compare the variables of all calls with gdb's, part by part
     #[arg(long, conflicts_with_all = ["every_instruction", "addr2line", "demangle"])]
     variables: bool,
+    /// Instead: compare the stacks of minidumps with those of the process: ours as lldb and `minidump-stackwalk` read them, and
+    /// those of `minidump-writer` as we do
+    #[arg(long, conflicts_with_all = ["every_instruction", "addr2line", "demangle", "variables"])]
+    minidump: bool,
+    /// With `--minidump`: build the tools that are not installed, in the target directory
+    #[arg(long)]
+    install: bool,
     /// Stay where one is, to be looked at
     #[arg(long, hide = true)]
     park: bool,
@@ -97,6 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             pids: &arguments.pid,
             show: arguments.show,
         });
+    }
+    if arguments.minidump {
+        return minidumps::run(arguments.only.as_deref(), arguments.install, arguments.show);
     }
     for name in ["gdb", "eu-stack"] {
         if let Err(missing) = prospect_testing::tool(name) {
@@ -148,7 +159,7 @@ fn ask(prospect: &Tool, program: &Program) -> Result<Tally> {
     let pid = program.running.pid();
     let hold = || program.hold();
     hold()?;
-    let ours = witness::prospect(prospect, pid);
+    let ours = witness::prospect(prospect, &pid.to_string());
     hold()?;
     let eu_stack = witness::eu_stack(pid);
     hold()?;

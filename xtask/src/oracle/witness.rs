@@ -75,9 +75,9 @@ fn eu_frame(line: &str) -> Option<Frame> {
     Some(Frame { pc, function: (!name.is_empty()).then(|| name.to_owned()) })
 }
 
-/// What our own command says.
-pub(super) fn prospect(tool: &Tool, pid: u32) -> Result<Stacks> {
-    let outcome = tool.run(&["stack", "--json", "--limit", "400", &pid.to_string()]);
+/// What our own command says of a process or a dump.
+pub(super) fn prospect(tool: &Tool, target: &str) -> Result<Stacks> {
+    let outcome = tool.run(&["stack", "--json", "--limit", "400", target]);
     ensure!(matches!(outcome.code(), Some(0 | 5)), "prospect: {}", outcome.stderr.trim());
     let report: Report = outcome.report();
     let mut stacks = Stacks::new();

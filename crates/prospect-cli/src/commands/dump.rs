@@ -76,7 +76,7 @@ pub(crate) struct Args {
     compress: Option<Compression>,
 
     /// How the process is kept still: copied in a moment (snapshot), or stopped until all of it is written (stop). Without it, the
-    /// first where it can be done, and else the other.
+    /// first where it can be done, and else the other. A minidump of stacks alone is neither: it takes --full or --depth.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
 
@@ -176,6 +176,11 @@ pub(crate) fn run(args: &Args) -> Result {
         return Err(Failure::usage(
             "--full, --depth, --sanitize, --principal, --memory, --stack-bytes, --with-environment and \
              --with-command-line are for minidumps: --format minidump",
+        ));
+    }
+    if args.format() == Format::Minidump && args.mode.is_some() && !args.minidump.wants_memory(args) {
+        return Err(Failure::usage(
+            "--mode is for dumps of memory: a minidump without --full or --depth is copied in a moment",
         ));
     }
     live::report_file_size_limit();

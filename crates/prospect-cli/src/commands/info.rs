@@ -44,6 +44,12 @@ enum Part {
     Modules,
     /// The memory map.
     Memory,
+    /// Limits on what the process may use; of minidumps.
+    Limits,
+    /// Its file descriptors, or handles; of minidumps.
+    Handles,
+    /// The names of the variables of its environment; of minidumps.
+    Environment,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -78,8 +84,13 @@ fn look_into(args: &Args, search: &SearchOptions, source: &Source) -> Result {
     let session = options.open(source.clone())?;
     let process = session.process();
     let (info, memory) = (process.info(), process.memory());
-    let modules =
+    let mut modules =
         args.wants(Part::Modules).then(|| reports(process.modules(), info, memory, session.binaries()));
+    if let Some(dump) = session.minidump() {
+        for one in modules.iter_mut().flatten() {
+            one.version = dump.module_version(&one.module).map(|version| version.to_string());
+        }
+    }
     args.print(&InfoReport {
         info: info.clone(),
         core: CoreReport::of(source, &session),
@@ -89,7 +100,12 @@ fn look_into(args: &Args, search: &SearchOptions, source: &Source) -> Result {
         modules,
         mappings: args.wants(Part::Memory).then(|| process.mappings().clone()),
         crash: session.crash(),
-        minidump: args.wants(Part::Process).then(|| session.minidump().map(MinidumpReport::of)).flatten(),
+        minidump: session.minidump().map(|dump| {
+            let report = MinidumpReport::of(dump, args.wants(Part::Process));
+            let report = if args.wants(Part::Limits) { report.with_limits(dump) } else { report };
+            let report = if args.wants(Part::Handles) { report.with_handles(dump) } else { report };
+            if args.wants(Part::Environment) { report.with_environment(dump) } else { report }
+        }),
         missing: session.losses(),
     })
 }
@@ -159,6 +175,7 @@ fn reports(
         let files = binaries.get(module, info, memory);
         ModuleReport {
             module: module.clone(),
+            version: None,
             debug_path: files.debug_path().map(ToOwned::to_owned),
             searched: files.trail(),
             problems: files.problems(),

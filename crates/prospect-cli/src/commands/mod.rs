@@ -1,6 +1,7 @@
 //! The subcommands, a file each: its arguments, and `run`.
 
 pub(crate) mod addr2line;
+pub(crate) mod convert;
 pub(crate) mod core;
 pub(crate) mod crash_handler;
 pub(crate) mod crash_watch;

@@ -41,6 +41,8 @@ pub(crate) struct InfoReport {
 #[derive(Debug)]
 pub(crate) struct ModuleReport {
     pub(crate) module: Module,
+    /// The version of its file, where a dump says it.
+    pub(crate) version: Option<String>,
     pub(crate) debug_path: Option<PathBuf>,
     pub(crate) searched: Vec<SearchStep>,
     pub(crate) problems: Vec<String>,
@@ -83,6 +85,9 @@ pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
         section(&mut page, mappings.as_slice().len(), "mapping");
         mappings_text(&mut page, mappings);
     }
+    if let Some(minidump) = &report.minidump {
+        minidump.write_lists(&mut page);
+    }
     for missing in &report.missing {
         page.end_line();
         page.styled(WARNING, format_args!("missing: {}", Printable(missing)));
@@ -91,7 +96,7 @@ pub(crate) fn info_text(report: &InfoReport) -> std::io::Result<()> {
     page.print()
 }
 
-fn section(page: &mut Page, count: usize, what: &str) {
+pub(super) fn section(page: &mut Page, count: usize, what: &str) {
     page.end_line();
     page.styled(HEADING, format_args!("{count} {what}{}", if count == 1 { "" } else { "s" }));
     page.end_line();
@@ -152,6 +157,9 @@ fn module_text(page: &mut Page, report: &ModuleReport) {
     match &module.build_id {
         Some(build_id) => table.entry("build-id", build_id),
         None => table.entry("build-id", "none"),
+    }
+    if let Some(version) = &report.version {
+        table.entry("version", version);
     }
     match &report.debug_path {
         Some(path) if own_file(report) == Some(path) => table.entry("debug file", "the file itself"),
@@ -282,6 +290,8 @@ struct ModulePart {
     deleted: bool,
     executable: bool,
     build_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     debug_file: Option<String>,
     searched: Vec<SearchPart>,
     problems: Vec<String>,
@@ -351,6 +361,7 @@ fn module_part(report: &ModuleReport) -> ModulePart {
         deleted: module.deleted,
         executable: module.is_executable,
         build_id: module.build_id.as_ref().map(ToString::to_string),
+        version: report.version.clone(),
         debug_file: report.debug_path.as_ref().map(|path| path.display().to_string()),
         searched: report.searched.iter().map(SearchPart::new).collect(),
         problems: report.problems.clone(),

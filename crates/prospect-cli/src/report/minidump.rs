@@ -2,12 +2,12 @@
 
 use prospect::{
     Crash,
-    dump::minidump::{Facts, Minidump, MinidumpStream, SystemDetails},
+    dump::minidump::{Facts, Handle, Minidump, MinidumpStream, SystemDetails},
 };
 use serde::Serialize;
 
 use super::{
-    info::size_text,
+    info::{section, size_text},
     json::Hex,
     style::{HEADING, PLACE, PLAIN, Page, Printable, Table},
 };
@@ -19,11 +19,39 @@ pub(crate) struct MinidumpReport {
     streams: Vec<MinidumpStream>,
     facts: Facts,
     file_bytes: u64,
+    /// Whether system, streams and facts are shown.
+    show: bool,
+    limits: Option<Vec<Limit>>,
+    handles: Option<Vec<Handle>>,
+    /// Names alone: values may be secrets.
+    environment: Option<Vec<String>>,
+}
+
+/// A line of `/proc/PID/limits`.
+#[derive(Debug, Serialize)]
+struct Limit {
+    name: String,
+    soft: String,
+    hard: String,
+    unit: Option<String>,
+}
+
+impl Limit {
+    /// Its columns are at least two spaces apart.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split("  ").map(str::trim).filter(|word| !word.is_empty());
+        let mut next = || words.next().map(ToOwned::to_owned);
+        Some(Self { name: next()?, soft: next()?, hard: next()?, unit: next() })
+    }
 }
 
 impl MinidumpReport {
-    pub(crate) fn of(dump: &Minidump) -> Self {
+    pub(crate) fn of(dump: &Minidump, show: bool) -> Self {
         Self {
+            show,
+            limits: None,
+            handles: None,
+            environment: None,
             system: dump.system().clone(),
             streams: dump.streams().to_vec(),
             facts: dump.facts().clone(),
@@ -31,14 +59,75 @@ impl MinidumpReport {
         }
     }
 
+    pub(crate) fn with_limits(mut self, dump: &Minidump) -> Self {
+        let text = String::from_utf8_lossy(&dump.facts().limits);
+        let limits: Vec<Limit> = text.lines().skip(1).filter_map(Limit::parse).collect();
+        self.limits = (!limits.is_empty()).then_some(limits);
+        self
+    }
+
+    pub(crate) fn with_handles(mut self, dump: &Minidump) -> Self {
+        let handles = &dump.facts().handles;
+        self.handles = (!handles.is_empty()).then(|| handles.clone());
+        self
+    }
+
+    pub(crate) fn with_environment(mut self, dump: &Minidump) -> Self {
+        let variables = &dump.facts().environment;
+        let name = |variable: &Vec<u8>| {
+            let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+            String::from_utf8_lossy(name).into_owned()
+        };
+        self.environment = (!variables.is_empty()).then(|| variables.iter().map(name).collect());
+        self
+    }
+
+    /// What comes behind all that a process has.
+    pub(super) fn write_lists(&self, page: &mut Page) {
+        if let Some(limits) = &self.limits {
+            section(page, limits.len(), "limit");
+            let mut table = Table::indented(2);
+            for Limit { name, soft, hard, unit } in limits {
+                let unit = unit.as_deref().unwrap_or_default();
+                for text in [name, soft, hard, unit] {
+                    table.cell(PLAIN, Printable(text));
+                }
+                table.end_row();
+            }
+            table.write(page, 40);
+        }
+        if let Some(handles) = &self.handles {
+            section(page, handles.len(), "handle");
+            let mut table = Table::indented(2);
+            for handle in handles {
+                table.cell(PLAIN, handle.number);
+                table.cell(PLACE, Printable(&handle.kind));
+                table.cell(PLAIN, Printable(&handle.name));
+                table.end_row();
+            }
+            table.write(page, 40);
+        }
+        if let Some(environment) = &self.environment {
+            section(page, environment.len(), "environment variable");
+            for name in environment {
+                page.push(format_args!("  {}\n", Printable(name)));
+            }
+        }
+    }
+
     pub(super) fn write(&self, page: &mut Page) {
+        if !self.show {
+            return;
+        }
         let mut table = Table::indented(2);
         let mut entry = |name: &str, text: &str| {
             if !text.is_empty() {
                 table.entry(name, Printable(text));
             }
         };
-        entry("system", &self.version());
+        if self.system.version != (0, 0, 0) || !self.system.version_text.is_empty() {
+            entry("system", &self.version());
+        }
         entry("processor", self.system.processor.as_deref().unwrap_or_default());
         for comment in &self.facts.comments {
             entry("comment", comment);
@@ -98,6 +187,9 @@ impl MinidumpReport {
             comments: &self.facts.comments,
             annotations: self.facts.annotations.iter().map(annotation).collect(),
             messages: &self.facts.crash_messages,
+            limits: self.limits.as_deref(),
+            handles: self.handles.as_ref().map(|handles| handles.iter().map(HandleJson::new).collect()),
+            environment: self.environment.as_deref(),
         }
     }
 }
@@ -112,6 +204,27 @@ pub(super) struct MinidumpJson<'a> {
     comments: &'a [String],
     annotations: Vec<AnnotationJson>,
     messages: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<&'a [Limit]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handles: Option<Vec<HandleJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+struct HandleJson<'a> {
+    number: u64,
+    kind: &'a str,
+    name: &'a str,
+    access: Hex,
+}
+
+impl<'a> HandleJson<'a> {
+    fn new(handle: &'a Handle) -> Self {
+        let Handle { number, kind, name, access } = handle;
+        Self { number: *number, kind, name, access: Hex((*access).into()) }
+    }
 }
 
 #[derive(Serialize)]

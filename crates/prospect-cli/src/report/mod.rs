@@ -1,5 +1,6 @@
 //! What the command prints: for people, and for scripts.
 
+mod convert;
 mod core;
 mod core_diff;
 mod core_info;
@@ -36,6 +37,7 @@ use prospect::{
 };
 
 pub(crate) use self::core::CoreReport;
+pub(crate) use convert::{ConvertReport, convert_json, convert_text};
 pub(crate) use core_diff::{CoreDiffReport, diff_json, diff_text};
 pub(crate) use core_info::{CoreInfoReport, SegmentReport, core_info_json, core_info_text};
 pub(crate) use core_shrink::{ShrinkReport, shrink_json, shrink_text};

@@ -116,6 +116,10 @@ impl Minidump {
         process.read(arch, system, raw_threads, &mut ranges, &mut notices);
         let at_dump =
             exception.as_ref().and_then(|(exception, context)| process.happened(arch, exception, context));
+        // `/proc/PID/status` is that of the first thread.
+        if let Some(first) = process.threads.iter_mut().find(|thread| Some(thread.id.0) == linux.process) {
+            (first.signals.pending, first.signals.blocked) = (linux.pending, linux.blocked);
+        }
         for thread in &mut process.threads {
             thread.name = names.get(&thread.id).filter(|name| !name.is_empty()).cloned();
             if let Some(times) = times.get(&thread.id) {
@@ -149,6 +153,10 @@ impl Minidump {
         info.command_line = linux.command_line;
         info.started = misc.started;
         info.kernel.auxiliary_vector = linux.auxiliary_vector;
+        info.kernel.state = linux.state;
+        info.kernel.user_and_group = linux.user_and_group;
+        info.kernel.process_group = linux.process_group.map(ProcessId);
+        info.kernel.session = linux.session.map(ProcessId);
         info.exception = exception.map(|(exception, _)| exception);
         let versions = raw_modules.iter().filter_map(|module| Some((module.range.start, module.version?)));
         Ok(Self {
@@ -362,6 +370,18 @@ impl Threads {
             Arch::Aarch64 if !is_windows => {
                 self.sets.insert((id, RegisterSet::ARM_TLS), block.to_le_bytes().to_vec());
             }
+            Arch::Arm if !is_windows => {
+                self.sets.insert((id, RegisterSet::ARM_TLS), block.to_le_bytes()[..4].to_vec());
+            }
+            Arch::I386 if !is_windows => {
+                let gs = arch.info().by_name("gs").and_then(|gs| self.registers.get(&id)?.get(gs));
+                let Some(index) = gs.map(|selector| selector >> 3) else { return };
+                // A `struct user_desc` (<asm/ldt.h>): of 32 bits, its limit in pages, in use.
+                const FLAGS: u32 = 0x51;
+                let descriptor = [index as u32, block as u32, 0xf_ffff, FLAGS];
+                let bytes = descriptor.into_iter().flat_map(u32::to_le_bytes).collect();
+                self.sets.insert((id, RegisterSet::X86_SEGMENTS), bytes);
+            }
             _ => {}
         }
     }
@@ -385,6 +405,7 @@ impl Threads {
         thread.not_stopped = (!is_there).then_some(NoRegisters::NotInDump);
         if let Some(signal) = exception.signal().filter(|_| !exception.is_request()) {
             thread.signals.current = u8::try_from(signal.number).unwrap_or(0);
+            thread.signals.info = Some(signal.encode(arch));
         }
         // What the exception's context does not have, the thread's own does.
         let bases = ["fs_base", "gs_base"].into_iter().filter_map(|name| arch.info().by_name(name));

@@ -20,6 +20,12 @@ pub enum WriteError {
     /// It was not written when it [had to be](WriteOptions::deadline).
     #[error("it takes longer than the process may stand still")]
     Late,
+    /// Cores are of Linux.
+    #[error("a process of {0} cannot be in a core")]
+    NotLinux(
+        /// The system that it ran on.
+        &'static str,
+    ),
     /// The format has no form for registers of this architecture.
     #[error("minidumps have no place for the registers of {0}")]
     NoContext(

@@ -70,8 +70,17 @@ impl MinidumpArgs {
         is_some || *full || *sanitize || self.with_environment || self.with_command_line
     }
 
+    /// Whether there is to be more in it than stacks.
+    pub(super) fn wants_memory(&self, args: &Args) -> bool {
+        self.is_selected(args) || self.depth.is_some()
+    }
+
+    fn is_selected(&self, args: &Args) -> bool {
+        self.full || args.all || args.filter.is_some()
+    }
+
     pub(super) fn wanted(&self, args: &Args, live: &LiveProcess, selection: Selection) -> Result<Wanted> {
-        let is_selected = self.full || args.all || args.filter.is_some();
+        let is_selected = self.is_selected(args);
         let principal = self.principal.as_deref().map(|name| principal(live, name)).transpose()?;
         Ok(Wanted { full: is_selected.then_some(selection), principal })
     }

@@ -89,7 +89,9 @@ pub(super) fn program_header(info: &ArchInfo, segment: &Segment) -> Vec<u8> {
         SegmentKind::Memory { range, permissions, page_bytes } => {
             let flag = |set: bool, bit: u64| if set { bit } else { 0 };
             let flags = flag(permissions.execute, 1) | flag(permissions.write, 2) | flag(permissions.read, 4);
-            (LOAD, flags, range.start.0, range.end.0 - range.start.0, *page_bytes)
+            // What begins within a page is aligned to nothing.
+            let align = if range.start.0 % page_bytes == 0 { *page_bytes } else { 1 };
+            (LOAD, flags, range.start.0, range.end.0 - range.start.0, align)
         }
     };
     record.push(4, kind);

@@ -17,6 +17,9 @@ pub enum Selection {
     Filter(CoreFilter),
     /// All that can be read: code and constants too, and what the process asked to be left out.
     All,
+    /// Of a process in a dump: all that the dump has, to the byte; and the first page of each mapped file, where the file is at hand:
+    /// readers of cores know modules by it.
+    Dumped,
 }
 
 /// Kinds of mappings, a bit for each (`/proc/PID/coredump_filter`).
@@ -74,12 +77,44 @@ pub(crate) fn pieces<'a>(
         Selection::Kernel => (own, false),
         Selection::Filter(filter) => (filter, false),
         Selection::All => (CoreFilter(u32::MAX), true),
+        Selection::Dumped => {
+            let mappings = process.mappings().iter().filter(|mapping| fits(mapping));
+            let dumped = |mapping: &'a Mapping| {
+                dumped(memory, mapping, page_bytes).into_iter().map(move |one| (mapping, one))
+            };
+            return mappings.flat_map(dumped).collect();
+        }
     };
     let chooser = Chooser { memory, filter, all, holes, page_bytes };
     let mut pieces = Vec::new();
     for mapping in process.mappings().iter().filter(|mapping| fits(mapping)) {
         let length = chooser.length(mapping);
         pieces.extend(chooser.pieces(mapping, length).into_iter().map(|piece| (mapping, piece)));
+    }
+    pieces
+}
+
+/// The parts of a mapping that begin with what a dump has of it, up to what it has next.
+fn dumped(memory: &dyn Memory, mapping: &Mapping, page_bytes: u64) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (part, content) in memory.contents(mapping.range.clone()) {
+        let bytes = part.end.0 - part.start.0;
+        let length = match content {
+            Content::Missing => 0,
+            Content::File if mapping.offset == 0 && part.start == mapping.range.start => {
+                bytes.min(page_bytes)
+            }
+            Content::File => 0,
+            Content::Own | Content::Untouched => bytes,
+        };
+        match pieces.last_mut() {
+            Some(last) if length == 0 => last.range.end = part.end,
+            Some(last) if last.range.end.0 - last.range.start.0 == last.length => {
+                last.range.end = part.end;
+                last.length += length;
+            }
+            _ => pieces.push(Piece { range: part, length }),
+        }
     }
     pieces
 }

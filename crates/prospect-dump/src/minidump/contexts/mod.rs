@@ -117,16 +117,17 @@ pub(crate) fn decode(arch: Arch, bytes: &[u8]) -> Option<Context> {
         }
     }
     // The vector registers of x86 are looked for in what `XSAVE` writes, which begins so.
-    if let Some((_, legacy)) = sets.iter().find(|(set, _)| is_fxsave(arch, *set)) {
+    if let Some((_, legacy)) = sets.iter_mut().find(|(set, _)| is_fxsave(arch, *set)) {
         let behind = bytes.get(usize::from(format.bytes)..).filter(|_| flags & xstate::HAS_XSTATE != 0);
-        sets.push((RegisterSet::X86_EXTENDED, xstate::decode(legacy, behind)));
+        let extended = xstate::decode(legacy, behind);
+        xstate::forget_enabled(legacy);
+        sets.push((RegisterSet::X86_EXTENDED, extended));
     }
     Some(Context { registers, sets })
 }
 
 /// The `CONTEXT` with these registers, and with what `set` has of the other sets of the thread. What is unknown is zero.
 /// `None` where the format has no context of the architecture.
-#[cfg_attr(not(test), allow(dead_code, reason = "dumps are not written yet"))]
 pub(crate) fn encode<'a>(
     registers: &Registers,
     set: impl Fn(RegisterSet) -> Option<&'a [u8]>,
@@ -141,8 +142,9 @@ pub(crate) fn encode<'a>(
         }
     }
     for row in format.sets {
-        let extended = || set(RegisterSet::X86_EXTENDED).filter(|_| is_fxsave(arch, row.set));
-        let Some(source) = set(row.set).or_else(extended) else {
+        // It begins with the same, and says besides what was enabled.
+        let extended = set(RegisterSet::X86_EXTENDED).filter(|_| is_fxsave(arch, row.set));
+        let Some(source) = extended.or_else(|| set(row.set)) else {
             flags &= !(row.group & GROUPS);
             continue;
         };

@@ -20,21 +20,46 @@ const AVX_END: usize = 832;
 /// More than any processor writes.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Where the components have their places in the standard form on processors of Intel: number, offset, length.
-const COMPONENTS: &[(u32, usize, usize)] =
-    &[(2, 576, 256), (3, 960, 64), (4, 1024, 64), (5, 1088, 64), (6, 1152, 512), (7, 1664, 1024)];
+/// A component of the standard form on processors of Intel.
+struct Component {
+    number: u32,
+    offset: usize,
+    bytes: usize,
+    /// Where it is aligned to in the compacted form (`CPUID`, leaf 0xd, bit 1 of `ecx`).
+    alignment: usize,
+}
+
+const fn component(number: u32, offset: usize, bytes: usize, alignment: usize) -> Component {
+    Component { number, offset, bytes, alignment }
+}
+
+/// Vectors of AVX, bounds of MPX, masks and vectors of AVX-512, keys of memory, tiles of AMX. Each is zero at the start.
+const COMPONENTS: &[Component] = &[
+    component(AVX, 576, 256, 1),
+    component(3, 960, 64, 1),
+    component(4, 1024, 64, 1),
+    component(5, 1088, 64, 1),
+    component(6, 1152, 512, 1),
+    component(7, 1664, 1024, 1),
+    component(PKRU, 2688, 8, 1),
+    component(17, 2752, 64, 64),
+    component(18, 2816, 8192, 64),
+];
+/// The keys of memory.
+const PKRU: u32 = 9;
+/// How long the standard form is that ends with these components: debuggers tell by it which processor wrote it
+/// (gdb: `i387_guess_xsave_layout`).
+const INTEL_LENGTHS: [usize; 4] = [AVX_END, 2688, 2696, 11008];
+/// What says that the form is compacted.
+const COMPACTED: u64 = 1 << 63;
 
 /// What `XSAVE` writes in its standard form: of the legacy region, and of what lies behind the `CONTEXT`.
 pub(super) fn decode(legacy: &[u8], behind: Option<&[u8]>) -> Vec<u8> {
     let mut set = legacy.to_vec();
     match behind.and_then(area) {
-        Some(area) if word(area, 8) >> 63 == 1 => expand(&mut set, area),
+        Some(area) if word(area, 8) & COMPACTED != 0 => expand(&mut set, area),
         Some(area) => {
             set.extend(area);
-            // A component that the area ends before is as it was at the start: zero.
-            if word(&set, ENABLED_AT) >> AVX & 1 == 1 {
-                set.resize(set.len().max(AVX_END), 0);
-            }
         }
         None => {
             let mut header = [0; HEADER_BYTES];
@@ -43,21 +68,35 @@ pub(super) fn decode(legacy: &[u8], behind: Option<&[u8]>) -> Vec<u8> {
         }
     }
     if word(&set, ENABLED_AT) == 0 {
+        // Without it, what is there is what was enabled.
         let enabled = word(&set, LEGACY_BYTES) | 0b11;
         set[ENABLED_AT..ENABLED_AT + 8].copy_from_slice(&enabled.to_le_bytes());
+    }
+    // What is not there of what was enabled is as it was at the start: zero. Of the standard form, where AVX alone lies is sure.
+    if let Some(area) = behind.and_then(area) {
+        let enabled = word(&set, ENABLED_AT);
+        let is_compacted = word(area, 8) & COMPACTED != 0;
+        let is_meant =
+            |one: &&Component| enabled >> one.number & 1 == 1 && (is_compacted || one.number == AVX);
+        let end = COMPONENTS.iter().filter(is_meant).map(|one| one.offset + one.bytes).max();
+        set.resize(set.len().max(end.unwrap_or(0)), 0);
     }
     set
 }
 
-/// `CONTEXT_EX`, the zeros behind it, and the area, without components at its end that are zero: most threads wait, and a dump of
-/// many would be half zeros. `None` where there is nothing beyond the legacy region.
+/// What `FXSAVE` writes does not say what is enabled: the kernel has zeros there.
+pub(super) fn forget_enabled(legacy: &mut [u8]) {
+    if let Some(enabled) = legacy.get_mut(ENABLED_AT..ENABLED_AT + 8) {
+        enabled.fill(0);
+    }
+}
+
+/// `CONTEXT_EX`, the zeros behind it, and the area. `None` where there is nothing beyond the legacy region.
 pub(super) fn encode(set: &[u8]) -> Option<Vec<u8>> {
     let area =
         set.get(LEGACY_BYTES..).filter(|area| area.len() > HEADER_BYTES && area.len() <= MOST_BYTES)?;
-    let is_zero = |from: usize| area.get(from..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
-    let ends = [HEADER_BYTES, AVX_END - LEGACY_BYTES];
-    let end = ends.into_iter().filter(|_| set.len() >= AVX_END).find(|end| is_zero(*end));
-    let area = &area[..end.unwrap_or(area.len())];
+    let compacted = compact(set);
+    let area = compacted.as_deref().unwrap_or(area);
     let mut bytes = Vec::with_capacity(AREA_AT + area.len());
     let whole = CONTEXT_BYTES + AREA_AT + area.len();
     // All of it, the CONTEXT, and the area: each from the beginning of this structure, and its length.
@@ -85,24 +124,48 @@ fn area(behind: &[u8]) -> Option<&[u8]> {
     (area.len() >= HEADER_BYTES).then_some(area)
 }
 
+/// The header and the components that are not zero, one behind the other, up to where all is zero: most threads wait, and a dump
+/// of many would be half zeros. What wrote less says so by the length of the area. `None` where the components have other places than on processors of Intel, or are compacted already.
+fn compact(set: &[u8]) -> Option<Vec<u8>> {
+    if !INTEL_LENGTHS.contains(&set.len()) || word(set, LEGACY_BYTES + 8) != 0 {
+        return None;
+    }
+    let mask = word(set, LEGACY_BYTES);
+    let mut area = vec![0; HEADER_BYTES];
+    let mut form = COMPACTED | 0b11;
+    for Component { number, offset, bytes, alignment } in COMPONENTS {
+        let Some(component) = set.get(*offset..offset + bytes) else { break };
+        if component.iter().any(|byte| *byte != 0) {
+            form |= 1 << number;
+            area.resize(area.len().next_multiple_of(*alignment), 0);
+            area.extend(component);
+        }
+    }
+    let used = area.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    area.truncate(used.max(HEADER_BYTES).next_multiple_of(16));
+    area[..8].copy_from_slice(&mask.to_le_bytes());
+    area[8..16].copy_from_slice(&form.to_le_bytes());
+    Some(area)
+}
+
 /// Puts the components of the compacted form where they are in the standard one. Those that follow one of unknown length
 /// are not found.
 fn expand(set: &mut Vec<u8>, area: &[u8]) {
-    let (mask, compaction) = (word(area, 0), word(area, 8));
-    let mut found = 0b11 & mask;
+    let (mask, form) = (word(area, 0), word(area, 8));
     set.resize(LEGACY_BYTES + HEADER_BYTES, 0);
     let mut at = HEADER_BYTES;
-    for number in (2..63).filter(|number| compaction >> number & 1 == 1) {
-        let Some((_, to, length)) = COMPONENTS.iter().find(|(one, ..)| *one == number) else { break };
-        let Some(component) = area.get(at..at + length) else { break };
+    for number in (2..63).filter(|number| form >> number & 1 == 1) {
+        let Some(known) = COMPONENTS.iter().find(|one| one.number == number) else { break };
+        at = at.next_multiple_of(known.alignment);
+        // What the area ends before is zero.
+        let component = &area[at.min(area.len())..(at + known.bytes).min(area.len())];
         if mask >> number & 1 == 1 {
-            set.resize(set.len().max(to + length), 0);
-            set[*to..to + length].copy_from_slice(component);
-            found |= 1 << number;
+            set.resize(set.len().max(known.offset + known.bytes), 0);
+            set[known.offset..known.offset + component.len()].copy_from_slice(component);
         }
-        at += length;
+        at += known.bytes;
     }
-    set[LEGACY_BYTES..LEGACY_BYTES + 8].copy_from_slice(&found.to_le_bytes());
+    set[LEGACY_BYTES..LEGACY_BYTES + 8].copy_from_slice(&mask.to_le_bytes());
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {

@@ -1,6 +1,6 @@
 //! Streams of Linux: texts of `/proc`, what the dynamic linker has loaded, and file descriptors.
 
-use prospect_process::{Addr, OperatingSystem, auxv, module::ElfImage};
+use prospect_process::{Addr, OperatingSystem, Process, ThreadState, auxv, module::ElfImage};
 
 use super::{Text, head::Head, kinds, memory, subject::Subject};
 
@@ -40,9 +40,41 @@ pub(super) fn add(head: &mut Head, subject: &Subject<'_>) {
         }
     };
     made(Text::Maps, &maps);
+    made(Text::Status, &|| status(process));
     made(Text::AuxiliaryVector, &|| subject.auxiliary_vector().to_vec());
     made(Text::CommandLine, &command_line);
     add_loaded(head, subject);
+}
+
+/// What is known of what `/proc/PID/status` says.
+fn status(process: &dyn Process) -> Vec<u8> {
+    let info = process.info();
+    let first = process.threads().iter().find(|thread| thread.id.0 == info.id.0);
+    let name: String = info.name.chars().filter(|letter| !letter.is_control()).collect();
+    let mut text = format!("Name:\t{name}\n");
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name}:\t{value}\n"));
+    if info.kernel.state != ThreadState::Unknown {
+        line("State", char::from(info.kernel.state.code()).to_string());
+    }
+    line("Tgid", info.id.to_string());
+    line("Pid", info.id.to_string());
+    let numbers =
+        [("PPid", info.parent), ("NSpgid", info.kernel.process_group), ("NSsid", info.kernel.session)];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            line(name, number.to_string());
+        }
+    }
+    if let Some((user, group)) = info.kernel.user_and_group {
+        line("Uid", format!("{user}\t{user}\t{user}\t{user}"));
+        line("Gid", format!("{group}\t{group}\t{group}\t{group}"));
+    }
+    line("Threads", process.threads().len().to_string());
+    if let Some(first) = first {
+        line("SigPnd", format!("{:016x}", first.signals.pending));
+        line("SigBlk", format!("{:016x}", first.signals.blocked));
+    }
+    text.into_bytes()
 }
 
 /// Whether a stream may be there.

@@ -16,6 +16,7 @@ mod subject;
 mod system;
 #[cfg(test)]
 mod tests;
+mod thread_memory;
 mod threads;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -145,7 +146,7 @@ fn fit<'a>(
     let mut room = subject.options.minidump_size_limit;
     for left in (0..TRIES).rev() {
         let plan = Plan::make(subject, memory, holes, room, limits)?;
-        let stacks = plan.stacks.iter().map(|(_, stack)| stack.clone()).collect();
+        let stacks = plan.stacks.iter().map(|(_, stack)| stack).chain(&plan.interrupted).cloned().collect();
         let sanitizer = subject
             .options
             .sanitize_stack

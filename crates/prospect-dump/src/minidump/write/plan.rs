@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) is_full: bool,
     /// The stack of each thread, as far as it is there.
     pub(super) stacks: Vec<(ThreadId, Range<Addr>)>,
+    /// Stacks that threads have left for others, and will come back to.
+    pub(super) interrupted: Vec<Range<Addr>>,
     /// What is missing.
     pub(super) errors: Vec<SoftError>,
     /// Where each part begins in the file, behind the beginning of the first.
@@ -50,15 +52,20 @@ impl Plan {
         let mut errors = Vec::new();
         let mut set = PageSet::default();
         let options = subject.options;
-        for range in code(subject).into_iter().chain(vdso(subject)).chain(options.app_memory.iter().cloned())
-        {
+        // A dump has what it has.
+        let is_dumped = options.full == Some(Selection::Dumped);
+        let kept = (!is_dumped).then(|| code(subject).into_iter().chain(vdso(subject)));
+        for range in kept.into_iter().flatten().chain(options.app_memory.iter().cloned()) {
             add(memory, range, &mut set, &mut errors);
         }
         let mut budget = options.stack_bytes;
         if let Some(room) = room {
             budget = budget.min(room.saturating_sub(set.bytes()));
         }
-        let stacks = stacks(subject, memory, budget, &mut set, &mut errors);
+        let Stacks { own: stacks, interrupted } = stacks(subject, memory, budget, &mut set, &mut errors);
+        if is_dumped {
+            errors.clear();
+        }
         let is_full = options.full.is_some() || options.depth.is_some();
         let mut zero = Vec::new();
         if is_full {
@@ -79,7 +86,7 @@ impl Plan {
             offsets.push(bytes);
             bytes += part.range.end.0 - part.range.start.0;
         }
-        Ok(Self { parts, is_full, stacks, errors, offsets, bytes })
+        Ok(Self { parts, is_full, stacks, interrupted, errors, offsets, bytes })
     }
 
     /// The part that an address is in.
@@ -193,14 +200,20 @@ fn readable(memory: &dyn Memory, range: &Range<Addr>) -> Addr {
     at
 }
 
-/// Adds the stacks, of `budget` bytes together, and says what is there of each.
+/// Which stacks are in the dump.
+struct Stacks {
+    own: Vec<(ThreadId, Range<Addr>)>,
+    interrupted: Vec<Range<Addr>>,
+}
+
+/// Adds the stacks, of `budget` bytes together, and what threads have beside them, and says what is there of each.
 fn stacks(
     subject: &Subject<'_>,
     memory: &dyn Memory,
     budget: u64,
     set: &mut PageSet,
     errors: &mut Vec<SoftError>,
-) -> Vec<(ThreadId, Range<Addr>)> {
+) -> Stacks {
     let threads = subject.process.threads().iter().map(|thread| thread.id);
     let mut stacks: Vec<(ThreadId, Range<Addr>)> =
         threads.filter_map(|thread| Some((thread, subject.stack(thread)?))).collect();
@@ -222,12 +235,25 @@ fn stacks(
             }
         }
     }
+    let own = stacks.len();
+    let interrupted = |(thread, stack): &(ThreadId, Range<Addr>)| {
+        Some((*thread, subject.interrupted_stack(memory, *thread, stack)?))
+    };
+    let interrupted: Vec<_> = stacks.iter().filter_map(interrupted).collect();
+    let beside: Vec<_> =
+        stacks.iter_mut().filter_map(|(thread, stack)| subject.beside(memory, *thread, stack)).collect();
+    stacks.extend(interrupted);
     share(&mut stacks, subject.blamed, budget, errors);
     for (_, stack) in &mut stacks {
         stack.end = add(memory, stack.clone(), set, errors);
     }
+    for range in beside {
+        add(memory, range, set, errors);
+    }
+    let interrupted = stacks.split_off(own).into_iter().map(|(_, stack)| stack);
+    let interrupted = interrupted.filter(|stack| stack.start < stack.end).collect();
     stacks.retain(|(_, stack)| stack.start < stack.end);
-    stacks
+    Stacks { own: stacks, interrupted }
 }
 
 /// Cuts stacks so that they have `budget` bytes together: the blamed thread's first, which has half of it whatever the others

@@ -5,14 +5,11 @@ use std::ops::Range;
 use prospect_process::{
     Addr, Exception, Process, RegisterSet, Registers, Thread, ThreadId,
     auxv::{self, Auxv},
-    thread_pointer,
 };
 
-use super::{Options, sanitize::Sanitizer};
+use super::{Options, sanitize::Sanitizer, thread_memory};
 use crate::{minidump::contexts, redact::Prepared, writing::WriteError};
 
-/// So much of a thread's descriptor is kept with its stack, which ends there: where its thread-local variables are.
-const DESCRIPTOR_BYTES: u64 = 64;
 /// A stack pointer that has run over its stack's end is at most so far below it.
 const MOST_OVERRUN: u64 = 1 << 20;
 
@@ -27,6 +24,8 @@ pub(super) struct Subject<'a> {
     pub(super) auxv: Auxv,
     /// What is to be zeroed, found in the process.
     pub(super) redaction: Option<Prepared<'a>>,
+    /// How many bytes of thread-local variables the program has.
+    pub(super) program_bytes: u64,
 }
 
 impl<'a> Subject<'a> {
@@ -51,7 +50,8 @@ impl<'a> Subject<'a> {
         let auxv = Auxv::parse(auxiliary_vector(process, options), info.word_bytes, info.big_endian);
         let redaction = options.redaction.map(|redaction| redaction.of(process)).transpose();
         let redaction = redaction.map_err(WriteError::Redaction)?;
-        Ok(Self { process, options, blamed, exception, auxv, redaction })
+        let program_bytes = thread_memory::program_bytes(process);
+        Ok(Self { process, options, blamed, exception, auxv, redaction, program_bytes })
     }
 
     /// The bytes of the auxiliary vector.
@@ -103,10 +103,7 @@ impl<'a> Subject<'a> {
                 (mapping, mapping.range.start)
             }
         };
-        let descriptor = thread_pointer(process, thread)
-            .filter(|at| (from..mapping.range.end).contains(at))
-            .map(|at| Addr(at.0.saturating_add(DESCRIPTOR_BYTES)));
-        let end = descriptor.unwrap_or(mapping.range.end).min(mapping.range.end);
+        let end = self.end_of_variables(thread, from).unwrap_or(mapping.range.end).min(mapping.range.end);
         let end = self
             .strings()
             .filter(|strings| strings.contains(&end) || strings.end == end)

@@ -528,7 +528,12 @@ fn copy_registers(thread: ThreadId, room: &mut [u8; PAYLOAD_BYTES]) -> usize {
         })
     });
     for set in Arch::from_regset_bytes(length).map_or(&[][..], |arch| arch.info().other_sets) {
-        add(set.0, &mut |rest| ptrace::other_register_set(thread, *set, rest).unwrap_or(0));
+        // The kernel wants room for whole elements, which are of 4 to 16 bytes (`ptrace_regset` in `kernel/ptrace.c`).
+        add(set.0, &mut |rest| {
+            let whole = rest.len() & !15;
+            let room = rest.get_mut(..whole).unwrap_or_default();
+            ptrace::other_register_set(thread, *set, room).unwrap_or(0)
+        });
     }
     used
 }

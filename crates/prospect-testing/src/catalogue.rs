@@ -262,6 +262,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
     gcc("orders", "orders.c", &["-O2", "-g", NO_FP]),
     gcc("controlled", "controlled.c", &["-O2", "-g", NO_FP]),
+    gcc("steps", "steps.c", &["-O0", "-g"]),
     gcc("controlled-unmoved", "controlled.c", &["-O2", "-g", "-DUNMOVED"]),
     gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
     // To be run instruction by instruction.

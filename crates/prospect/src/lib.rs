@@ -32,6 +32,7 @@ mod goroutines;
 mod launch;
 mod memo;
 mod minidump_live;
+mod moment;
 mod named_modules;
 mod open;
 mod own_stacks;
@@ -65,6 +66,7 @@ pub use minidump_live::minidump_live;
 pub use open::{Mode, OpenError, OpenOptions, Source, open};
 pub use own_stacks::OwnStacks;
 pub use prospect_crash as crash_client;
+pub use prospect_debug as debug;
 #[cfg(feature = "debuginfod")]
 pub use prospect_debuginfod as debuginfod;
 pub use prospect_dump as dump;

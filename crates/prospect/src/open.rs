@@ -392,7 +392,13 @@ impl OpenOptions {
         Ok(Session { pause, goroutines, ..session })
     }
 
-    fn session(&self, view: View, mode: Option<Mode>, binaries: &Arc<Binaries>, memo: &Arc<Memo>) -> Session {
+    pub(crate) fn session(
+        &self,
+        view: View,
+        mode: Option<Mode>,
+        binaries: &Arc<Binaries>,
+        memo: &Arc<Memo>,
+    ) -> Session {
         Session {
             view,
             mode,

@@ -15,12 +15,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("prospect-symbols", &["prospect-demangle", "prospect-process"]),
     ("prospect-stack", &["prospect-process", "prospect-symbols"]),
     ("prospect-value", &["prospect-process", "prospect-symbols"]),
+    ("prospect-debug", &["prospect-process", "prospect-stack", "prospect-symbols", "prospect-value"]),
     ("prospect-live", &["prospect-process"]),
     ("prospect-dump", &["prospect-process"]),
     ("prospect-debuginfod", &["prospect-process", "prospect-symbols"]),
     (
         "prospect",
         &[
+            "prospect-debug",
             "prospect-crash",
             "prospect-debuginfod",
             "prospect-dump",

@@ -70,6 +70,16 @@ impl Page {
     }
 }
 
+/// Writes lines to stdout, with nothing in them that a terminal would take for a command.
+pub(crate) fn print_plain(lines: &str) -> io::Result<()> {
+    let mut page = Page::plain();
+    for line in lines.lines() {
+        page.push(Printable(line));
+        page.end_line();
+    }
+    page.print()
+}
+
 /// How far notes stand to the right of the rows that they are about.
 const NOTE_INDENT: usize = 4;
 

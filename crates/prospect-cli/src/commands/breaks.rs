@@ -1,0 +1,156 @@
+//! `prospect break`: what passes certain places of a program, while it runs.
+
+mod plan;
+mod trace;
+
+use std::{ffi::OsString, time::Duration};
+
+use prospect::{
+    OpenOptions,
+    debug::{breakpoint::BreakpointSpec, condition::Template},
+    live::{Controlled, Launch, procfs},
+    process::{ProcessId, control::ControlError},
+    value::expression::Expression,
+};
+
+use crate::{
+    downloads,
+    exit::{Failure, Result},
+    symbol_args::{Fetch, SymbolArgs},
+    target::seconds,
+};
+use trace::Trace;
+
+/// Show each time that a program comes to a place, makes a system call, or changes a variable, live.
+///
+/// The program is stopped as little as that needs: conditions and logs are evaluated next to the stop, and it runs on. It is left as it was
+/// at the end, also when this command is killed. A command that was started runs on to its own end.
+#[derive(clap::Args)]
+#[command(
+    override_usage = "prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR>... <PID>\n       prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR>... -- <COMMAND>..."
+)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the options of a command")]
+pub(crate) struct Args {
+    /// The number of a process.
+    #[arg(value_name = "PID", required_unless_present = "command", conflicts_with = "command")]
+    process: Option<u32>,
+
+    /// At this place: `function`, `module!function`, `file:line` (all inlined copies), `/regex/`, `na*e`, `0xADDRESS`, `*EXPR`. One that is not
+    /// found waits for a library that has it.
+    #[arg(long, value_name = "SPEC")]
+    at: Vec<String>,
+
+    /// At system calls of this name or number, or all (`all`).
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    syscall: Vec<String>,
+
+    /// When this variable is written, of 1, 2, 4 or 8 bytes.
+    #[arg(long, value_name = "EXPR")]
+    watch: Vec<String>,
+
+    /// Only where this is true, in the frame of the place: `len > 4096 && fd == 3`.
+    #[arg(long = "if", value_name = "COND")]
+    condition: Option<String>,
+
+    /// Write this at each hit: `'{id} {buf:s} {len:x}'`.
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "args")]
+    log: Option<String>,
+
+    /// Show the arguments of the function.
+    #[arg(long)]
+    args: bool,
+
+    /// Show the stack of the thread.
+    #[arg(long)]
+    stack: bool,
+
+    /// At the first instruction of functions, and not behind their prologue.
+    #[arg(long)]
+    entry: bool,
+
+    /// By debug registers of the processor, of which there are four, without a byte of code being changed.
+    #[arg(long)]
+    hardware: bool,
+
+    /// Only in this thread.
+    #[arg(long, value_name = "TID")]
+    thread: Option<u32>,
+
+    /// Pass over so many hits of each breakpoint first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    ignore: u64,
+
+    /// End after so many hits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+
+    /// Show the totals alone.
+    #[arg(long)]
+    silent: bool,
+
+    /// End after so long.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    symbols: SymbolArgs,
+
+    /// Print JSON lines: one object for each hit, and one for the totals (docs/break.md).
+    #[arg(long)]
+    json: bool,
+
+    /// Start this command.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    if args.at.is_empty() && args.syscall.is_empty() && args.watch.is_empty() {
+        return Err(Failure::usage("nothing to wait for: give --at SPEC, --syscall NAME or --watch EXPR"));
+    }
+    // Before anything is stopped.
+    let specs = args.at.iter().map(|text| text.parse().map_err(Failure::usage));
+    let specs = specs.collect::<Result<Vec<BreakpointSpec>>>()?;
+    for text in args.condition.iter().chain(&args.watch) {
+        Expression::parse(text, &|_| false)
+            .map_err(|error| Failure::usage(format_args!("`{text}`: {error}")))?;
+    }
+    if let Some(log) = &args.log {
+        Template::parse(log, &|_| false).map_err(Failure::usage)?;
+    }
+    let options = downloads::show_unpacking(OpenOptions::new())
+        .search(args.symbols.search(Fetch::Within(Duration::from_secs(5)))?);
+    let controlled = match args.process {
+        Some(number) => attach(ProcessId(number))?,
+        None => {
+            let (program, arguments) =
+                args.command.split_first().ok_or_else(|| Failure::usage("no command"))?;
+            let mut launch = Launch::new(program, arguments);
+            launch.random_addresses = true;
+            Controlled::launch(&launch).map_err(|error| failure(&error))?
+        }
+    };
+    Trace::new(args, options, controlled)?.run(specs)
+}
+
+/// Takes a process.
+pub(super) fn attach(process: ProcessId) -> Result<Controlled> {
+    if procfs::process_info(process).is_err() {
+        return Err(Failure::not_found(format_args!("no process {process}")));
+    }
+    Controlled::attach(process).map_err(|error| failure(&error))
+}
+
+pub(super) fn failure(error: &ControlError) -> Failure {
+    match error {
+        ControlError::System { error: reason, .. }
+            if reason.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Failure::denied(error).with_help("prospect doctor".into())
+        }
+        ControlError::System { error: reason, .. } if reason.kind() == std::io::ErrorKind::NotFound => {
+            Failure::not_found(error)
+        }
+        _ => Failure::failed(error),
+    }
+}

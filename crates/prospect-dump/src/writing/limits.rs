@@ -17,7 +17,7 @@ pub enum WriteError {
     /// It was [cancelled](Progress::cancel).
     #[error("cancelled")]
     Cancelled,
-    /// It was not written when it [had to be](WriteOptions::deadline).
+    /// It was not written when it [had to be](crate::elf_core::WriteOptions::deadline).
     #[error("it takes longer than the process may stand still")]
     Late,
     /// Cores are of Linux.

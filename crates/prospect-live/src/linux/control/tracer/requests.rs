@@ -146,17 +146,14 @@ impl Tracer {
                 }
             }
             TrapPlace::Code { at, hardware: true } => {
-                self.set_watch(
-                    process,
-                    Watch { trap: id, at: at.0, kind: watch_kind(None, 1), is_code: true },
-                )?;
+                self.set_watch(process, Watch { trap: id, at: at.0, kind: watch_kind(None, 1) })?;
             }
             TrapPlace::Data { at, bytes, access } => {
                 if !matches!(bytes, 1 | 2 | 4 | 8) || at.0 % u64::from((*bytes).max(1)) != 0 {
                     return Err(Failure::Unaligned { at: *at, bytes: *bytes });
                 }
                 let kind = watch_kind(Some(*access), *bytes);
-                self.set_watch(process, Watch { trap: id, at: at.0, kind, is_code: false })?;
+                self.set_watch(process, Watch { trap: id, at: at.0, kind })?;
             }
             TrapPlace::ThreadExited => {
                 for thread in self.threads_of(process) {

@@ -27,7 +27,6 @@ pub(super) struct Watch {
     pub(super) at: u64,
     /// What goes into the control register for it: length and access.
     pub(super) kind: u64,
-    pub(super) is_code: bool,
 }
 
 /// One address space.

@@ -355,6 +355,21 @@ fn another_program_begins_from_any_thread() {
 }
 
 #[test]
+fn system_calls_are_caught_in_the_program_that_comes_after_too() {
+    const EXIT_GROUP: u32 = 231;
+    let mut launched = require!(Launched::start("controlled", &["exec"]));
+    let numbers = Numbers::Only(vec![EXIT_GROUP]);
+    let trap = launched.trap(TrapPlace::Call { numbers, phase: CallPhase::Entry }, Filter::default());
+    let event = launched.next(&Resume::all());
+    assert!(matches!(event.kind, EventKind::Executed { .. }), "{event:?}");
+    let event = launched.next(&Resume::all());
+    let EventKind::CallEntry { number, arguments } = event.kind else { panic!("{event:?}") };
+    assert_eq!((number, arguments[0]), (u64::from(EXIT_GROUP), 5));
+    assert_eq!(launched.controlled.clear_trap(trap).hits, 1);
+    assert_eq!(launched.finish().1, Ending::Exited(5));
+}
+
+#[test]
 fn threads_that_come_and_go_are_told() {
     let mut launched = require!(Launched::start("controlled", &["threads", "20"]));
     launched.trap(TrapPlace::ThreadCreated, Filter::default());

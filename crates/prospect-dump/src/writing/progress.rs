@@ -77,7 +77,16 @@ impl Progress {
         self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn end(&self, result: Result<(), String>) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    /// Does what is to be watched, and keeps how it ended. Where nobody watches, it is the same.
+    pub(crate) fn shown<T, E: ToString>(
+        watched: Option<&Self>,
+        work: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let unseen = Self::new();
+        let progress = watched.unwrap_or(&unseen);
+        let result = work(progress);
+        let ended = result.as_ref().map(drop).map_err(ToString::to_string);
+        *progress.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+        result
     }
 }

@@ -76,11 +76,7 @@ pub fn write(
     options: &Options<'_>,
     output: &mut dyn Output,
 ) -> Result<Written, WriteError> {
-    let unseen = Progress::new();
-    let progress = options.progress.unwrap_or(&unseen);
-    let result = write_all(process, options, output, progress);
-    progress.end(result.as_ref().map(drop).map_err(ToString::to_string));
-    result
+    Progress::shown(options.progress, |progress| write_all(process, options, output, progress))
 }
 
 fn write_all(

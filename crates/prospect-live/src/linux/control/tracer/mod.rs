@@ -316,10 +316,15 @@ impl Tracer {
         threads
     }
 
-    /// Whether a process stops at system calls.
-    fn traces_calls(&self, process: u32) -> bool {
-        let mut traps = self.traps.values();
-        traps.any(|one| matches!(one.trap.place, TrapPlace::Call { .. }) && one.processes.contains(&process))
+    /// Traps of a process are others now, or its memory is.
+    fn note_calls(&mut self, process: u32) {
+        let is_call = |one: &TrapState| {
+            matches!(one.trap.place, TrapPlace::Call { .. }) && one.processes.contains(&process)
+        };
+        let traces_calls = self.traps.values().any(is_call);
+        if let Some(space) = self.spaces.get_mut(&process) {
+            space.traces_calls = traces_calls;
+        }
     }
 }
 

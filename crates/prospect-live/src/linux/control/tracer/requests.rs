@@ -163,7 +163,11 @@ impl Tracer {
             _ => {}
         }
         self.last_trap = id;
+        let is_call = matches!(trap.place, TrapPlace::Call { .. });
         self.traps.insert(id, TrapState::new(trap, process));
+        if is_call {
+            self.note_calls(process);
+        }
         Ok(Reply::TrapSet { trap: TrapId(id), hidden })
     }
 
@@ -190,6 +194,7 @@ impl Tracer {
     fn take_out(&mut self, process: u32, id: u64, place: &TrapPlace) {
         let Some(space) = self.spaces.get_mut(&process) else { return };
         match place {
+            TrapPlace::Call { .. } => self.note_calls(process),
             TrapPlace::Code { at, hardware: false } => space.remove(at.0, id),
             TrapPlace::Code { .. } | TrapPlace::Data { .. } => {
                 for watch in &mut space.watches {
@@ -219,11 +224,11 @@ impl Tracer {
             self.traps.iter().filter(|(_, one)| one.processes.contains(&process) && which(&one.trap.place));
         let of_it: Vec<(u64, TrapPlace)> = of_it.map(|(id, one)| (*id, one.trap.place.clone())).collect();
         for (id, place) in of_it {
-            self.take_out(process, id, &place);
             // Its counts can be asked for until it is taken away.
             if let Some(one) = self.traps.get_mut(&id) {
                 one.processes.retain(|one| *one != process);
             }
+            self.take_out(process, id, &place);
         }
     }
 
@@ -248,6 +253,7 @@ impl Tracer {
         for one in self.traps.values_mut().filter(|one| one.processes.contains(&from)) {
             one.processes.push(to);
         }
+        self.note_calls(to);
         self.threads_of(to).iter().for_each(|thread| self.watch(*thread));
     }
 

@@ -92,7 +92,12 @@ impl Tracer {
         }
         let how = if steps {
             Run::Step
-        } else if self.tracees.get(&thread).is_some_and(|tracee| self.traces_calls(tracee.process)) {
+        } else if self
+            .tracees
+            .get(&thread)
+            .and_then(|tracee| self.spaces.get(&tracee.process))
+            .is_some_and(|space| space.traces_calls)
+        {
             Run::ToCall
         } else {
             Run::On

@@ -36,6 +36,8 @@ pub(super) struct Space {
     pub(super) arch: Arch,
     pub(super) sites: BTreeMap<u64, Site>,
     pub(super) watches: [Option<Watch>; 4],
+    /// Whether it stops at system calls: asked whenever a thread goes on, however many traps there are.
+    pub(super) traces_calls: bool,
     /// Where copies of instructions are.
     pub(super) slots: Vec<Slots>,
     /// No such place could be had.
@@ -52,6 +54,7 @@ impl Space {
             arch,
             sites: BTreeMap::new(),
             watches: [None; 4],
+            traces_calls: false,
             slots: Vec::new(),
             has_no_slots: false,
             guest_of: None,

@@ -489,6 +489,7 @@ impl Tracer {
             && let Ok(space) = Space::open(process, arch)
         {
             self.spaces.insert(process, space);
+            self.note_calls(process);
         }
         self.forget_code_traps_of(process);
         if let Some(tracee) = self.tracees.get_mut(&thread) {

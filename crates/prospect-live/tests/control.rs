@@ -115,15 +115,25 @@ fn first_argument_is(number: u64) -> AgentExpression {
 
 #[test]
 fn every_hit_of_every_thread_is_counted() {
-    for (name, hits, threads) in [("controlled", 40_000, "8"), ("controlled-unmoved", 400, "4")] {
+    let many = std::env::var("CONTROL_HITS").ok().and_then(|hits| hits.parse().ok()).unwrap_or(40_000);
+    for (name, hits, threads) in [("controlled", many, "8"), ("controlled-unmoved", 400, "4")] {
         let mut launched = require!(Launched::start(name, &["count", &hits.to_string(), threads]));
         let trap = launched.at_work(go_on());
-        let event = launched.next(&Resume::all());
+        launched.controlled.resume(&Resume::all()).unwrap();
+        let most = PATIENCE + Duration::from_millis(hits);
+        let event = launched.controlled.wait(Some(most)).unwrap().expect("it does not end");
         assert_eq!(event.kind, EventKind::Ended(Ending::Exited(0)), "{name}");
         let counts = launched.controlled.counts(trap);
         assert_eq!((counts.hits, counts.taken, counts.faults), (hits, hits, 0), "{name}");
         assert_eq!(launched.printed(), format!("counted {hits}\n"), "{name}");
     }
+}
+
+#[test]
+fn what_a_hot_thread_makes_is_not_kept_where_it_is() {
+    let mut launched = require!(Launched::start("controlled", &["children", "20"]));
+    launched.at_work(go_on());
+    assert_eq!(launched.finish(), ("counted 20000\n".into(), Ending::Exited(0)));
 }
 
 #[test]
@@ -217,9 +227,16 @@ fn threads_are_stepped_alone_or_while_others_run() {
     let event = launched.next(&Resume::all());
     let thread = event.thread;
     let mut last = launched.view().registers(thread).unwrap().pc().unwrap();
+    // The other one may have come to the trap at the same time, which is told first.
+    let stepped = |launched: &mut Launched, action: Action| loop {
+        let event = launched.next(&Resume::only(thread, action.clone()));
+        if event.thread == thread {
+            assert_eq!(event.kind, EventKind::Stepped);
+            break;
+        }
+    };
     for _ in 0..3 {
-        let event = launched.next(&Resume::only(thread, Action::Step));
-        assert_eq!((event.thread, &event.kind), (thread, &EventKind::Stepped));
+        stepped(&mut launched, Action::Step);
         let pc = launched.view().registers(thread).unwrap().pc().unwrap();
         assert!(
             pc > last && pc.0 - last.0 < 16,
@@ -230,8 +247,7 @@ fn threads_are_stepped_alone_or_while_others_run() {
     // Out of the function, in one request.
     launched.controlled.clear_trap(trap);
     let work = launched.symbol("work");
-    let event = launched.next(&Resume::only(thread, Action::StepWhileIn(vec![work..Addr(last.0 + 64)])));
-    assert_eq!((event.thread, &event.kind), (thread, &EventKind::Stepped));
+    stepped(&mut launched, Action::StepWhileIn(vec![work..Addr(last.0 + 64)]));
     let pc = launched.view().registers(thread).unwrap().pc().unwrap();
     assert!(!(work..Addr(last.0 + 64)).contains(&pc));
     assert_eq!(launched.finish(), ("counted 200\n".into(), Ending::Exited(0)));
@@ -352,6 +368,65 @@ fn another_program_begins_from_any_thread() {
     assert_ne!(former, event.thread, "another thread than the first did it");
     assert_eq!(launched.view().threads().len(), 1);
     assert_eq!(launched.finish().1, Ending::Exited(5));
+}
+
+#[test]
+fn the_kernel_stops_at_some_system_calls_alone() {
+    const GETPPID: u32 = 110;
+    const CLONE: u32 = 56;
+    let fixture = require!(fixture("controlled"));
+    let start = |arguments: &[&str]| {
+        let mut launch = Launch::new(fixture.path(), arguments);
+        launch.streams = [Stdio::Null, Stdio::Null, Stdio::Inherit];
+        launch.filtered_calls = Some(vec![GETPPID, CLONE]);
+        assert!(Controlled::launch(&launch).is_err(), "it would be harmed when it runs on");
+        launch.ends_with_us = true;
+        let controlled = Controlled::launch(&launch).unwrap();
+        let process = controlled.processes()[0];
+        (controlled, process)
+    };
+    let call = |numbers, phase| TrapPlace::Call { numbers, phase };
+    let only = |number| Numbers::Only(vec![number]);
+    // Beginning and end, and together with traps that the filter does not know.
+    for others in [false, true] {
+        let (mut controlled, process) = start(&["calls", "500"]);
+        let mut set = |place| controlled.set_trap(process, Trap { place, filter: go_on() }).unwrap();
+        let entry = set(call(only(GETPPID), CallPhase::Entry));
+        let both = set(call(only(GETPPID), CallPhase::Both));
+        let exit = set(call(only(GETPPID), CallPhase::Exit));
+        let other = others.then(|| set(call(only(39), CallPhase::Both)));
+        controlled.resume(&Resume::all()).unwrap();
+        let event = controlled.wait(Some(PATIENCE)).unwrap().unwrap();
+        assert_eq!(event.kind, EventKind::Ended(Ending::Exited(0)));
+        let hits = [entry, both, exit].map(|trap| controlled.counts(trap).hits);
+        assert_eq!(hits, [500, 1000, 500], "{others}");
+        assert_eq!(other.map_or(1000, |other| controlled.counts(other).hits), 1000);
+    }
+    // What it makes is filtered too, and so it stays, whatever is to be followed.
+    let (mut controlled, process) = start(&["forks", "10"]);
+    controlled.follow(Follow::Parent);
+    let place = call(only(CLONE), CallPhase::Entry);
+    let trap = controlled.set_trap(process, Trap { place, filter: go_on() }).unwrap();
+    let mut ended = 0;
+    while !controlled.processes().is_empty() {
+        controlled.resume(&Resume::all()).unwrap();
+        let event = controlled.wait(Some(PATIENCE)).unwrap().unwrap();
+        let EventKind::Ended(Ending::Exited(status)) = event.kind else { panic!("{event:?}") };
+        assert_eq!(status, if event.process == process { 0 } else { 7 });
+        ended += 1;
+    }
+    assert_eq!(ended, 11);
+    // A call that a signal has interrupted begins again (`kernel/fork.c`, `ERESTARTNOINTR`).
+    assert!(controlled.counts(trap).hits >= 10);
+    // It is not let go, and ends with us.
+    let (mut controlled, process) = start(&["checksum"]);
+    assert!(controlled.detach(process, Leave::AsItWas).is_err());
+    drop(controlled);
+    let deadline = Instant::now() + PATIENCE;
+    while state(process.0, process.0).is_some_and(|state| state != 'Z') {
+        assert!(Instant::now() < deadline, "it runs on");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -102,6 +102,42 @@ fn as_a_tool() {
     }
 }
 
+/// Where a process may run, as it says.
+fn processors(process: ProcessId) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0)).unwrap();
+    status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap().to_owned()
+}
+
+/// The tracer of a process is killed: nobody is left that could put anything back but the program that made it.
+#[test]
+fn a_hot_thread_gets_its_processors_back_also_when_its_tracer_is_killed() {
+    let fixture = require!(fixture("controlled"));
+    let mut launch = prospect_live::Launch::new(fixture.path(), ["calls", "1000000000"]);
+    launch.streams = [prospect_live::Stdio::Null, prospect_live::Stdio::Null, prospect_live::Stdio::Inherit];
+    let mut controlled = Controlled::launch(&launch).unwrap();
+    let process = controlled.processes()[0];
+    let own = processors(process);
+    let getppid = prospect_process::control::Numbers::Only(vec![110]);
+    let phase = prospect_process::control::CallPhase::Entry;
+    let place = TrapPlace::Call { numbers: getppid, phase };
+    let filter = Filter { then: Then::GoOn, ..Filter::default() };
+    controlled.set_trap(process, Trap { place, filter }).unwrap();
+    controlled.resume(&Resume::all()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    // Where there is one processor only, it is there already.
+    while thread::available_parallelism().unwrap().get() > 1 && processors(process) == own {
+        assert!(Instant::now() < deadline, "it is never kept where its tracer is");
+        thread::yield_now();
+    }
+    let kill = |number: u32| Command::new("kill").args(["-KILL", &number.to_string()]).status().unwrap();
+    assert!(kill(tracer(process.0)).success());
+    assert!(controlled.wait(Some(PATIENCE)).is_err(), "nobody is left to answer");
+    drop(controlled);
+    assert_eq!(processors(process), own);
+    assert_eq!(tracer(process.0), 0);
+    assert!(kill(process.0).success());
+}
+
 fn survives(way: u64, program: &str) {
     let fixture = require!(fixture(program));
     let mut target = Checksum::start(&fixture);
@@ -113,7 +149,7 @@ fn survives(way: u64, program: &str) {
         LiveMemory::new(process).read(at, &mut bytes).unwrap();
         bytes
     };
-    let (before, mut random) = (code(), Random::new(way));
+    let (before, own, mut random) = (code(), processors(process), Random::new(way));
     for round in 0..8 * rounds() {
         let mut tool = Command::new(env::current_exe().unwrap());
         tool.args(["as_a_tool", "--exact", "--nocapture", "--test-threads=1"]);
@@ -132,7 +168,7 @@ fn survives(way: u64, program: &str) {
             assert!(Instant::now() < deadline, "it stays traced");
             thread::yield_now();
         }
-        assert_eq!(code(), before, "round {round}");
+        assert_eq!((code(), processors(process)), (before, own.clone()), "round {round}");
         target.assert_goes_on();
     }
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.0)).unwrap();

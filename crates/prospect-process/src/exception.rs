@@ -74,7 +74,12 @@ impl Exception {
             [process, user] if matches!(code, 0 | -1 | -6) => Some((ProcessId(process as u32), user as u32)),
             _ => None,
         };
-        let is_fault = matches!(number, 4 | 5 | 7 | 8 | 11) && !matches!(code, 0x80 | i32::MIN..=0);
+        // Older writers of Breakpad have 0 for every `si_code`, and all have what lies where `si_addr` may be: of a signal that was
+        // sent, the process and the user that sent it.
+        let is_untold =
+            code == 0 && sender.is_none() && self.address.is_some_and(|address| address != Addr(0));
+        let is_told = !matches!(code, 0x80 | i32::MIN..=0);
+        let is_fault = matches!(number, 4 | 5 | 7 | 8 | 11) && (is_told || is_untold);
         let address = self.address.filter(|_| is_fault);
         (is_linux && number > 0).then_some(SignalInfo { number, code, address, sender })
     }
@@ -164,6 +169,11 @@ mod tests {
             |system, code, flags, parameters: &[u64]| exception(system, code, flags, parameters).to_string();
         assert_eq!(says(Linux, 11, 1, &[]), "SIGSEGV, address not mapped, at 0x1000");
         assert_eq!(says(Linux, 6, -6i32 as u32, &[7, 8]), "SIGABRT, sent by tkill, by process 7 of user 8");
+        assert_eq!(
+            says(Linux, 11, 0, &[]),
+            "SIGSEGV, a fault or sent by kill, its writer does not say which, at 0x1000"
+        );
+        assert_eq!(says(Linux, 11, 0, &[7, 8]), "SIGSEGV, sent by kill, by process 7 of user 8");
         assert_eq!(says(Linux, u32::MAX, 0, &[]), "no crash: the dump was asked for");
         assert_eq!(
             says(Windows, 0xc000_0005, 0, &[1, 0x10]),

@@ -102,6 +102,8 @@ impl SignalInfo {
             (11, 3) => "failed bound checks",
             (11, 4) => "failed protection key checks",
             (_, SI_KERNEL) => "sent by the kernel",
+            // Who sends one has no address: it is of a writer that has no `si_code`.
+            (_, 0) if self.address.is_some() => "a fault or sent by kill, its writer does not say which",
             (_, 0) => "sent by kill",
             (_, -1) => "sent by sigqueue",
             (_, -6) => "sent by tkill",

@@ -22,6 +22,7 @@ mod patience;
 mod pidfd;
 mod process;
 mod ptrace;
+mod register_room;
 mod sampler;
 mod signals;
 mod snapshot;

@@ -22,12 +22,15 @@ use super::{
         self, ProcError, RepeatedMap, TaskDirectory, ThreadFacts,
         auxv::{self, Auxv},
     },
+    register_room::{RegisterRoom, WantedSets},
     stopping,
 };
 
 /// What a thread's stack is expected to take, and the least that is expected of all together.
 const TYPICAL_STACK_BYTES: usize = 8 << 10;
 const LEAST_ROOM_BYTES: usize = 256 << 10;
+/// More threads than these are rare, and room for their registers is made when they are there.
+const MOST_EXPECTED: usize = 10_000;
 
 /// A process of this machine. Opening one reads files of `/proc` and touches nothing.
 ///
@@ -334,18 +337,24 @@ impl LiveProcess {
         let threads = self.of_itself(|id| TaskDirectory::open(id)?.expected_count())?;
         let room = usize::try_from(threads).unwrap_or(usize::MAX).saturating_mul(TYPICAL_STACK_BYTES);
         let room = vec![1; room.max(LEAST_ROOM_BYTES).min(plan.stack_bytes)];
+        let of_all = usize::try_from(threads).unwrap_or(usize::MAX).min(MOST_EXPECTED);
+        let mut sets = plan.register_sets.then(|| RegisterRoom::new(WantedSets::Values, of_all));
         let (id, plan) = (self.info.id, plan.clone());
         let (threads, copy, mappings, pause) = self.still_itself(self.holds.run(move |attachment| {
             let memory = LiveMemory::new(id);
             let map = RepeatedMap::new(id);
             let (grip, mut threads) = attachment.hold(&Threads::All, deadline)?;
-            if plan.register_sets {
-                stopping::add_register_sets(&mut threads);
+            if let Some(sets) = &mut sets {
+                sets.copy(&threads);
             }
             let mappings = map.now(id);
             let registers = threads.iter().filter_map(|one| one.registers.as_ref());
             let copy = capture_stacks(&plan, registers, &mappings, &memory, room);
-            Ok((threads, copy, mappings, attachment.release(grip)))
+            let pause = attachment.release(grip);
+            if let Some(sets) = sets {
+                sets.hand_out(&mut threads);
+            }
+            Ok((threads, copy, mappings, pause))
         }))?;
         Ok(Freeze { process: self.frozen(threads, copy, mappings), pause })
     }

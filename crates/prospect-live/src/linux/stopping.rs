@@ -21,6 +21,7 @@ use super::{
     patience::Patience,
     procfs::{self, TaskDirectory, ThreadFacts},
     ptrace::{self, Stop, Waited},
+    register_room::{RegisterRoom, WantedSets},
     signals,
 };
 
@@ -244,6 +245,20 @@ fn look_at(held: &mut HeldThread, wait: impl FnOnce(ThreadId) -> Waited) -> bool
     }
 }
 
+/// The same of a thread that is known to stand. That may have been reported to somebody else, who waits for every child of this
+/// program; or it came to stand just now.
+fn stands_for_others_too(held: &mut HeldThread) -> bool {
+    let mut waited = Waited::Nothing;
+    let stands = look_at(held, |thread| {
+        waited = ptrace::wait(thread);
+        waited
+    });
+    if waited == Waited::Nothing {
+        return look_at(held, |_| Waited::Stopped(Stop::Interrupted));
+    }
+    stands
+}
+
 pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
     let mut bytes = [0; ptrace::REGISTER_SET_BYTES];
     // An error: it was killed while it stood.
@@ -255,16 +270,9 @@ pub(crate) fn registers(thread: ThreadId) -> Result<Registers, NoRegisters> {
 
 /// Adds the other registers of those of `threads` that stand and are the calling thread's.
 pub(crate) fn add_register_sets(threads: &mut [FrozenThread]) {
-    let mut room = vec![0; ptrace::EXTENDED_SET_BYTES];
-    for one in threads.iter_mut().filter(|one| one.registers.is_some() && one.thread.not_stopped.is_none()) {
-        let sets = one.registers.iter().flat_map(|registers| registers.arch().info().other_sets);
-        for set in sets {
-            // An error: the machine has no such set. Nothing: this thread has none.
-            if let Ok(length @ 1..) = ptrace::other_register_set(one.thread.id, *set, &mut room) {
-                one.register_sets.push((*set, room[..length].into()));
-            }
-        }
-    }
+    let mut sets = RegisterRoom::new(WantedSets::All, 0);
+    sets.copy(threads);
+    sets.hand_out(threads);
 }
 
 /// Adds what the kernel keeps of the signals of those of `threads` that stand and are the calling thread's.
@@ -286,12 +294,7 @@ fn give_up(held: &mut HeldThread, tasks: &TaskDirectory, in_time: bool) -> bool 
     match thread.state {
         _ if thread.not_stopped.is_some() => {}
         ThreadState::Uninterruptible => thread.not_stopped = Some(NoRegisters::Uninterruptible),
-        // It stands, and that was reported to somebody else who waits for every child of this program.
-        ThreadState::Traced if registers(id).is_ok() => {
-            held.hold = HoldState::Stopped(Stop::Interrupted);
-            held.registers = registers(id).ok();
-            return true;
-        }
+        ThreadState::Traced if registers(id).is_ok() => return stands_for_others_too(held),
         _ if in_time => return false,
         _ => thread.not_stopped = Some(NoRegisters::Deadline),
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::ArchInfo;
+use super::{Arch, ArchInfo};
 
 /// A set of registers beside the general ones, as the system gives it: by the number of its note in ELF cores (`NT_…` in
 /// `<elf.h>`), which `PTRACE_GETREGSET` takes too. Its bytes are kept as they are, and looked into where a register is asked
@@ -31,6 +31,17 @@ impl RegisterSet {
     pub const ARM_TLS: Self = Self(0x401);
     /// `NT_ARM_PAC_MASK`: which bits of data and code pointers their authentication code is in, two words.
     pub const ARM_PAC_MASK: Self = Self(0x406);
+
+    /// How much of what `XSAVE` writes is what `FXSAVE` writes too.
+    pub const X86_LEGACY_BYTES: usize = 512;
+
+    /// The set that begins with all of this one, on machines that have it: what `XSAVE` writes begins with what `FXSAVE` writes
+    /// ([`X86_LEGACY_BYTES`](Self::X86_LEGACY_BYTES)).
+    #[must_use]
+    pub fn is_start_of(self, arch: Arch) -> Option<Self> {
+        let is_legacy = matches!((arch, self), (Arch::X86_64, Self::FLOAT) | (Arch::I386, Self::X86_FXSAVE));
+        is_legacy.then_some(Self::X86_EXTENDED)
+    }
 }
 
 /// Registers of one kind, one after the other in each part of a [`RegisterSet`]: a row of [`ArchInfo::wide`].

@@ -66,6 +66,26 @@ pub trait Control {
         bytes: &[u8],
     ) -> Result<(), ControlError>;
 
+    /// Keeps all of a thread's registers, and the signals that it blocks, so that it can be made to do something else:
+    /// [`return_thread`](Self::return_thread) puts them back. So does the end of this control, in whatever way it comes.
+    ///
+    /// # Errors
+    /// When the thread does not stand, is borrowed already, or stands where it cannot be sent elsewhere from; where the target cannot do
+    /// this.
+    fn borrow_thread(&mut self, thread: ThreadId) -> Result<(), ControlError> {
+        let _ = thread;
+        Err(ControlError::Unsupported("lend its threads".into()))
+    }
+
+    /// Puts back what a thread had when it was [borrowed](Self::borrow_thread), wherever it stands now. A signal that it was about to get
+    /// then, it gets; one that it has caused itself meanwhile, it does not.
+    ///
+    /// # Errors
+    /// When it was not borrowed, does not stand, or has ended.
+    fn return_thread(&mut self, thread: ThreadId) -> Result<(), ControlError> {
+        Err(ControlError::NotStopped(thread))
+    }
+
     /// Sets a trap. Several may be at one place. It is in force also in processes that are made by fork, where those are followed.
     ///
     /// # Errors

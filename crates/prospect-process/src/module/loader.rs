@@ -6,7 +6,7 @@ use crate::{Addr, Arch, Memory};
 /// The dynamic section's tag of the entry that points to the `struct r_debug` (ELF gABI, "Dynamic Section").
 const DT_DEBUG: u64 = 21;
 /// A dynamic section has some 30 entries.
-const MOST_ENTRIES: u64 = 1024;
+const MOST_ENTRIES: usize = 1024;
 /// More modules than any process has: a list that leads back to itself ends.
 const MOST_MODULES: usize = 1 << 13;
 
@@ -28,14 +28,11 @@ impl Modules {
     /// The files that the dynamic linker has loaded, as it says itself. None of a static program.
     #[must_use]
     pub fn loaded_files(&self, arch: Arch, memory: &dyn Memory) -> Vec<LoadedFile> {
-        let word = u64::from(arch.info().word_bytes);
-        let read = |at: Addr| memory.read_word(arch, at).ok();
-        let file = |(map, dynamic): (Addr, Addr)| {
-            let path = read(map.wrapping_add(word)).map(Addr);
-            let path = path.and_then(|at| memory.read_c_string(at, LONGEST_PATH).ok()).unwrap_or_default();
-            Some(LoadedFile { bias: read(map)?, path, dynamic })
+        let file = |(_, LinkMap { bias, name, dynamic, .. }): (Addr, LinkMap)| {
+            let path = memory.read_c_string(name, LONGEST_PATH).unwrap_or_default();
+            LoadedFile { bias, path, dynamic }
         };
-        self.link_maps(arch, memory).filter_map(file).collect()
+        self.link_map_words(arch, memory).map(file).collect()
     }
 
     /// The address at which the dynamic linker can be trapped: it calls the function there before and after it changes
@@ -74,15 +71,20 @@ impl Modules {
     /// Where each `struct link_map` of the dynamic linker's list is, and the dynamic section that it is of, in the order in
     /// which they were loaded.
     fn link_maps(&self, arch: Arch, memory: &dyn Memory) -> impl Iterator<Item = (Addr, Addr)> {
+        self.link_map_words(arch, memory).map(|(map, words)| (map, words.dynamic))
+    }
+
+    /// The same, with the first words of each.
+    fn link_map_words(&self, arch: Arch, memory: &dyn Memory) -> impl Iterator<Item = (Addr, LinkMap)> {
         let word = u64::from(arch.info().word_bytes);
-        let read =
-            move |at: Addr, index: u64| memory.read_word(arch, at.wrapping_add(index * word)).ok().map(Addr);
-        // `r_debug.r_map`; then the bias, the name, the dynamic section, the next one.
-        let mut next = self.loader_debug(arch, memory).and_then(|debug| read(debug, 1));
+        // `r_debug.r_map`.
+        let first = |debug: Addr| memory.read_word(arch, debug.wrapping_add(word)).ok().map(Addr);
+        let mut next = self.loader_debug(arch, memory).and_then(first);
         let maps = std::iter::from_fn(move || {
-            let map = next.filter(|map| *map != Addr(0))?;
-            next = read(map, 3);
-            Some((map, read(map, 2)?))
+            let map = next.take().filter(|map| *map != Addr(0))?;
+            let words = LinkMap::read(arch, map, memory)?;
+            next = Some(words.next);
+            Some((map, words))
         });
         maps.take(MOST_MODULES)
     }
@@ -92,21 +94,40 @@ impl Modules {
         let program = self.executable()?;
         let image = ElfImage::read(program.first_mapping.start, memory)?;
         let dynamic = image.dynamic?;
-        let word = u64::from(arch.info().word_bytes);
-        let read = |at: Addr| memory.read_word(arch, at).ok();
-        let start = dynamic.start.to_addr(image.bias);
-        let most = (dynamic.end.0.saturating_sub(dynamic.start.0) / (2 * word)).min(MOST_ENTRIES);
-        for index in 0..most {
-            let entry = start.wrapping_add(index * 2 * word);
-            match read(entry)? {
+        let (info, word) = (arch.info(), usize::from(arch.info().word_bytes));
+        let length = usize::try_from(dynamic.end.0.saturating_sub(dynamic.start.0)).ok()?;
+        let mut section = vec![0; length.min(MOST_ENTRIES * 2 * word)];
+        let read = memory.read_available(dynamic.start.to_addr(image.bias), &mut section);
+        for entry in section[..read].chunks_exact(2 * word) {
+            match info.word(&entry[..word])? {
                 0 => return None,
                 DT_DEBUG => {
-                    let debug = Addr(read(entry.wrapping_add(word))?);
+                    let debug = Addr(info.word(&entry[word..])?);
                     return Some(debug).filter(|debug| *debug != Addr(0));
                 }
                 _ => {}
             }
         }
         None
+    }
+}
+
+/// What a `struct link_map` begins with.
+struct LinkMap {
+    bias: u64,
+    name: Addr,
+    dynamic: Addr,
+    next: Addr,
+}
+
+impl LinkMap {
+    fn read(arch: Arch, at: Addr, memory: &dyn Memory) -> Option<Self> {
+        let info = arch.info();
+        let width = usize::from(info.word_bytes);
+        let mut bytes = [0; 4 * 8];
+        let bytes = &mut bytes[..4 * width];
+        memory.read(at, bytes).ok()?;
+        let word = |index: usize| info.word(&bytes[index * width..(index + 1) * width]);
+        Some(Self { bias: word(0)?, name: Addr(word(1)?), dynamic: Addr(word(2)?), next: Addr(word(3)?) })
     }
 }

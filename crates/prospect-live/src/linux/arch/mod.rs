@@ -19,11 +19,13 @@ mod x86_64_calls;
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use no_calls::{
-    CallRegisters, convention_of, debug_register, restart_call, restart_interrupted, set_debug_register,
+    CallRegisters, FIRST_ARGUMENT_OFFSET, SIGNAL_CONTEXT_WORDS, convention_of, debug_register, restart_call,
+    restart_interrupted, set_debug_register,
 };
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64_calls::{
-    CallRegisters, convention_of, debug_register, restart_call, restart_interrupted, set_debug_register,
+    CallRegisters, FIRST_ARGUMENT_OFFSET, SIGNAL_CONTEXT_WORDS, convention_of, debug_register, restart_call,
+    restart_interrupted, set_debug_register,
 };
 
 #[cfg(target_arch = "aarch64")]
@@ -46,6 +48,9 @@ pub(crate) struct CallConvention {
     pub(crate) mmap: u64,
     pub(crate) munmap: u64,
     pub(crate) close_range: u64,
+    pub(crate) exit_group: u64,
     /// How many bytes its words have.
     pub(crate) word_bytes: usize,
+    /// Code that ends a signal handler with `rt_sigreturn`, as it is spelled; none where a signal frame is not known.
+    pub(crate) sigreturn: &'static [&'static [u8]],
 }

@@ -6,6 +6,9 @@ use prospect_process::{Arch, Registers, ThreadId};
 
 use super::CallConvention;
 
+pub(crate) const SIGNAL_CONTEXT_WORDS: usize = 0;
+pub(crate) const FIRST_ARGUMENT_OFFSET: usize = 0;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallRegisters;
 
@@ -46,6 +49,14 @@ impl CallRegisters {
 
     pub(crate) fn calling(&self, _at: u64, _stack: u64, _number: u64, _arguments: [u64; 6]) -> Self {
         *self
+    }
+
+    pub(crate) fn moved_to(&self, _pc: u64) -> Self {
+        *self
+    }
+
+    pub(crate) fn signal_context(&self, _mask: u64, _state: u64) -> [u64; SIGNAL_CONTEXT_WORDS] {
+        []
     }
 
     pub(crate) fn result(&self) -> i64 {

@@ -22,7 +22,10 @@ static LONG: CallConvention = CallConvention {
     mmap: 9,
     munmap: 11,
     close_range: 436,
+    exit_group: 231,
     word_bytes: 8,
+    // `mov $15, %rax` or `mov $15, %eax`, and the call: C libraries have it for the end of signal handlers.
+    sigreturn: &[&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]],
 };
 /// `arch/x86/entry/syscalls/syscall_32.tbl`, and the instruction `int 0x80`.
 static SHORT: CallConvention = CallConvention {
@@ -32,7 +35,9 @@ static SHORT: CallConvention = CallConvention {
     mmap: 192,
     munmap: 91,
     close_range: 436,
+    exit_group: 252,
     word_bytes: 4,
+    sigreturn: &[],
 };
 
 /// How the programs of one kind do system calls.
@@ -43,6 +48,18 @@ pub(crate) fn convention_of(arch: Arch) -> Option<&'static CallConvention> {
         _ => None,
     }
 }
+
+/// How many words `struct ucontext` has (Linux `arch/x86/include/uapi/asm/ucontext.h` and `sigcontext.h`).
+pub(crate) const SIGNAL_CONTEXT_WORDS: usize = 38;
+/// Where `rdi` is in it.
+pub(crate) const FIRST_ARGUMENT_OFFSET: usize = 104;
+
+/// `UC_FP_XSTATE`, `UC_SIGCONTEXT_SS` and `UC_STRICT_RESTORE_SS`.
+const CONTEXT_FLAGS: u64 = 7;
+/// Flags of an alternate stack that the kernel refuses: the thread keeps the one that it has.
+const NO_STACK_FLAGS: u64 = 0x7fff;
+/// Results of interrupted calls that begin again: `include/linux/errno.h`.
+const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// Step by step: the trap flag of `eflags`.
 const TRAP_FLAG: u64 = 1 << 8;
@@ -152,6 +169,33 @@ impl CallRegisters {
             (registers.r8, registers.r9) = (fifth, sixth);
         }
         Self(registers)
+    }
+
+    /// The same, elsewhere.
+    pub(crate) fn moved_to(&self, pc: u64) -> Self {
+        Self(libc::user_regs_struct { rip: pc, ..self.0 })
+    }
+
+    /// What `rt_sigreturn` makes them of again, with these signals blocked, and registers for floating point from `state` (0:
+    /// none in use). A call that was interrupted begins again.
+    pub(crate) fn signal_context(&self, mask: u64, state: u64) -> [u64; SIGNAL_CONTEXT_WORDS] {
+        let mut own = self.0;
+        if self.waits_in_call() && RESTARTS.contains(&self.result()) {
+            own.rax = own.orig_rax;
+            own.rip = own.rip.wrapping_sub(LONG.instruction.len() as u64);
+        }
+        let head = [CONTEXT_FLAGS, 0, 0, NO_STACK_FLAGS, 0];
+        let general = [
+            own.r8, own.r9, own.r10, own.r11, own.r12, own.r13, own.r14, own.r15, own.rdi, own.rsi, own.rbp,
+            own.rbx, own.rdx, own.rax, own.rcx, own.rsp, own.rip, own.eflags,
+        ];
+        let selectors = own.cs & 0xffff | (own.ss & 0xffff) << 48;
+        let rest = [selectors, 0, 0, 0, 0, state];
+        let mut words = [0; SIGNAL_CONTEXT_WORDS];
+        let all = head.into_iter().chain(general).chain(rest);
+        words.iter_mut().zip(all).for_each(|(word, value)| *word = value);
+        words[SIGNAL_CONTEXT_WORDS - 1] = mask;
+        words
     }
 
     /// What the call that it is at the end of returns; errors are negative.

@@ -11,6 +11,7 @@ use std::{
 use prospect_process::control::{ControlError, Event};
 
 use super::{
+    pins::Pins,
     raw,
     wire::{Link, Message, Reply, Request},
 };
@@ -25,6 +26,7 @@ pub(super) struct Channel {
 #[derive(Debug)]
 struct State {
     link: Link,
+    pins: Pins,
     /// What came while a reply was waited for.
     events: VecDeque<Event>,
     has_records: bool,
@@ -36,19 +38,20 @@ pub(super) enum News {
     Records,
 }
 
-fn gone(error: &io::Error) -> ControlError {
-    ControlError::TracerGone(error.to_string())
-}
-
 impl Channel {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, pins: Pins) -> Self {
         let descriptor = link.as_raw_fd();
-        let state = State { link, events: VecDeque::new(), has_records: false };
+        let state = State { link, pins, events: VecDeque::new(), has_records: false };
         Self { state: Mutex::new(state), descriptor }
     }
 
     pub(super) fn descriptor(&self) -> RawFd {
         self.descriptor
+    }
+
+    /// The tracer is no more.
+    pub(super) fn ended(&self) {
+        self.state().pins.give_back();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,7 +60,7 @@ impl Channel {
 
     /// Says something that is not answered.
     pub(super) fn tell(&self, request: &Request) -> Result<(), ControlError> {
-        self.state().link.send(request).map_err(|error| gone(&error))
+        self.state().send(request)
     }
 
     /// Asks, and waits for the answer. The tracer never makes one wait for what a target does.
@@ -71,7 +74,7 @@ impl Channel {
     /// The same, and a failure is an answer.
     pub(super) fn try_to(&self, request: &Request) -> Result<Reply, ControlError> {
         let mut state = self.state();
-        state.link.send(request).map_err(|error| gone(&error))?;
+        state.send(request)?;
         state.reply()
     }
 
@@ -112,9 +115,20 @@ impl Channel {
 }
 
 impl State {
+    fn send(&self, request: &Request) -> Result<(), ControlError> {
+        self.link.send(request).map_err(|error| self.gone(&error))
+    }
+
+    /// The tracer has ended. Whatever has ended it, its target gets back what is known here.
+    fn gone(&self, error: &io::Error) -> ControlError {
+        self.pins.give_back();
+        ControlError::TracerGone(error.to_string())
+    }
+
     /// Takes one message that is there, or is about to be.
     fn receive(&mut self) -> Result<Option<Reply>, ControlError> {
-        match self.link.receive().map_err(|error| gone(&error))? {
+        let message = self.link.receive();
+        match message.map_err(|error| self.gone(&error))? {
             Message::Reply(reply) => return Ok(Some(reply)),
             Message::Event(event) => self.events.push_back(event),
             Message::Records => self.has_records = true,

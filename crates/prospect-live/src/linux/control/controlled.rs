@@ -11,8 +11,8 @@ use std::{
 use prospect_process::{
     Addr, Process, ProcessId, ProcessInfo, RegisterSet, Registers, Target, TargetError, ThreadId,
     control::{
-        Control, ControlError, Event, EventKind, Follow, Interrupter, Leave, Record, Resume, Trap,
-        TrapCounts, TrapError, TrapId, TrapPlace,
+        Control, ControlError, Event, EventKind, Follow, Interrupter, Leave, NewProcess, Record, Recording,
+        Resume, Trap, TrapCounts, TrapError, TrapId, TrapPlace,
     },
 };
 
@@ -20,6 +20,7 @@ use super::{
     channel::{Channel, News},
     memory::Hidden,
     raw,
+    recording::Kept,
     tracer::GENERAL,
     view::View,
     wire::{Reply, Request},
@@ -34,13 +35,16 @@ const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// They are let go, as they were, when this is dropped, and when the program ends in whatever way.
 #[derive(Debug)]
 pub struct Controlled {
-    channel: Arc<Channel>,
+    pub(super) channel: Arc<Channel>,
     tracer: u32,
     follow: Follow,
+    /// What they make stays under control.
+    keeps_children: bool,
     processes: Vec<ProcessId>,
     known: HashMap<ProcessId, Known>,
     /// Where each trap hides bytes.
-    traps: HashMap<TrapId, (ProcessId, Addr)>,
+    pub(super) traps: HashMap<TrapId, (ProcessId, Addr)>,
+    pub(super) kept: Kept,
 }
 
 /// One process.
@@ -57,14 +61,16 @@ fn wrong(reply: &Reply) -> ControlError {
 }
 
 impl Controlled {
-    pub(super) fn new(channel: Arc<Channel>, tracer: u32) -> Self {
+    pub(super) fn new(channel: Arc<Channel>, tracer: u32, keeps_children: bool) -> Self {
         Self {
             channel,
             tracer,
-            follow: Follow::Parent,
+            follow: if keeps_children { Follow::Both } else { Follow::Parent },
+            keeps_children,
             processes: Vec::new(),
             known: HashMap::new(),
             traps: HashMap::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -83,7 +89,11 @@ impl Controlled {
         self.add_with(process, BTreeMap::new())
     }
 
-    fn add_with(&mut self, process: ProcessId, hidden: BTreeMap<Addr, u8>) -> Result<(), ControlError> {
+    pub(super) fn add_with(
+        &mut self,
+        process: ProcessId,
+        hidden: BTreeMap<Addr, u8>,
+    ) -> Result<(), ControlError> {
         let failed = |error: procfs::ProcError| ControlError::System {
             doing: format!("look at process {process}"),
             error: std::io::Error::other(error),
@@ -98,13 +108,13 @@ impl Controlled {
         Ok(())
     }
 
-    fn forget(&mut self, process: ProcessId) {
+    pub(super) fn forget(&mut self, process: ProcessId) {
         self.processes.retain(|one| *one != process);
         self.known.remove(&process);
     }
 
     /// What was seen of processes is of the stop before.
-    fn renew_views(&mut self) {
+    pub(super) fn renew_views(&mut self) {
         for Known { info, hidden, view } in self.known.values_mut() {
             *view = View::new(info.clone(), self.channel.clone(), hidden.clone());
         }
@@ -117,12 +127,16 @@ impl Controlled {
             EventKind::Ended(_) => self.forget(process),
             // It has ended by now, if it cannot be looked at.
             EventKind::Executed { .. } => drop(self.add(process)),
-            EventKind::Forked { child, .. } if self.follow != Follow::Parent => {
+            EventKind::Forked { child, by } if self.follow != Follow::Parent => {
                 let hidden = self
                     .known
                     .get(&process)
                     .map(|known| known.hidden.read().unwrap_or_else(PoisonError::into_inner).clone());
                 let _ = self.add_with(*child, hidden.unwrap_or_default());
+                if self.follow == Follow::Child && *by != NewProcess::Vfork {
+                    self.forget(process);
+                }
+                return;
             }
             _ => {}
         }
@@ -133,7 +147,7 @@ impl Controlled {
         }
     }
 
-    fn done(&self, request: &Request) -> Result<(), ControlError> {
+    pub(super) fn done(&self, request: &Request) -> Result<(), ControlError> {
         match self.channel.ask(request)? {
             Reply::Done => Ok(()),
             reply => Err(wrong(&reply)),
@@ -173,10 +187,15 @@ impl Target for Controlled {
     fn control(&mut self) -> Option<&mut dyn Control> {
         Some(self)
     }
+
+    fn recording(&mut self) -> Option<&mut dyn Recording> {
+        Some(self)
+    }
 }
 
 impl Control for Controlled {
     fn resume(&mut self, how: &Resume) -> Result<(), ControlError> {
+        self.kept.position += 1;
         self.done(&Request::Resume(how.clone()))
     }
 
@@ -244,6 +263,18 @@ impl Control for Controlled {
         self.set_registers(thread, set, bytes.to_vec())
     }
 
+    fn borrow_thread(&mut self, thread: ThreadId) -> Result<(), ControlError> {
+        self.done(&Request::Borrow(thread))?;
+        self.renew_views();
+        Ok(())
+    }
+
+    fn return_thread(&mut self, thread: ThreadId) -> Result<(), ControlError> {
+        self.done(&Request::Return(thread))?;
+        self.renew_views();
+        Ok(())
+    }
+
     fn set_trap(&mut self, process: ProcessId, trap: Trap) -> Result<TrapId, TrapError> {
         let is_code = matches!(trap.place, TrapPlace::Code { .. });
         match self.channel.try_to(&Request::SetTrap(process, trap))? {
@@ -289,6 +320,9 @@ impl Control for Controlled {
     }
 
     fn follow(&mut self, follow: Follow) {
+        if self.keeps_children {
+            return;
+        }
         self.follow = follow;
         // An error is the next request's too.
         let _ = self.done(&Request::Follow(follow));
@@ -296,7 +330,10 @@ impl Control for Controlled {
 
     fn detach(&mut self, process: ProcessId, leave: Leave) -> Result<(), ControlError> {
         let result = self.done(&Request::Detach(process, leave));
-        self.forget(process);
+        if !self.keeps_children {
+            self.forget(process);
+            self.kept.forget(process);
+        }
         result
     }
 
@@ -322,5 +359,6 @@ impl Drop for Controlled {
         while !raw::has_ended(self.tracer) && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));
         }
+        self.channel.ended();
     }
 }

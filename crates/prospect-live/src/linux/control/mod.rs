@@ -5,9 +5,12 @@
 
 mod channel;
 mod controlled;
+mod filter;
 mod launch;
 mod memory;
+mod pins;
 mod raw;
+mod recording;
 mod start;
 mod tracer;
 mod view;

@@ -3,6 +3,7 @@
 
 use std::{
     ffi::{CStr, CString},
+    fs::File,
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
@@ -112,6 +113,13 @@ fn decoded(status: i32) -> Status {
 pub(super) fn kill(process: u32, signal: i32) -> io::Result<()> {
     // SAFETY: it takes two numbers.
     checked(libc::c_long::from(unsafe { libc::kill(process.cast_signed(), signal) })).map(drop)
+}
+
+/// Sends a signal to a thread.
+pub(super) fn kill_thread(process: u32, thread: u32, signal: i32) -> io::Result<()> {
+    let (process, thread) = (process.cast_signed(), thread.cast_signed());
+    // SAFETY: it takes three numbers.
+    checked(unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) }).map(drop)
 }
 
 /// Makes a process that goes on with the caller's memory: its number, or `None` in the new one. Of the new process's
@@ -245,27 +253,60 @@ pub(super) fn poll(descriptor: &impl AsRawFd, most: Option<Duration>) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, most) == 1 }
 }
 
-/// Has the calling process run on one processor, or on those that it may.
-pub(super) fn run_on(processor: Option<usize>, allowed: &libc::cpu_set_t) {
-    // SAFETY: a set is written before it is read, and both outlive the calls.
-    unsafe {
-        let mut set = *allowed;
-        if let Some(processor) = processor {
-            libc::CPU_ZERO(&mut set);
-            libc::CPU_SET(processor, &mut set);
-        }
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+/// Processors that a thread may run on: a bit for each. `man 2 sched_setaffinity`.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, Debug)]
+pub(super) struct Processors([u64; 16]);
+
+impl Processors {
+    /// Those of a thread; 0 is the calling one.
+    ///
+    /// # Errors
+    /// When there is no such thread; on a machine of more processors than there is room for.
+    pub(super) fn of(thread: u32) -> io::Result<Self> {
+        let mut bits = [0; 16];
+        let room = size_of_val(&bits);
+        let pid = thread.cast_signed();
+        // SAFETY: there is as much room as is said, and it outlives the call.
+        let result = unsafe { libc::sched_getaffinity(pid, room, bits.as_mut_ptr().cast()) };
+        checked(result.into()).map(|_| Self(bits))
+    }
+
+    /// One alone.
+    pub(super) fn one(processor: usize) -> Option<Self> {
+        let mut bits = [0; 16];
+        *bits.get_mut(processor / 64)? = 1 << (processor % 64);
+        Some(Self(bits))
+    }
+
+    pub(super) fn has(&self, processor: usize) -> bool {
+        self.0.get(processor / 64).is_some_and(|bits| bits >> (processor % 64) & 1 == 1)
+    }
+
+    /// Has a thread run there; 0 is the calling one.
+    ///
+    /// # Errors
+    /// When there is no such thread, or the system refuses.
+    pub(super) fn give(&self, thread: u32) -> io::Result<()> {
+        let bits = self.0.as_ptr().cast();
+        // SAFETY: there are as many bytes as is said, they are only read, and they outlive the call.
+        let result = unsafe { libc::sched_setaffinity(thread.cast_signed(), size_of_val(&self.0), bits) };
+        checked(result.into()).map(drop)
     }
 }
 
-/// Which processors the calling process may run on.
-pub(super) fn allowed_processors() -> libc::cpu_set_t {
-    // SAFETY: the set is written before it is read, and outlives the call.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
-        set
-    }
+/// Has the calling process run on one processor, or on those that it may.
+pub(super) fn run_on(processor: Option<usize>, allowed: Option<&Processors>) -> io::Result<()> {
+    let one = processor.and_then(Processors::one);
+    one.as_ref().or(allowed).ok_or(io::ErrorKind::Unsupported)?.give(0)
+}
+
+/// A file in memory, closed when a program is executed. `man 2 memfd_create`.
+pub(super) fn memory_file(name: &CStr) -> io::Result<File> {
+    // SAFETY: the name outlives the call.
+    let descriptor = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    checked(descriptor.into())?;
+    // SAFETY: it is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }.into())
 }
 
 /// A pipe, closed when a program is executed.
@@ -315,6 +356,30 @@ pub(super) fn told(end: &OwnedFd) -> Option<i32> {
         let read = unsafe { libc::read(end.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
         if read != -1 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
             return (read == 4).then(|| i32::from_ne_bytes(bytes));
+        }
+    }
+}
+
+/// A new terminal: the side that programs write to a user at, and theirs.
+pub(super) fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let unlocked = 0;
+    // SAFETY: the path ends with a NUL, the kernel reads one number, and the descriptors that it makes belong to nobody else.
+    unsafe {
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let ours = OwnedFd::from_raw_fd(checked(libc::open(c"/dev/ptmx".as_ptr(), flags).into())? as RawFd);
+        checked(libc::ioctl(ours.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked).into())?;
+        let theirs = checked(libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags).into())?;
+        Ok((ours, OwnedFd::from_raw_fd(theirs as RawFd)))
+    }
+}
+
+/// Begins a session, with this terminal if it is one.
+pub(super) fn begin_session(terminal: Option<RawFd>) {
+    // SAFETY: there are no pointers. That it is no terminal is no error.
+    unsafe {
+        libc::setsid();
+        if let Some(terminal) = terminal {
+            libc::ioctl(terminal, libc::TIOCSCTTY, 0);
         }
     }
 }
@@ -381,7 +446,7 @@ pub(super) enum Call {
     Exit { result: i64 },
 }
 
-/// `PTRACE_GET_SYSCALL_INFO`, Linux 5.3.
+/// `PTRACE_GET_SYSCALL_INFO`, Linux 5.3. At a stop by a filter it says the same as at the beginning of a call.
 pub(super) fn call(thread: u32) -> io::Result<Option<Call>> {
     /// `struct ptrace_syscall_info` of `include/uapi/linux/ptrace.h`, in words: operation and architecture; instruction; stack; and what
     /// depends on the operation.
@@ -391,7 +456,7 @@ pub(super) fn call(thread: u32) -> io::Result<Option<Call>> {
     // SAFETY: the call is told how many bytes there are, and they outlive it.
     checked(unsafe { libc::ptrace(GET, pid, size_of_val(&words), words.as_mut_ptr()) })?;
     Ok(match words[0] as u8 {
-        1 => Some(Call::Entry {
+        1 | 3 => Some(Call::Entry {
             number: words[3],
             arguments: [words[4], words[5], words[6], words[7], words[8], words[9]],
         }),

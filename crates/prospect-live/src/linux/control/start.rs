@@ -8,6 +8,7 @@ use super::{
     Controlled, Launch,
     channel::Channel,
     launch::Prepared,
+    pins::Pins,
     raw,
     tracer::Tracer,
     wire::{Failure, Link, Message, Reply},
@@ -44,18 +45,21 @@ impl Controlled {
     fn begin(beginning: &Beginning) -> Result<Self, ControlError> {
         let failed = |error: io::Error| ControlError::System { doing: "start the tracer".into(), error };
         let (ours, theirs) = Link::pair().map_err(failed)?;
+        let pins = Pins::new().map_err(failed)?;
         let signals = raw::block_signals();
         let made = raw::fork();
         if let Ok(None) = made {
             drop(ours);
-            be_tracer(theirs, beginning, &signals);
+            be_tracer(theirs, pins, beginning, &signals);
         }
         raw::restore_signals(&signals);
         drop(theirs);
         let Some(tracer) = made.map_err(failed)? else { return Err(failed(io::ErrorKind::Other.into())) };
-        let channel = Arc::new(Channel::new(ours));
+        let channel = Arc::new(Channel::new(ours, pins));
         let first = channel.first_reply();
-        let mut controlled = Self::new(channel, tracer);
+        let keeps_children =
+            matches!(beginning, Beginning::Launch { program, .. } if program.filtered_calls().is_some());
+        let mut controlled = Self::new(channel, tracer, keeps_children);
         match first? {
             Reply::Started(process) => controlled.add(process)?,
             _ => return Err(ControlError::TracerGone("it said something else than was asked".into())),
@@ -65,11 +69,11 @@ impl Controlled {
 }
 
 /// The tracer process, to its end.
-fn be_tracer(link: Link, beginning: &Beginning, signals: &raw::SignalSet) -> ! {
+fn be_tracer(link: Link, pins: Pins, beginning: &Beginning, signals: &raw::SignalSet) -> ! {
     let group = raw::leave_group();
     raw::become_tracer(c"prospect-tracer");
     raw::wake_waits(&link, TICK);
-    let mut tracer = Tracer::new(link);
+    let mut tracer = Tracer::new(link, pins);
     let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let begun = match beginning {
             Beginning::Launch { program, ends_with_us } => {

@@ -26,6 +26,11 @@ pub(super) enum Request {
     Threads(ProcessId),
     Registers(ThreadId, RegisterSet),
     SetRegisters(ThreadId, RegisterSet, Vec<u8>),
+    Borrow(ThreadId),
+    Return(ThreadId),
+    Checkpoint(ProcessId),
+    ForgetCheckpoint(u32),
+    GoBack(u32),
     WriteMemory(ProcessId, Addr, Vec<u8>),
     SetTrap(ProcessId, Trap),
     ClearTrap(TrapId),
@@ -52,6 +57,12 @@ pub(super) enum Reply {
     },
     Counts(TrapCounts),
     Records(Vec<Record>),
+    Checkpoint(u32),
+    /// What runs from there, and what bytes of it are hidden.
+    WentBack {
+        process: ProcessId,
+        hidden: Vec<(Addr, u8)>,
+    },
 }
 
 /// What the tracer says.

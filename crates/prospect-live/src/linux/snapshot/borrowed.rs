@@ -11,6 +11,7 @@
 
 use std::{
     hint,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ use super::{
     raw,
     replaced::{Kept, Replaced},
     vigil::Witness,
+    way::{self, Errand, Layout},
 };
 use crate::linux::{
     arch::{CallConvention, CallRegisters, restart_call},
@@ -29,6 +31,9 @@ use crate::linux::{
 
 /// How long a thread is looked at again and again before it is waited for.
 const EAGER: Duration = Duration::from_micros(20);
+
+/// Between two looks at a thread that finds back by itself.
+const NEXT_LOOK: Duration = Duration::from_micros(200);
 
 /// So often a call that did not even begin, because something was about to happen to the thread, is tried again.
 const ATTEMPTS: u32 = 32;
@@ -119,9 +124,13 @@ impl From<std::io::Error> for Trouble {
 pub(in crate::linux) struct Borrowed {
     pub(super) id: ThreadId,
     /// What it gets back.
-    pub(super) own: Replaced,
+    pub(in crate::linux) own: Replaced,
     /// The signal that it is to get when it is let go.
     signal: i32,
+    /// Where it is sent to for its calls.
+    parking: Parking,
+    /// Where the unused memory below its stack pointer begins, where that is known.
+    stack_begin: Option<u64>,
     witness: Witness,
 }
 
@@ -190,7 +199,14 @@ impl Borrowed {
         if home.restart_interrupted() {
             home.put(id)?;
         }
-        Ok(Self { id, own: Replaced::of(id, home)?, signal: 0, witness: None })
+        Ok(Self {
+            id,
+            own: Replaced::of(id, home)?,
+            signal: 0,
+            parking: Parking::default(),
+            stack_begin: None,
+            witness: None,
+        })
     }
 
     /// The same, with a witness of its calls.
@@ -198,51 +214,98 @@ impl Borrowed {
         Self { witness, ..self }
     }
 
-    /// The same, with a place for the thread to be at should its tracer end: as far as there is one for its kind of code,
-    /// and room below its stack for the way there.
-    pub(super) fn with_parking(mut self, parking: Parking) -> Self {
-        if let Some(way) = self.way_to(parking) {
-            self.own = Replaced { way, parking, ..self.own };
-        }
+    /// The same, with instructions for its calls behind which it can be let go: as far as there are any for its kind of code,
+    /// and room below its stack for the way from there. `stack` is what is known to be unused stack where it is not.
+    pub(super) fn with_parking(mut self, parking: Parking, stack: Option<&Range<u64>>) -> Self {
+        self.parking = parking;
+        self.stack_begin = stack.map(|stack| stack.start);
         self
     }
 
-    /// What is in memory where the way there is to be.
-    fn way_to(&self, parking: Parking) -> Option<Kept> {
-        let CallConvention { instruction, word_bytes, .. } = *self.convention()?;
-        let mut code = [0; MOST_CODE];
-        let read = ptrace::read_memory_at(self.id, parking.call, &mut code).ok()?;
-        let mut stay = [0; 2];
-        ptrace::read_memory_at(self.id, parking.stay, &mut stay).ok()?;
-        if pops_behind(code.get(..read)?, instruction) != Some(parking.pops) || stay != JUMP_TO_ITSELF {
-            return None;
+    /// Prepares the way behind a call in `room`. Says what a clone is told then, besides its flags.
+    fn prepare_way(&mut self, errand: Errand, room: &mut [u8; way::MOST]) -> [u64; 2] {
+        (self.own.way, self.own.finds_back) = (Kept::NOTHING, false);
+        let Some(convention) = self.convention() else { return [0; 2] };
+        if !self.can_be_parked(convention) {
+            return [0; 2];
         }
-        let length = word_bytes.checked_mul(usize::try_from(parking.pops).ok()?.checked_add(1)?)?;
-        let below = self.own.home.stack_pointer().checked_sub(RED_ZONE)?.checked_sub(length as u64)?;
-        Kept::of(self.id, below & !(word_bytes as u64 - 1), length)
+        self.own.parking = self.parking;
+        let below = self.own.home.stack_pointer().wrapping_sub(RED_ZONE);
+        self.way_back(errand, convention, below, room).unwrap_or_else(|| {
+            self.way_to_parking(convention, below, room);
+            [0; 2]
+        })
     }
 
-    /// Writes the way to the parking place: the last word is where the return goes to.
-    fn write_way(&self) -> Result<(), Trouble> {
-        let Replaced { way, parking, .. } = &self.own;
-        let mut bytes = [0; Kept::MOST];
-        let Some(bytes) = bytes.get_mut(..way.bytes().len()).filter(|bytes| !bytes.is_empty()) else {
-            return Ok(());
-        };
-        let word_bytes = self.convention().map_or(8, |convention| convention.word_bytes);
-        let (_, last) = bytes.split_at_mut(bytes.len().saturating_sub(word_bytes));
-        last.iter_mut().zip(parking.stay.to_le_bytes()).for_each(|(byte, value)| *byte = value);
-        ptrace::write_memory_at(self.id, self.own.stack_pointer(), bytes)?;
-        Ok(())
+    /// Whether the code is there that is to be run behind a call.
+    fn can_be_parked(&self, convention: &CallConvention) -> bool {
+        let Parking { call, pops, .. } = self.parking;
+        let mut code = [0; MOST_CODE];
+        let read = ptrace::read_memory_at(self.id, call, &mut code).unwrap_or(0);
+        call != 0 && pops_behind(code.get(..read).unwrap_or_default(), convention.instruction) == Some(pops)
+    }
+
+    /// Whether there are these bytes.
+    fn has_code(&self, at: u64, code: &[u8]) -> bool {
+        let mut found = [0; MOST_CODE];
+        let Some(found) = found.get_mut(..code.len()) else { return false };
+        at != 0 && ptrace::read_memory_at(self.id, at, found).is_ok() && found == code
+    }
+
+    /// The way on which it finds back by itself.
+    fn way_back(
+        &mut self,
+        errand: Errand,
+        convention: &CallConvention,
+        below: u64,
+        room: &mut [u8; way::MOST],
+    ) -> Option<[u64; 2]> {
+        let parking = self.parking;
+        if !convention.sigreturn.iter().any(|code| self.has_code(parking.sigreturn, code)) {
+            return None;
+        }
+        let mut state = [0; ptrace::EXTENDED_SET_BYTES];
+        let state = way::state_of(self.id, &mut state)?;
+        let layout = Layout::below(below, parking, state.len())?;
+        if layout.base < self.stack_begin? {
+            return None;
+        }
+        let home = (&self.own.going_on(), self.own.mask);
+        let bytes = room.get_mut(..layout.length())?;
+        layout.write(errand, home, (convention, parking, CALL_MASK), state, bytes)?;
+        self.own.way = Kept::of(self.id, layout.base, layout.length())?;
+        self.own.finds_back = true;
+        Some(layout.clone_arguments())
+    }
+
+    /// The way to where it stays: the last word is where the return goes to.
+    fn way_to_parking(&mut self, convention: &CallConvention, below: u64, room: &mut [u8; way::MOST]) {
+        let Parking { pops, stay, .. } = self.parking;
+        let word_bytes = convention.word_bytes;
+        let length = usize::try_from(pops).unwrap_or(0).saturating_add(1).saturating_mul(word_bytes);
+        let at = below.wrapping_sub(length as u64) & !(word_bytes as u64 - 1);
+        let way = Kept::of(self.id, at, length).filter(|_| self.has_code(stay, &JUMP_TO_ITSELF));
+        if let (Some(way), Some(bytes)) = (way, room.get_mut(length - word_bytes..length)) {
+            bytes.iter_mut().zip(stay.to_le_bytes()).for_each(|(byte, value)| *byte = value);
+            self.own.way = way;
+        }
     }
 
     /// Gives a thread back what its former tracer had replaced when it ended, at whatever moment that was. `tell` hears
     /// before that what the call has returned that it was made to do, where it is at the end of one. Waits for as long as
-    /// that takes.
+    /// that takes, also for one that finds back by itself. Nothing else is to be held.
     pub(super) fn recover(own: &Replaced, tell: impl FnOnce(i64)) -> Result<(), Trouble> {
         let id = own.thread;
-        Self::stop(id, 0, None)?;
-        let now = CallRegisters::of(id)?;
+        let mut now = Self::stop_again(id)?;
+        while own.finds_back && own.has_sent_to(&now) {
+            ptrace::detach(id, 0)?;
+            raw::await_news(NEXT_LOOK);
+            // A copy that it makes while we look is ours, and ends by itself.
+            while let Some((copy, _)) = ptrace::wait_any() {
+                let _ = ptrace::detach(copy, 0);
+            }
+            now = Self::stop_again(id)?;
+        }
         if own.has_sent_to(&now) {
             if now.pc() != own.parking.call {
                 tell(now.result());
@@ -256,6 +319,11 @@ impl Borrowed {
             }
         }
         Ok(ptrace::detach(id, 0)?)
+    }
+
+    fn stop_again(id: ThreadId) -> Result<CallRegisters, Trouble> {
+        Self::stop(id, 0, None)?;
+        Ok(CallRegisters::of(id)?)
     }
 
     fn pass(&self, point: &'static str) {
@@ -286,21 +354,47 @@ impl Borrowed {
         number: impl Fn(&CallConvention) -> u64,
         arguments: [u64; COUNT],
         deadline: Instant,
+        tell: impl FnMut(Told<'_>),
+    ) -> Result<i64, Trouble> {
+        let mut all = [0; 6];
+        all.iter_mut().zip(arguments).for_each(|(one, argument)| *one = argument);
+        self.run(Errand::Call, number, all, deadline, tell)
+    }
+
+    /// The same: clones its process with these flags. A copy that nobody holds ends by itself.
+    pub(super) fn clone_process(
+        &mut self,
+        flags: u64,
+        deadline: Instant,
+        tell: impl FnMut(Told<'_>),
+    ) -> Result<i64, Trouble> {
+        self.run(Errand::Clone, |calls| calls.clone, [flags, 0, 0, 0, 0, 0], deadline, tell)
+    }
+
+    fn run(
+        &mut self,
+        errand: Errand,
+        number: impl Fn(&CallConvention) -> u64,
+        mut arguments: [u64; 6],
+        deadline: Instant,
         mut tell: impl FnMut(Told<'_>),
     ) -> Result<i64, Trouble> {
         let convention = self.convention().ok_or(Trouble::Unknown)?;
+        let mut way = [0; way::MOST];
+        let [stack, place] = self.prepare_way(errand, &mut way);
+        if errand == Errand::Clone && self.own.finds_back {
+            arguments[0] |= libc::CLONE_PARENT_SETTID as u64;
+            (arguments[1], arguments[2]) = (stack, place);
+        }
         let at = self.find_instruction(convention).ok_or(Trouble::NoInstruction)?;
-        let mut all = [0; 6];
-        all.iter_mut().zip(arguments).for_each(|(one, argument)| *one = argument);
-        let calling = self.own.home.calling(at, self.own.stack_pointer(), number(convention), all);
+        let calling = self.own.home.calling(at, self.own.stack_pointer(), number(convention), arguments);
+        let way = way.get(..self.own.way.bytes().len()).unwrap_or_default();
         tell(Told::Replacing(&self.own));
         for _ in 0..ATTEMPTS {
             if self.signal != 0 {
                 break;
             }
-            ptrace::set_signal_mask(self.id, CALL_MASK)?;
-            let passed = self.write_way().and_then(|()| Ok(calling.put(self.id)?));
-            let passed = passed.and_then(|()| self.go_through(deadline));
+            let passed = self.replace(way, &calling).and_then(|()| self.go_through(deadline));
             let result = match passed {
                 Ok(Passed::Through(result)) if !RESTARTS.contains(&result) => {
                     tell(Told::Done(result));
@@ -322,6 +416,15 @@ impl Borrowed {
             }
         }
         Err(Trouble::Disturbed)
+    }
+
+    /// The mask comes last: whoever has it is on the way back.
+    fn replace(&self, way: &[u8], calling: &CallRegisters) -> Result<(), Trouble> {
+        if !way.is_empty() {
+            ptrace::write_memory_at(self.id, self.own.stack_pointer(), way)?;
+        }
+        calling.put(self.id)?;
+        Ok(ptrace::set_signal_mask(self.id, CALL_MASK)?)
     }
 
     /// From where it stands into one call and to its end.

@@ -12,7 +12,7 @@ use super::{
     SnapshotError, Untaken,
     borrowed::Trouble,
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
-    parking::Parking,
+    places::Places,
     raw, replaced,
     vigil::{self, GENERAL, MOST_THREADS, Vigil, Witness},
 };
@@ -31,7 +31,7 @@ pub(super) struct Guardian {
     channel: Channel,
     target: Arc<Identity>,
     witness: Witness,
-    parking: Parking,
+    places: Arc<Places>,
     known: Mutex<Known>,
 }
 
@@ -54,9 +54,10 @@ pub(super) struct Lent {
 }
 
 impl Guardian {
-    pub(super) fn start(target: &Arc<Identity>, parking: Parking, witness: Witness) -> io::Result<Self> {
-        let (process, channel) = spawn(target, parking, witness)?;
-        Ok(Self { process, channel, target: target.clone(), witness, parking, known: Mutex::default() })
+    pub(super) fn start(target: &Arc<Identity>, places: Places, witness: Witness) -> io::Result<Self> {
+        let places = Arc::new(places);
+        let (process, channel) = spawn(target, &places, witness)?;
+        Ok(Self { process, channel, target: target.clone(), witness, places, known: Mutex::default() })
     }
 
     /// What it says next that was asked for; what it says besides is kept.
@@ -151,14 +152,16 @@ fn lent(thread: ThreadId, bytes: &[u8]) -> Lent {
 }
 
 /// Forks a guardian of this process.
-fn spawn(target: &Identity, parking: Parking, witness: Witness) -> io::Result<(ProcessId, Channel)> {
+fn spawn(target: &Identity, places: &Arc<Places>, witness: Witness) -> io::Result<(ProcessId, Channel)> {
     use std::os::fd::AsFd as _;
     let target_end = target.descriptor().map_err(|error| io::Error::from(error.kind()))?;
     let own_end = PidFd::open(ProcessId(std::process::id()))?;
     let (channel, theirs) = Channel::pair()?;
     match raw::fork()? {
         Some(process) => Ok((process, channel)),
-        None => Vigil::new(target.process(), target_end, own_end.as_fd(), theirs, witness, parking).keep(),
+        None => {
+            Vigil::new(target.process(), target_end, own_end.as_fd(), theirs, witness, places.clone()).keep()
+        }
     }
 }
 
@@ -181,7 +184,7 @@ impl Guardian {
 
     /// Another one takes its place, and goes on where it was killed.
     fn succeed(&mut self) -> io::Result<()> {
-        (self.process, self.channel) = spawn(&self.target, self.parking, self.witness)?;
+        (self.process, self.channel) = spawn(&self.target, &self.places, self.witness)?;
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.channel.send(Word::Recover, known.child, known.replaced.as_deref().unwrap_or_default())
     }

@@ -7,6 +7,8 @@ use crate::linux::procfs;
 
 /// Where control groups are usually to be found.
 const ROOT: &str = "/sys/fs/cgroup";
+/// And those of version 2 beside others.
+const UNIFIED: [&str; 2] = [ROOT, "/sys/fs/cgroup/unified"];
 
 /// A directory of one control group and those above it, nearest first.
 fn levels(base: &str, path: &str) -> Vec<String> {
@@ -52,7 +54,8 @@ fn left_in(group: &str, limit: &str, used: &str, cached: &str) -> Option<u64> {
 /// How many bytes the process and a copy of it can take more than now, as far as the system says.
 pub(super) fn available(process: ProcessId) -> Option<u64> {
     let groups = procfs::read_small(&format!("/proc/{process}/cgroup")).unwrap_or_default();
-    let unified = path_in(&groups, None).map(|path| levels(ROOT, path)).unwrap_or_default();
+    let unified = path_in(&groups, None).into_iter();
+    let unified: Vec<_> = unified.flat_map(|path| UNIFIED.map(|root| levels(root, path))).flatten().collect();
     let unified =
         unified.iter().filter_map(|group| left_in(group, "memory.max", "memory.current", "inactive_file"));
     let memory = path_in(&groups, Some("memory"));
@@ -68,9 +71,12 @@ pub(super) fn available(process: ProcessId) -> Option<u64> {
 /// Whether its control group is frozen.
 pub(super) fn is_frozen(process: ProcessId) -> bool {
     let groups = procfs::read_small(&format!("/proc/{process}/cgroup")).unwrap_or_default();
-    let unified = path_in(&groups, None)
-        .and_then(|path| procfs::read_small(&format!("{ROOT}{path}/cgroup.events")))
-        .is_some_and(|events| field(&events, "frozen") == Some(1));
+    let unified = path_in(&groups, None).is_some_and(|path| {
+        UNIFIED.iter().any(|root| {
+            let events = procfs::read_small(&format!("{root}{path}/cgroup.events"));
+            events.is_some_and(|events| field(&events, "frozen") == Some(1))
+        })
+    });
     let split = || {
         path_in(&groups, Some("freezer"))
             .and_then(|path| procfs::read_small(&format!("{ROOT}/freezer{path}/freezer.state")))

@@ -9,8 +9,11 @@
 //! - [`vigil`] is what a second process does, the guardian: the thread and the copy are in its hands, so that the end of this
 //!   program, at whatever moment, leaves nothing behind. [`guardian`] is our side of it, and they talk by [`channel`].
 //! - [`borrowed`] makes a thread do a system call.
-//! - The program outlives the guardian in turn: what a thread had before is known to both ([`replaced`]), and a thread whose
-//!   guardian is killed waits where nothing can happen to it ([`parking`]) until the program has started another one.
+//! - Where both are killed in the middle of a call, the thread finds back by itself, and the copy ends ([`way`]): what is needed
+//!   for that lies below the thread's stack.
+//! - Where there is no room for it, the program outlives the guardian in turn: what a thread had before is known to both
+//!   ([`replaced`]), and a thread whose guardian is killed waits where nothing can happen to it ([`parking`]) until the program
+//!   has started another one.
 //!
 //! What the process can know of it: a child in its `children` and in the limits on processes while it lives; the
 //! resources of it among those of its waited-for children (`getrusage`); `wait` with `__WALL` sees it. Time goes on while
@@ -23,11 +26,13 @@ mod guardian;
 mod headroom;
 mod memory;
 mod parking;
+mod places;
 mod raw;
-mod replaced;
+pub(in crate::linux) mod replaced;
 mod survey;
 mod taking;
 mod vigil;
+mod way;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 

@@ -2,12 +2,13 @@
 //!
 //! A thread that is made to do a system call runs on behind it when its tracer is killed at that moment, with registers that
 //! are not its own. So it is sent to an instruction for system calls that is followed by a return, and finds below its stack
-//! where to return to: an instruction that jumps to itself. There it does nothing until another guardian gives it back what
-//! is its own ([`Replaced`](super::replaced::Replaced)).
+//! where to return to: to the end of a signal handler, where there is room for what the kernel gives it back then
+//! ([`way`](super::way)); else an instruction that jumps to itself. There it does nothing until another guardian gives it back
+//! what is its own ([`Replaced`](super::replaced::Replaced)).
 
 use prospect_process::{Addr, Mapping, Memory as _, ProcessId};
 
-use crate::linux::LiveMemory;
+use crate::linux::{LiveMemory, arch::CallConvention};
 
 /// `jmp` to itself.
 pub(super) const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
@@ -34,8 +35,10 @@ pub(super) struct Parking {
     pub(super) call: u64,
     /// So many words are taken from the stack before that which is returned to.
     pub(super) pops: u64,
-    /// One that jumps to itself.
+    /// One that jumps to itself. 0: there is none.
     pub(super) stay: u64,
+    /// Some that end a signal handler. 0: there are none.
+    pub(super) sigreturn: u64,
 }
 
 /// How many registers code that begins with a system call takes from the stack before it returns: `None` when it does
@@ -54,30 +57,39 @@ pub(super) fn pops_behind(code: &[u8], instruction: [u8; 2]) -> Option<u64> {
 }
 
 impl Parking {
-    /// Looks through the code of a process, which runs on.
+    /// Looks through the code of a process, which runs on: C libraries are small, and programs can be large.
     pub(super) fn find<'a>(
         process: ProcessId,
         mappings: impl IntoIterator<Item = &'a Mapping>,
-        instruction: [u8; 2],
+        convention: &CallConvention,
     ) -> Option<Self> {
         let memory = LiveMemory::new(process);
-        let (mut call, mut stay, mut left) = (None, None, SEARCHED);
+        let (mut call, mut stay, mut sigreturn, mut left) = (None, None, None, SEARCHED);
         let mut chunk = vec![0; CHUNK];
         let is_code = |mapping: &&Mapping| {
             let permissions = mapping.permissions;
             permissions.execute && permissions.read && !mapping.advice.device
         };
-        for mapping in mappings.into_iter().filter(is_code) {
+        let mut mappings: Vec<_> = mappings.into_iter().filter(is_code).collect();
+        mappings.sort_by_key(|mapping| mapping.bytes());
+        'all: for mapping in mappings {
             let mut at = mapping.range.start;
             while at < mapping.range.end && left > 0 {
                 let room = usize::try_from(mapping.range.end.0 - at.0).unwrap_or(CHUNK).min(CHUNK);
                 let read = memory.read_available(at, &mut chunk[..room]);
                 let code = &chunk[..read];
-                call = call.or_else(|| find_call(at, code, instruction));
-                let found = || code.windows(2).position(|bytes| bytes == JUMP_TO_ITSELF);
-                stay = stay.or_else(|| Some(at.wrapping_add(found()? as u64)));
-                if let (Some((call, pops)), Some(stay)) = (call, stay) {
-                    return Some(Self { call, pops, stay: stay.0 });
+                let find = |wanted: &[u8]| {
+                    let found = code.windows(wanted.len()).position(|bytes| bytes == wanted);
+                    found.map(|offset| at.wrapping_add(offset as u64).0)
+                };
+                call = call.or_else(|| find_call(at, code, convention.instruction));
+                stay = stay.or_else(|| find(&JUMP_TO_ITSELF));
+                sigreturn = sigreturn.or_else(|| convention.sigreturn.iter().find_map(|code| find(code)));
+                if call.is_some()
+                    && stay.is_some()
+                    && (sigreturn.is_some() || convention.sigreturn.is_empty())
+                {
+                    break 'all;
                 }
                 left = left.saturating_sub(CHUNK as u64);
                 if read < room || room < CHUNK {
@@ -87,7 +99,8 @@ impl Parking {
                 at = at.wrapping_add((read - MOST_CODE) as u64);
             }
         }
-        None
+        let ((call, pops), _) = (call?, stay.or(sigreturn)?);
+        Some(Self { call, pops, stay: stay.unwrap_or(0), sigreturn: sigreturn.unwrap_or(0) })
     }
 }
 
@@ -102,7 +115,7 @@ fn find_call(at: Addr, code: &[u8], instruction: [u8; 2]) -> Option<(u64, u64)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::procfs;
+    use crate::linux::{arch, procfs};
 
     #[test]
     fn only_what_returns_is_taken() {
@@ -122,16 +135,13 @@ mod tests {
     #[test]
     fn this_program_has_such_a_place() {
         let own = ProcessId(std::process::id());
-        let instruction = match cfg!(target_pointer_width = "64") {
-            true => [0x0f, 0x05],
-            false => [0xcd, 0x80],
-        };
+        let Some(convention) = arch::convention_of(arch::ARCH) else { return };
         let mappings = procfs::mappings(own).unwrap();
-        let Some(parking) = Parking::find(own, &mappings, instruction) else { return };
+        let Some(parking) = Parking::find(own, &mappings, convention) else { return };
         let (memory, mut code) = (LiveMemory::new(own), [0; 2]);
         memory.read(Addr(parking.stay), &mut code).unwrap();
         assert_eq!(code, JUMP_TO_ITSELF);
         memory.read(Addr(parking.call), &mut code).unwrap();
-        assert_eq!(code, instruction);
+        assert_eq!(code, convention.instruction);
     }
 }

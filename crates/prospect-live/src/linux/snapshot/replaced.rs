@@ -5,25 +5,27 @@
 
 use prospect_process::ThreadId;
 
-use super::parking::{MOST_CODE, Parking};
+use super::{
+    parking::{MOST_CODE, Parking},
+    way,
+};
 use crate::linux::{arch::CallRegisters, ptrace};
 
 /// Memory of a thread that gets back what was in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
+pub(super) struct Kept<const MOST: usize> {
     at: u64,
     length: usize,
-    bytes: [u8; Self::MOST],
+    bytes: [u8; MOST],
 }
 
-impl Kept {
-    pub(super) const MOST: usize = 64;
-    const WORDS: usize = 2 + Self::MOST / 8;
-    const NOTHING: Self = Self { at: 0, length: 0, bytes: [0; Self::MOST] };
+impl<const MOST: usize> Kept<MOST> {
+    const WORDS: usize = 2 + MOST / 8;
+    pub(super) const NOTHING: Self = Self { at: 0, length: 0, bytes: [0; MOST] };
 
     /// `None` when it cannot be read.
     pub(super) fn of(thread: ThreadId, at: u64, length: usize) -> Option<Self> {
-        let mut bytes = [0; Self::MOST];
+        let mut bytes = [0; MOST];
         let read = ptrace::read_memory_at(thread, at, bytes.get_mut(..length)?).ok()?;
         (read == length).then_some(Self { at, length, bytes })
     }
@@ -40,22 +42,18 @@ impl Kept {
         }
     }
 
-    fn words(&self) -> [u64; Self::WORDS] {
+    fn words(&self) -> impl Iterator<Item = u64> {
         let (bytes, _) = self.bytes.as_chunks::<8>();
-        let mut words = [0; Self::WORDS];
-        let all =
-            [self.at, self.length as u64].into_iter().chain(bytes.iter().map(|b| u64::from_ne_bytes(*b)));
-        words.iter_mut().zip(all).for_each(|(word, value)| *word = value);
-        words
+        [self.at, self.length as u64].into_iter().chain(bytes.iter().map(|bytes| u64::from_ne_bytes(*bytes)))
     }
 
     fn from_words(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
         let (at, length) = (words.next()?, usize::try_from(words.next()?).ok()?);
-        let mut bytes = [0; Self::MOST];
+        let mut bytes = [0; MOST];
         for chunk in bytes.chunks_exact_mut(8) {
             chunk.copy_from_slice(&words.next()?.to_ne_bytes());
         }
-        (length <= Self::MOST).then_some(Self { at, length, bytes })
+        (length <= MOST).then_some(Self { at, length, bytes })
     }
 }
 
@@ -70,23 +68,25 @@ pub(in crate::linux) struct Replaced {
     /// What it has told the kernel of the sequence of instructions that it is in (`rseq_cs` of `struct rseq`, in its own
     /// memory). The kernel takes that away when it sees the thread elsewhere; so it is written again, and the kernel finds
     /// it there when the thread goes on, and aborts the sequence as it would have.
-    pub(super) sequence: Kept,
-    /// Below its stack, where the way to the parking place is written.
-    pub(super) way: Kept,
+    pub(super) sequence: Kept<8>,
+    /// Below its stack, where the way from a call is written.
+    pub(super) way: Kept<{ way::MOST }>,
+    /// Whether it comes back to all of this on that way by itself. Else it goes to the parking place.
+    pub(super) finds_back: bool,
     /// Where it is sent to; nowhere when `way` is empty.
     pub(super) parking: Parking,
 }
 
 /// How many bytes [`Replaced::write`] writes.
 pub(super) const BYTES: usize = 8 * WORDS;
-const WORDS: usize = 5 + CallRegisters::WORDS + 2 * Kept::WORDS;
+const WORDS: usize = 7 + CallRegisters::WORDS + Kept::<8>::WORDS + Kept::<{ way::MOST }>::WORDS;
 
 impl Replaced {
     /// Where `rseq_cs` is in `struct rseq` (`include/uapi/linux/rseq.h`).
     const SEQUENCE_OFFSET: u64 = 8;
 
     /// Of a thread that stands and has these registers.
-    pub(super) fn of(thread: ThreadId, home: CallRegisters) -> std::io::Result<Self> {
+    pub(in crate::linux) fn of(thread: ThreadId, home: CallRegisters) -> std::io::Result<Self> {
         let sequence = ptrace::restartable_sequence(thread)
             .and_then(|area| Kept::of(thread, area.checked_add(Self::SEQUENCE_OFFSET)?, 8))
             .filter(|sequence| sequence.bytes() != [0; 8]);
@@ -96,6 +96,7 @@ impl Replaced {
             mask: ptrace::blocked_signals(thread)?,
             sequence: sequence.unwrap_or(Kept::NOTHING),
             way: Kept::NOTHING,
+            finds_back: false,
             parking: Parking::default(),
         })
     }
@@ -107,9 +108,10 @@ impl Replaced {
 
     /// Whether these registers are those of a call that was begun with this, or of the way from it to the parking place.
     pub(super) fn has_sent_to(&self, now: &CallRegisters) -> bool {
-        let Parking { call, stay, .. } = self.parking;
+        let Parking { call, stay, sigreturn, .. } = self.parking;
         let stack = self.way.at..=self.way.at.wrapping_add(self.way.length as u64);
-        let is_there = now.pc() == stay || (call..call.wrapping_add(MOST_CODE as u64)).contains(&now.pc());
+        let is_in = |code: u64| (code..code.wrapping_add(MOST_CODE as u64)).contains(&now.pc());
+        let is_there = now.pc() == stay || is_in(call) || sigreturn != 0 && is_in(sigreturn);
         self.way.length > 0 && is_there && stack.contains(&now.stack_pointer())
     }
 
@@ -119,16 +121,41 @@ impl Replaced {
         self.sequence.put(thread);
     }
 
-    /// Gives all of it back. The mask comes last: no handler is to run while the registers are not its own.
-    pub(super) fn put(&self) -> std::io::Result<()> {
-        self.put_memory(self.thread);
+    /// The same for a thread of a copy of its process.
+    pub(in crate::linux) fn of_copy(self, thread: ThreadId) -> Self {
+        Self { thread, ..self }
+    }
+
+    /// Gives all of it back. The registers come last but for the way, which whoever has others is on.
+    pub(in crate::linux) fn put(&self) -> std::io::Result<()> {
+        self.sequence.put(self.thread);
+        ptrace::set_signal_mask(self.thread, self.mask)?;
         self.home.put(self.thread)?;
-        ptrace::set_signal_mask(self.thread, self.mask)
+        self.way.put(self.thread);
+        Ok(())
+    }
+
+    /// Where it would go on, whoever it is that lets it: a restartable sequence that was interrupted is aborted
+    /// (`struct rseq_cs` of `include/uapi/linux/rseq.h`: version and flags, begin, length, and where to).
+    pub(super) fn going_on(&self) -> CallRegisters {
+        let sequence = self.sequence.bytes().try_into().ok().map(u64::from_le_bytes);
+        let mut words = [0; 32];
+        let read = sequence.and_then(|at| ptrace::read_memory_at(self.thread, at, &mut words).ok());
+        let (words, _) = words.as_chunks::<8>();
+        match *words {
+            [_, begin, length, abort] if read == Some(32) => {
+                let [begin, length, abort] = [begin, length, abort].map(u64::from_le_bytes);
+                let is_inside = self.home.pc().wrapping_sub(begin) < length;
+                if is_inside { self.home.moved_to(abort) } else { self.home }
+            }
+            _ => self.home,
+        }
     }
 
     pub(super) fn write(&self) -> [u8; BYTES] {
-        let Parking { call, pops, stay } = self.parking;
-        let first = [u64::from(self.thread.0), self.mask, call, pops, stay];
+        let Parking { call, pops, stay, sigreturn } = self.parking;
+        let first =
+            [u64::from(self.thread.0), self.mask, u64::from(self.finds_back), call, pops, stay, sigreturn];
         let words = first.into_iter().chain(self.home.words());
         let words = words.chain(self.sequence.words()).chain(self.way.words());
         let mut bytes = [0; BYTES];
@@ -143,10 +170,11 @@ impl Replaced {
         let (chunks, _) = bytes.as_chunks::<8>();
         let mut words = chunks.iter().map(|chunk| u64::from_ne_bytes(*chunk));
         let thread = ThreadId(u32::try_from(words.next()?).ok()?);
-        let mask = words.next()?;
-        let parking = Parking { call: words.next()?, pops: words.next()?, stay: words.next()? };
+        let (mask, finds_back) = (words.next()?, words.next()? != 0);
+        let (call, pops, stay, sigreturn) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let parking = Parking { call, pops, stay, sigreturn };
         let home = CallRegisters::from_words(&mut words)?;
         let (sequence, way) = (Kept::from_words(&mut words)?, Kept::from_words(&mut words)?);
-        Some(Self { thread, home, mask, sequence, way, parking })
+        Some(Self { thread, home, mask, sequence, way, finds_back, parking })
     }
 }

@@ -15,11 +15,11 @@ use super::{
     Snapshot, SnapshotError, SnapshotPlan,
     guardian::{Guardian, Lent},
     memory::ChildMemory,
-    parking::Parking,
+    places::Places,
     survey::{self, Survey},
 };
 use crate::linux::{
-    LiveError, LiveMemory, LiveProcess, arch,
+    LiveError, LiveMemory, LiveProcess,
     attachment::Attachment,
     core_facts,
     identity::Identity,
@@ -60,11 +60,9 @@ impl LiveProcess {
         self.identity().check()?;
         let survey = survey?;
         plan.pass("surveyed");
-        let instruction = arch::convention_of(survey.info.arch).map(|convention| convention.instruction);
-        let parking =
-            instruction.and_then(|it| Parking::find(process, &survey.mappings, it)).unwrap_or_default();
+        let places = Places::find(process, &survey.mappings, survey.info.arch);
         let guardian =
-            Guardian::start(self.identity(), parking, plan.witness).map_err(SnapshotError::Guardian)?;
+            Guardian::start(self.identity(), places, plan.witness).map_err(SnapshotError::Guardian)?;
         plan.pass("guarded");
         let deadline = Instant::now() + timeout;
         let identity = self.identity().clone();

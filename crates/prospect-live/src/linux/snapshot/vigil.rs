@@ -9,6 +9,7 @@
 
 use std::{
     os::fd::{AsRawFd as _, BorrowedFd, RawFd},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use prospect_process::{Arch, ProcessId, RegisterSet, ThreadId};
 use super::{
     borrowed::{Borrowed, Told, Trouble, wait_long},
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
-    parking::Parking,
+    places::Places,
     raw,
     replaced::Replaced,
 };
@@ -70,7 +71,7 @@ pub(super) struct Vigil {
     pub(super) channel: Channel,
     pub(super) witness: Witness,
     /// Where threads are sent to for their calls.
-    pub(super) parking: Parking,
+    places: Arc<Places>,
     borrowed: Option<Borrowed>,
     /// That worked before, and is asked first.
     preferred: Option<ThreadId>,
@@ -126,7 +127,7 @@ impl Vigil {
         program_end: BorrowedFd<'_>,
         channel: Channel,
         witness: Witness,
-        parking: Parking,
+        places: Arc<Places>,
     ) -> Self {
         Self {
             target,
@@ -134,7 +135,7 @@ impl Vigil {
             program_end: program_end.as_raw_fd(),
             channel,
             witness,
-            parking,
+            places,
             borrowed: None,
             preferred: None,
             child: None,
@@ -218,7 +219,11 @@ impl Vigil {
                 Err(Trouble::Late)
             }
             Err(Trouble::System(libc::EPERM | libc::EINVAL)) if facts.has_filter => Err(Trouble::Filter),
-            taken => taken.map(|borrowed| borrowed.with_witness(self.witness).with_parking(self.parking)),
+            taken => taken.map(|borrowed| {
+                let stack = borrowed.own.home.stack_pointer();
+                let stack = self.places.stacks.iter().find(|stacks| stacks.contains(&stack));
+                borrowed.with_witness(self.witness).with_parking(self.places.parking, stack)
+            }),
         }
     }
 
@@ -299,22 +304,17 @@ impl Vigil {
             }
         };
         let deadline = Instant::now() + CALL_WITHIN;
-        let made = borrowed.call(
-            |calls| calls.clone,
-            [FLAGS, 0, 0, 0],
-            deadline,
-            |told| match told {
-                Told::Replacing(own) => {
-                    let _ = channel.send(Word::Replacing, 0, &own.write());
+        let made = borrowed.clone_process(FLAGS, deadline, |told| match told {
+            Told::Replacing(own) => {
+                let _ = channel.send(Word::Replacing, 0, &own.write());
+            }
+            Told::Done(result) => {
+                pass("guardian: at the end of the clone");
+                if result > 0 {
+                    let _ = channel.send(Word::Cloned, result, &[]);
                 }
-                Told::Done(result) => {
-                    pass("guardian: at the end of the clone");
-                    if result > 0 {
-                        let _ = channel.send(Word::Cloned, result, &[]);
-                    }
-                }
-            },
-        );
+            }
+        });
         self.pass("guardian: registers put back");
         let thread = borrowed.id;
         match made {

@@ -7,6 +7,8 @@
 //! It waits in `waitpid`, since that is the fastest way to hear of a thread that has stopped. What the program says comes with a signal that
 //! interrupts it; a timer catches those that come a moment before.
 
+mod borrowed;
+mod checkpoints;
 mod displaced;
 mod filters;
 mod pace;
@@ -25,14 +27,16 @@ use std::{
 
 use prospect_process::{
     ProcessId, ThreadId, ThreadState,
-    control::{Event, EventKind, Follow, Leave, Record, Resume, TrapPlace},
+    control::{Event, EventKind, Follow, Leave, Numbers, Record, Resume, TrapPlace},
 };
 
 use super::{
+    pins::Pins,
     raw::{self, Status},
     wire::{Link, Message},
 };
 use crate::linux::ptrace;
+use checkpoints::Checkpoints;
 use filters::TrapState;
 use pace::Pace;
 use space::Space;
@@ -46,6 +50,12 @@ const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACEEXEC;
+
+/// `PTRACE_O_EXITKILL`.
+const END_WITH_US: i32 = 1 << 20;
+
+/// How long a thread is given for a system call that it does for us.
+const CALL_WITHIN: Duration = Duration::from_secs(1);
 
 /// After so long, threads that wait in the kernel where nothing wakes them are not waited for. They stop before they run anything.
 const STOP_WITHIN: Duration = Duration::from_millis(200);
@@ -73,6 +83,8 @@ pub(super) struct Tracer {
     plan: Resume,
     follow: Follow,
     ends_with_us: bool,
+    /// The kernel stops at these calls by itself.
+    filtered_calls: Vec<u32>,
     spaces: HashMap<u32, Space>,
     tracees: HashMap<u32, Tracee>,
     /// Threads that stopped before it was heard who made them.
@@ -90,17 +102,19 @@ pub(super) struct Tracer {
     has_told_of_records: bool,
     /// Threads that go on when records were taken.
     waiting_for_room: Vec<u32>,
+    checkpoints: Checkpoints,
     pace: Pace,
 }
 
 impl Tracer {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, pins: Pins) -> Self {
         Self {
             link,
             mode: Mode::Standing,
             plan: Resume::all(),
             follow: Follow::Parent,
             ends_with_us: false,
+            filtered_calls: Vec::new(),
             spaces: HashMap::new(),
             tracees: HashMap::new(),
             strangers: HashMap::new(),
@@ -113,8 +127,16 @@ impl Tracer {
             record_bytes: 0,
             has_told_of_records: false,
             waiting_for_room: Vec::new(),
-            pace: Pace::new(),
+            checkpoints: Checkpoints::default(),
+            pace: Pace::new(pins),
         }
+    }
+
+    /// The options of what is traced.
+    fn options(&self) -> i32 {
+        let ends = if self.ends_with_us { END_WITH_US } else { 0 };
+        let filters = if self.filtered_calls.is_empty() { 0 } else { libc::PTRACE_O_TRACESECCOMP };
+        OPTIONS | ends | filters
     }
 
     /// Says something to the program. An error: it has gone, which is seen next.
@@ -124,7 +146,8 @@ impl Tracer {
 
     /// Closes what the program had open, but the way to it and these.
     pub(super) fn close_all_but(&self, kept: &[RawFd]) {
-        raw::close_all_but(&[&[self.link.as_raw_fd()], kept].concat());
+        let own = [self.link.as_raw_fd(), self.pace.pins().as_raw_fd()];
+        raw::close_all_but(&[&own, kept].concat());
     }
 
     /// Works until the program has gone. The target is as it was then.
@@ -140,7 +163,10 @@ impl Tracer {
             }
             match raw::wait_any(true) {
                 Ok(Some((thread, status))) => self.hear(thread, status),
-                Ok(None) => self.tell_of_records(),
+                Ok(None) => {
+                    self.pace.tick();
+                    self.tell_of_records();
+                }
                 // There is nobody left.
                 Err(_) => self.nothing_left(),
             }
@@ -264,7 +290,6 @@ impl Tracer {
             return;
         }
         self.mode = Mode::Stopping;
-        self.pace.rest();
         for (thread, tracee) in &self.tracees {
             if !tracee.stands() {
                 // An error: it has ended.
@@ -274,6 +299,8 @@ impl Tracer {
         self.await_stops(|_, _| true);
         let all: Vec<u32> = self.tracees.keys().copied().collect();
         all.into_iter().for_each(|thread| self.settle(thread));
+        // All that they have made meanwhile is known.
+        self.pace.rest();
         self.mode = Mode::Standing;
     }
 
@@ -299,6 +326,7 @@ impl Tracer {
     /// Lets all go, as it was, since nobody is there any more.
     pub(super) fn leave_all(&mut self) {
         self.stop_all();
+        self.forget_moments();
         let processes: Vec<u32> = self.spaces.keys().copied().collect();
         for process in processes {
             if self.ends_with_us {
@@ -318,8 +346,13 @@ impl Tracer {
 
     /// Traps of a process are others now, or its memory is.
     fn note_calls(&mut self, process: u32) {
+        let is_filtered = |numbers: &Numbers| match numbers {
+            Numbers::All => false,
+            Numbers::Only(numbers) => numbers.iter().all(|number| self.filtered_calls.contains(number)),
+        };
         let is_call = |one: &TrapState| {
-            matches!(one.trap.place, TrapPlace::Call { .. }) && one.processes.contains(&process)
+            matches!(&one.trap.place, TrapPlace::Call { numbers, .. } if !is_filtered(numbers))
+                && one.processes.contains(&process)
         };
         let traces_calls = self.traps.values().any(is_call);
         if let Some(space) = self.spaces.get_mut(&process) {

@@ -5,7 +5,7 @@ use prospect_process::{
     control::{Resume, Trap, TrapCounts, TrapId, TrapPlace},
 };
 
-use super::{GENERAL, Mode, OPTIONS, Tracer, filters::TrapState, raw, space::Watch, stops::watch_kind};
+use super::{GENERAL, Mode, Tracer, filters::TrapState, raw, space::Watch, stops::watch_kind};
 use crate::linux::{
     control::wire::{Failure, Reply, Request},
     procfs, ptrace,
@@ -34,6 +34,18 @@ impl Tracer {
             }
             Request::Registers(thread, set) => Ok(Reply::Registers(self.registers(thread.0, set))),
             Request::SetRegisters(thread, set, bytes) => self.set_registers(thread.0, set, &bytes),
+            Request::Borrow(thread) => self.borrow_thread(thread.0).map(|()| Reply::Done),
+            Request::Return(thread) => self.return_thread(thread.0).map(|()| Reply::Done),
+            Request::Checkpoint(process) => {
+                self.paused(|tracer| tracer.keep_moment(process.0)).map(Reply::Checkpoint)
+            }
+            Request::ForgetCheckpoint(id) => {
+                self.paused(|tracer| tracer.forget_moment(id)).map(|()| Reply::Done)
+            }
+            Request::GoBack(id) => self.paused(|tracer| tracer.go_back(id)).map(|(process, hidden)| {
+                let hidden = hidden.into_iter().map(|(at, byte)| (Addr(at), byte)).collect();
+                Reply::WentBack { process: ProcessId(process), hidden }
+            }),
             Request::WriteMemory(process, at, bytes) => self.write_memory(process.0, at, &bytes),
             Request::SetTrap(process, trap) => self.paused(|tracer| tracer.set_trap(process.0, trap)),
             Request::ClearTrap(trap) => Ok(Reply::Counts(self.paused(|tracer| tracer.clear_trap(trap.0)))),
@@ -48,6 +60,7 @@ impl Tracer {
             }
             Request::Detach(process, leave) => self
                 .known(process.0)
+                .and_then(|()| self.can_leave())
                 .and_then(|()| self.paused(|tracer| tracer.leave(process.0, leave)).map(|()| Reply::Done)),
             Request::Kill(process) => {
                 self.known(process.0).and_then(|()| self.kill(process.0)).map(|()| Reply::Done)
@@ -73,6 +86,12 @@ impl Tracer {
     fn known(&self, process: u32) -> Result<(), Failure> {
         let is_known = self.spaces.contains_key(&process);
         is_known.then_some(()).ok_or(Failure::NotControlled(ProcessId(process)))
+    }
+
+    /// Calls that are filtered fail when there is no tracer.
+    fn can_leave(&self) -> Result<(), Failure> {
+        let why = || Failure::Unsupported("let a program go whose system calls are filtered".into());
+        if self.filtered_calls.is_empty() { Ok(()) } else { Err(why()) }
     }
 
     fn resume(&mut self, plan: Resume) -> Result<Reply, Failure> {
@@ -125,8 +144,24 @@ impl Tracer {
     fn set_trap(&mut self, process: u32, trap: Trap) -> Result<Reply, Failure> {
         self.known(process)?;
         let id = self.last_trap + 1;
-        let mut hidden = None;
-        match &trap.place {
+        let hidden = self.put_in(process, id, &trap.place)?;
+        self.last_trap = id;
+        let is_call = matches!(trap.place, TrapPlace::Call { .. });
+        self.traps.insert(id, TrapState::new(trap, process));
+        if is_call {
+            self.note_calls(process);
+        }
+        Ok(Reply::TrapSet { trap: TrapId(id), hidden })
+    }
+
+    /// Puts a trap into one process; says where bytes are hidden by it, and what they are.
+    pub(super) fn put_in(
+        &mut self,
+        process: u32,
+        id: u64,
+        place: &TrapPlace,
+    ) -> Result<Option<(Addr, Vec<u8>)>, Failure> {
+        match place {
             TrapPlace::Code { hardware: false, .. } if !HAS_BREAKPOINTS.contains(&procfs::host_arch()) => {
                 return Err(Failure::Unsupported("breakpoints on this architecture".into()));
             }
@@ -135,7 +170,6 @@ impl Tracer {
                 let space = self.memory_of(process).and_then(|space| self.spaces.get_mut(&space));
                 let space = space.ok_or(Failure::NotControlled(ProcessId(process)))?;
                 let original = space.insert(at.0, id).map_err(Failure::Memory)?;
-                hidden = Some((*at, vec![original]));
                 // Who stands there already stands behind it.
                 for thread in self.threads_of(process) {
                     if let Some(tracee) = self.tracees.get_mut(&thread).filter(|tracee| tracee.stands())
@@ -144,6 +178,7 @@ impl Tracer {
                         tracee.passed = Some(at.0);
                     }
                 }
+                return Ok(Some((*at, vec![original])));
             }
             TrapPlace::Code { at, hardware: true } => {
                 self.set_watch(process, Watch { trap: id, at: at.0, kind: watch_kind(None, 1) })?;
@@ -157,18 +192,13 @@ impl Tracer {
             }
             TrapPlace::ThreadExited => {
                 for thread in self.threads_of(process) {
-                    let _ = ptrace::set_options(ThreadId(thread), OPTIONS | libc::PTRACE_O_TRACEEXIT);
+                    let options = self.options() | libc::PTRACE_O_TRACEEXIT;
+                    let _ = ptrace::set_options(ThreadId(thread), options);
                 }
             }
             _ => {}
         }
-        self.last_trap = id;
-        let is_call = matches!(trap.place, TrapPlace::Call { .. });
-        self.traps.insert(id, TrapState::new(trap, process));
-        if is_call {
-            self.note_calls(process);
-        }
-        Ok(Reply::TrapSet { trap: TrapId(id), hidden })
+        Ok(None)
     }
 
     fn set_watch(&mut self, process: u32, watch: Watch) -> Result<(), Failure> {
@@ -237,13 +267,13 @@ impl Tracer {
         let Some(parent) = self.spaces.get(&from) else { return };
         let sites: Vec<(u64, Vec<u64>)> =
             parent.sites.iter().map(|(at, site)| (*at, site.traps.clone())).collect();
-        let (slots, watches) = (parent.slots.clone(), parent.watches);
+        let (slots, watches) = (parent.emptied_slots(), parent.watches);
         let originals: Vec<(u64, u8)> = parent.sites.iter().map(|(at, site)| (*at, site.original)).collect();
         let Some(child) = self.spaces.get_mut(&to) else { return };
         for (at, original) in originals {
             let _ = child.write(at, &[original]);
         }
-        child.slots = slots.iter().map(super::displaced::Slots::emptied).collect();
+        child.slots = slots;
         child.watches = watches;
         for (at, traps) in sites {
             for trap in traps {

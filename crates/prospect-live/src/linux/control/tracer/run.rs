@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use prospect_process::{ThreadId, control::Action};
+use prospect_process::{
+    ThreadId,
+    control::{Action, CallPhase, TrapPlace},
+};
 
 use super::{
     Mode, Tracer,
@@ -90,21 +93,36 @@ impl Tracer {
                 None => {}
             }
         }
-        let how = if steps {
-            Run::Step
-        } else if self
-            .tracees
-            .get(&thread)
-            .and_then(|tracee| self.spaces.get(&tracee.process))
-            .is_some_and(|space| space.traces_calls)
-        {
-            Run::ToCall
-        } else {
-            Run::On
-        };
+        let stops_at_calls = self.stops_at_calls(thread);
         let Some(tracee) = self.tracees.get_mut(&thread) else { return };
+        let how = match (steps, stops_at_calls) {
+            (true, _) => Run::Step,
+            (false, true) => Run::ToCall,
+            (false, false) => {
+                // Where it ends is not seen.
+                tracee.call = None;
+                Run::On
+            }
+        };
         // Who cannot be run has been killed, and its end is to come.
         let _ = tracee.run(thread, how);
+    }
+
+    /// Whether a thread is to stop at the next beginning or end of a system call.
+    fn stops_at_calls(&self, thread: u32) -> bool {
+        let Some(tracee) = self.tracees.get(&thread) else { return false };
+        let Some(space) = self.spaces.get(&tracee.process) else { return false };
+        space.traces_calls || tracee.call.is_some_and(|number| self.wants_end_of(tracee.process, number))
+    }
+
+    /// Whether there is a trap at the end of a call.
+    fn wants_end_of(&self, process: u32, number: u64) -> bool {
+        self.traps.values().filter(|one| one.processes.contains(&process)).any(|one| match &one.trap.place {
+            TrapPlace::Call { numbers, phase } => {
+                *phase != CallPhase::Entry && numbers.contains(number as u32)
+            }
+            _ => false,
+        })
     }
 
     /// Whose memory a process uses: its own, or that of the one that made it by `vfork`.

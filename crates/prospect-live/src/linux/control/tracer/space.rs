@@ -177,6 +177,11 @@ impl Space {
         }
     }
 
+    /// The same memory for copies of instructions, with all of it free.
+    pub(super) fn emptied_slots(&self) -> Vec<Slots> {
+        self.slots.iter().map(Slots::emptied).collect()
+    }
+
     /// Where a thread is that stands in a copy of an instruction: the address that it would be at, and whether it has run
     /// it.
     pub(super) fn origin(&self, pc: u64) -> Option<(u64, bool)> {

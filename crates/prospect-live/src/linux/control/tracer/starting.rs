@@ -1,17 +1,14 @@
 //! Taking processes under control, and letting them go.
 
-use std::{
-    os::fd::AsRawFd as _,
-    time::{Duration, Instant},
-};
+use std::{os::fd::AsRawFd as _, time::Instant};
 
 use prospect_process::{
     Addr, ProcessId, ThreadId,
-    control::{EventKind, Leave},
+    control::{EventKind, Follow, Leave},
 };
 
 use super::{
-    OPTIONS, Tracer,
+    CALL_WITHIN, OPTIONS, Tracer,
     displaced::Slots,
     raw::{self, Status},
     space::Space,
@@ -28,12 +25,6 @@ const SLOT_AREA: u64 = 512 << 10;
 
 /// Copies reach what their instructions mean from so far.
 const REACH: u64 = 1 << 30;
-
-/// How long a thread is given for a system call that it does for us.
-const CALL_WITHIN: Duration = Duration::from_secs(1);
-
-/// `PTRACE_O_EXITKILL`.
-const END_WITH_US: i32 = 1 << 20;
 
 impl Tracer {
     /// Starts a program. It stands before its first instruction then.
@@ -55,8 +46,11 @@ impl Tracer {
         drop((go, tell));
         self.close_all_but(&[gone.as_raw_fd(), told.as_raw_fd()]);
         self.ends_with_us = ends_with_us;
-        let options = OPTIONS | if ends_with_us { END_WITH_US } else { 0 };
-        let seized = ptrace::seize_with(ThreadId(process), options)
+        if let Some(numbers) = program.filtered_calls() {
+            self.filtered_calls = numbers.to_vec();
+            self.follow = Follow::Both;
+        }
+        let seized = ptrace::seize_with(ThreadId(process), self.options())
             .map_err(|error| Failure::system("trace a process", &error));
         if let Err(failure) = seized {
             let _ = raw::kill(process, libc::SIGKILL);
@@ -146,6 +140,9 @@ impl Tracer {
 
     /// Lets a process go, with nothing of ours in it. Its threads must stand, as far as they can.
     pub(super) fn leave(&mut self, process: u32, leave: Leave) -> Result<(), Failure> {
+        let process = self.come_back(process);
+        self.return_all(process);
+        self.forget_moments_of(process);
         let threads = self.threads_of(process);
         threads.iter().for_each(|thread| self.settle(*thread));
         self.forget_traps_of(process);

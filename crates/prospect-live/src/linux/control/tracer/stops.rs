@@ -11,6 +11,7 @@ use prospect_process::{
 
 use super::{
     GIVEN_UP_AFTER, Mode, Tracer,
+    pace::STOPS,
     raw::{self, Call, Status},
     space::Space,
     tracee::{Pending, State, Tracee},
@@ -59,6 +60,7 @@ impl Tracer {
             libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => {
                 self.made(thread, event)
             }
+            libc::PTRACE_EVENT_SECCOMP => self.call(thread),
             libc::PTRACE_EVENT_EXEC => self.executed(thread),
             libc::PTRACE_EVENT_EXIT => self.exiting(thread),
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => self.job_stopped(thread, signal),
@@ -83,19 +85,27 @@ impl Tracer {
     /// A thread or process that is no more.
     fn ended(&mut self, thread: u32, status: Status) {
         self.strangers.remove(&thread);
-        let Some(tracee) = self.tracees.remove(&thread) else { return };
+        self.pace.forget(thread);
+        let Some(tracee) = self.tracees.remove(&thread) else {
+            self.checkpoints.ended(thread);
+            return;
+        };
         let process = tracee.process;
         // The first thread's end is told when all have ended.
         if thread != process && self.tracees.values().any(|one| one.process == process) {
             return;
         }
-        self.tracees.retain(|_, one| one.process != process);
+        for thread in self.threads_of(process) {
+            self.pace.forget(thread);
+            self.tracees.remove(&thread);
+        }
         if let Some(space) = self.spaces.remove(&process)
             && space.guest_of.is_some()
         {
             return;
         }
         self.forget_traps_of(process);
+        self.checkpoints.ended(process);
         let ending = match status {
             Status::Exited(status) => Ending::Exited(status),
             Status::Signalled(signal) => Ending::Signalled(signal),
@@ -200,6 +210,16 @@ impl Tracer {
         }
     }
 
+    /// A thread has stopped that mostly goes on at once.
+    fn count_stop(&mut self, thread: u32) {
+        if let Some(tracee) = self.tracees.get_mut(&thread) {
+            tracee.stops = tracee.stops.wrapping_add(1);
+            if tracee.stops.is_multiple_of(STOPS) {
+                self.pace.look(thread);
+            }
+        }
+    }
+
     /// A breakpoint instruction was run.
     fn breakpoint(&mut self, thread: u32) {
         let Some(process) = self.tracees.get(&thread).map(|tracee| tracee.process) else { return };
@@ -212,7 +232,7 @@ impl Tracer {
             .is_some_and(|space| space.sites.contains_key(&at));
         if is_ours {
             general.set_pc(at);
-            self.pace.stopped(thread);
+            self.count_stop(thread);
             self.hit(thread, at);
             return;
         }
@@ -317,7 +337,7 @@ impl Tracer {
             }
         }
         if ranges.iter().any(|range| range.contains(&Addr(pc))) && self.mode == Mode::Running {
-            self.pace.stopped(thread);
+            self.count_stop(thread);
             self.start(thread);
         } else {
             self.event(process, thread, EventKind::Stepped);
@@ -356,8 +376,15 @@ impl Tracer {
         let call = raw::call(thread).ok().flatten();
         let Some(tracee) = self.tracees.get_mut(&thread) else { return };
         let (number, phase, kind) = match call {
+            // It has stopped at it before, and stops once more since it is filtered.
+            Some(Call::Entry { number, .. }) if tracee.call == Some(number) => {
+                tracee.is_at_call = true;
+                self.go_on(thread);
+                return;
+            }
             Some(Call::Entry { number, arguments }) => {
                 tracee.call = Some(number);
+                tracee.is_at_call = true;
                 (Some(number), CallPhase::Entry, EventKind::CallEntry { number, arguments })
             }
             Some(Call::Exit { result }) => {
@@ -377,7 +404,7 @@ impl Tracer {
             _ => false,
         });
         if !traps.is_empty() {
-            self.pace.stopped(thread);
+            self.count_stop(thread);
         }
         if self.verdicts(process, thread, &traps).is_some() {
             self.event(process, thread, kind);
@@ -393,6 +420,7 @@ impl Tracer {
             self.go_on(thread);
             return;
         };
+        self.pace.born(thread, new);
         let process = process_of(new).unwrap_or(if event == libc::PTRACE_EVENT_CLONE { parent } else { new });
         self.tracees.insert(new, Tracee::new(process));
         if process == parent {
@@ -440,18 +468,20 @@ impl Tracer {
             let _ = self.tracees.get_mut(&new).map(|tracee| tracee.run(new, raw::Run::On));
         }
         let traps = self.matching(parent, thread, |place| matches!(place, TrapPlace::Fork));
-        if self.verdicts(parent, thread, &traps).is_some() {
+        let is_told = self.verdicts(parent, thread, &traps).is_some();
+        if self.follow == Follow::Child && !shares {
+            // Before the event, which is told though its process is none of ours any more.
+            self.without_going_on(|tracer| {
+                let _ = tracer.leave(parent, Leave::AsItWas);
+            });
+        }
+        if is_told {
             self.event(parent, thread, EventKind::Forked { child: ProcessId(new), by });
         } else {
             if stays && !shares {
                 self.go_on(new);
             }
             self.go_on(thread);
-        }
-        if self.follow == Follow::Child && !shares {
-            self.without_going_on(|tracer| {
-                let _ = tracer.leave(parent, Leave::AsItWas);
-            });
         }
     }
 
@@ -476,8 +506,12 @@ impl Tracer {
     fn executed(&mut self, thread: u32) {
         let former = raw::event_message(thread).unwrap_or(thread);
         let Some(process) = self.tracees.get(&thread).map(|tracee| tracee.process) else { return };
+        self.pace.renamed(former, thread);
         // All others have ended, and this one has the number of the first.
-        self.tracees.retain(|one, tracee| *one == thread || tracee.process != process);
+        for other in self.threads_of(process).into_iter().filter(|other| *other != thread) {
+            self.pace.forget(other);
+            self.tracees.remove(&other);
+        }
         let was_guest = self.spaces.get(&process).is_some_and(|space| space.guest_of.is_some());
         if was_guest && self.follow == Follow::Parent {
             let _ = self.leave(process, Leave::AsItWas);
@@ -494,6 +528,7 @@ impl Tracer {
         self.forget_code_traps_of(process);
         if let Some(tracee) = self.tracees.get_mut(&thread) {
             tracee.call = None;
+            tracee.kept = None;
             tracee.passed = None;
         }
         self.event(process, thread, EventKind::Executed { former: ThreadId(former) });

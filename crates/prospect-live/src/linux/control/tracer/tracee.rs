@@ -4,7 +4,7 @@ use std::{io, ops::Range};
 
 use prospect_process::{Addr, Arch, RegisterId, RegisterSet, ThreadId};
 
-use super::super::raw;
+use super::{super::raw, borrowed::Kept};
 use crate::linux::ptrace;
 
 /// `NT_PRSTATUS`.
@@ -61,6 +61,14 @@ impl General {
         self.set(self.arch.info().pc, at);
     }
 
+    /// Has it not do the system call that it is at the beginning of: there is none of that number.
+    pub(super) fn skip_call(&mut self) {
+        let by_name = |name| self.arch.info().by_name(name);
+        if let Some(number) = by_name("orig_rax").or_else(|| by_name("orig_eax")) {
+            self.set(number, u64::MAX);
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -94,6 +102,12 @@ pub(super) struct Tracee {
     pub(super) is_new: bool,
     /// The number of the system call that it is in, where its beginning was seen.
     pub(super) call: Option<u64>,
+    /// It stands at the beginning of that call.
+    pub(super) is_at_call: bool,
+    /// How often it has stopped at what it mostly goes on from at once.
+    pub(super) stops: u32,
+    /// What it had when it was borrowed.
+    pub(super) kept: Option<Box<Kept>>,
     /// What it runs for: a step, while it is in these ranges.
     pub(super) step: Option<Vec<Range<Addr>>>,
     /// Its hit of the trap at this address is dealt with: it goes on behind it.
@@ -109,6 +123,9 @@ impl Tracee {
             pending: None,
             is_new: true,
             call: None,
+            is_at_call: false,
+            stops: 0,
+            kept: None,
             step: None,
             passed: None,
             general: None,
@@ -155,6 +172,7 @@ impl Tracee {
             raw::set_signal_info(thread, info)?;
         }
         self.general = None;
+        self.is_at_call = false;
         self.state = State::Running;
         raw::run(thread, how, pending.map_or(0, |pending| pending.signal))
     }

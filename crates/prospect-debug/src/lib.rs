@@ -5,6 +5,7 @@
 //! - [`condition`] turns expressions into programs that are evaluated where a thread has stopped, and log templates into
 //!   what is to be collected there.
 //! - [`step`](mod@step) goes from line to line, over calls, into them and out of them.
+//! - [`invoke`] has a thread of the target call a function, and undoes it.
 //! - [`call`] knows system calls by name.
 //! - [`heal`] finds what dead tools have left in a process.
 //!
@@ -15,4 +16,5 @@ pub mod breakpoint;
 pub mod call;
 pub mod condition;
 pub mod heal;
+pub mod invoke;
 pub mod step;

@@ -12,7 +12,7 @@ use prospect::{
     debug::{
         breakpoint::{Breakpoints, Wanted},
         condition::{Compiled, RecordedMoment, Template},
-        step::{self, Step, StepEnd},
+        step::{self, Plain, Step, StepEnd, Stepping},
     },
     live::{Controlled, Launch, Stdio},
     process::{
@@ -46,7 +46,7 @@ impl Debugged {
         let options = OpenOptions::new();
         let binaries = options.new_binaries();
         let session = options.beside(controlled.process(process).unwrap(), &binaries);
-        let breakpoints = Breakpoints::new(process);
+        let breakpoints = Breakpoints::new();
         Ok(Self { fixture, controlled, process, binaries, session, breakpoints })
     }
 
@@ -54,7 +54,9 @@ impl Debugged {
         let Self { controlled, binaries, session, breakpoints, process, .. } = self;
         *session = OpenOptions::new().beside(controlled.process(*process).unwrap(), binaries);
         let no = |_: &str| Err("no expressions".to_owned());
-        breakpoints.update(controlled, binaries, &no, &mut |_, place| filter(session, place.at)).unwrap();
+        breakpoints
+            .update(controlled, *process, binaries, &no, &mut |_, place| filter(session, place.unwrap().at))
+            .unwrap();
     }
 
     fn at(&mut self, spec: &str, filter: &mut dyn FnMut(&Session, Addr) -> Filter) {
@@ -86,7 +88,9 @@ impl Debugged {
     }
 
     fn step(&mut self, thread: ThreadId, how: &Step) -> StepEnd {
-        step::step(&mut self.controlled, &self.binaries, self.process, thread, how, PATIENCE).unwrap()
+        let how = Stepping::new(how.clone(), PATIENCE);
+        let mut driver = Plain::new(&mut self.controlled);
+        step::step(&mut driver, &self.binaries, self.process, thread, &how).unwrap()
     }
 
     fn line(&self, mark: &str) -> u64 {
@@ -140,7 +144,7 @@ fn a_line_has_a_breakpoint_in_each_inlined_copy() {
     let mut debugged = require!(Debugged::start("steps", &[]));
     let line = debugged.line("inlined");
     debugged.at(&format!("steps.c:{line}"), &mut |_, _| Filter::default());
-    assert_eq!(debugged.breakpoints.list()[0].places.len(), 2);
+    assert_eq!(debugged.breakpoints.list()[0].sites.len(), 2);
     for _ in 0..2 {
         let event = debugged.next();
         assert!(matches!(event.kind, EventKind::Trapped { .. }), "{event:?}");
@@ -179,7 +183,7 @@ fn conditions_are_the_same_next_to_the_stop_and_in_the_front_half() {
             .collect();
         Filter::default()
     });
-    let place = debugged.breakpoints.list()[0].places[0].0.at;
+    let place = debugged.breakpoints.list()[0].sites[0].place.as_ref().unwrap().at;
     // One trap for each, which goes on; its counts say what came of it.
     let traps: Vec<_> = programs
         .into_iter()

@@ -234,6 +234,37 @@ fn a_breakpoint() {
 }
 
 #[test]
+fn a_forbidden_call() {
+    assert_crash("sys", "SIGSYS", "forbidden_call");
+}
+
+/// The handler itself crashes, or cannot run at all: the process ends at once, and by what signal.
+#[test]
+fn a_crash_in_the_handler() {
+    const SIGSEGV: i32 = 11;
+    const SIGSYS: i32 = 31;
+    for (case, signal) in [("trapped-handler", SIGSYS), ("no-handler", SIGSEGV)] {
+        let watching = Watching::start(|options| options);
+        let (status, said) = Crashing::start(&[watching.socket(), case]).end();
+        assert_eq!(status.signal(), Some(signal), "{case}: {status} {said}");
+        assert_eq!(watching.end().0.len(), 0, "{case}");
+    }
+}
+
+/// A program whose own handler mends what was wrong: its crash is told, and it can have dumps made after that, in the thread that
+/// crashed and in others.
+#[test]
+fn a_program_that_goes_on_after_its_crash() {
+    let watching = Watching::start(|options| options);
+    let (status, said) = Crashing::start(&[watching.socket(), "mended"]).end();
+    assert!(status.success(), "{status} {said}");
+    assert_eq!(said.matches("DUMPED").count(), 2, "{said}");
+    let (results, _scratch) = watching.end();
+    let signals: Vec<_> = results.iter().map(|one| one.as_ref().unwrap().signal.is_some()).collect();
+    assert_eq!(signals, [true, false, false]);
+}
+
+#[test]
 fn a_full_stack() {
     assert_crash("stack", "SIGSEGV", "without_end");
 }

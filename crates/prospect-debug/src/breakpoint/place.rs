@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prospect_process::{Addr, Module, Process};
+use prospect_process::{Addr, Module, Process, control::TrapPlace};
 use prospect_symbols::{Binaries, Found, FoundKind, ModuleBinary, Query, SymbolKind};
 
 use super::BreakpointSpec;
@@ -70,6 +70,12 @@ impl Place {
     fn at_address(at: Addr, process: &dyn Process) -> Self {
         let module = process.modules().at(at).map(|module| module.path_lossy().into());
         Self { at, module, function: None, line: None, is_inlined: false }
+    }
+
+    /// Where a trap is; `None` for one that is at no address.
+    pub(super) fn of_trap(trap: &TrapPlace) -> Option<Self> {
+        let (TrapPlace::Code { at, .. } | TrapPlace::Data { at, .. }) = trap else { return None };
+        Some(Self { at: *at, module: None, function: None, line: None, is_inlined: false })
     }
 }
 

@@ -29,7 +29,7 @@ impl MadeUp {
         let rule = binary.and_then(|binary| binary.unwind_row(at.to_link(bias)).ok().flatten());
         let cfa = rule.and_then(|row| match row.cfa {
             CfaRule::Register(register, offset) => Some((register, offset)),
-            CfaRule::Expression(_) => None,
+            CfaRule::Expression(_) | CfaRule::ReturnAddress(..) => None,
         });
         let frame = |time| {
             let mut registers = Registers::unknown(arch);

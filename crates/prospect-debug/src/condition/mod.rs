@@ -12,6 +12,8 @@ mod assembly;
 mod compiler;
 mod made_up;
 mod number;
+mod operators;
+mod places;
 mod record;
 mod template;
 

@@ -28,6 +28,8 @@ pub(super) struct Position {
     pub(super) is_line_start: bool,
     /// The code of the line around here.
     pub(super) ranges: Vec<Range<Addr>>,
+    /// Where the function begins, as far as it is known.
+    start: Addr,
     /// Where the arguments of the function can be read.
     pub(super) after_prologue: Addr,
 }
@@ -54,6 +56,7 @@ impl Position {
             line: None,
             is_line_start: false,
             ranges: vec![pc..pc.wrapping_add(1)],
+            start: pc,
             after_prologue: pc,
         };
         if let Some(module) = process.modules().at(pc) {
@@ -67,6 +70,34 @@ impl Position {
         self.line.as_ref().map(|line| line.number)
     }
 
+    /// The innermost function, inlined ones too.
+    pub(super) fn function(&self) -> Option<&str> {
+        self.line.as_ref()?.functions.first()?.as_deref()
+    }
+
+    pub(super) fn file(&self) -> Option<&str> {
+        self.line.as_ref()?.file.as_deref()
+    }
+
+    /// Whether the innermost function was inlined here.
+    pub(super) fn is_inlined(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.functions.len() > 1)
+    }
+
+    /// Whether the code here is of the copy of a function that another position is in, or was inlined into that.
+    pub(super) fn is_within_call_of(&self, other: &Self) -> bool {
+        let (Some(own), Some(other)) = (&self.line, &other.line) else { return false };
+        own.functions.ends_with(&other.functions)
+    }
+
+    /// Whether the code here is of another function than that of another position, inlined ones aside.
+    pub(super) fn is_other_function(&self, other: &Self) -> bool {
+        let outermost = |position: &Self| position.line.as_ref()?.functions.last()?.clone();
+        // A function may be in several parts.
+        let is_part = outermost(self).is_some() && outermost(self) == outermost(other);
+        self.start != other.start && !is_part
+    }
+
     /// Whether the code here was inlined into the function of another position.
     pub(super) fn is_inlined_into(&self, other: &Self) -> bool {
         let (Some(own), Some(other)) = (&self.line, &other.line) else { return false };
@@ -76,6 +107,7 @@ impl Position {
     fn describe(&mut self, binary: &Arc<ModuleBinary>, at: LinkAddr, bias: u64) {
         let function = binary.function(at).map(|function| function.range.clone());
         let function = function.filter(|range| range.contains(&at)).unwrap_or(at..LinkAddr(at.0 + 1));
+        self.start = function.start.to_addr(bias);
         self.after_prologue = binary.after_prologue(function.start).to_addr(bias);
         let start = function.start.0.max(at.0.saturating_sub(WINDOW));
         let end = function.end.0.min(at.0.saturating_add(WINDOW));

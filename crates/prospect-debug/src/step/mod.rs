@@ -4,22 +4,31 @@
 //! address, so that a step over a call that recurses ends in the frame that it began in. What else happens meanwhile, a breakpoint or the end of
 //! the process, ends the plan, and is what it gives back.
 
+mod driver;
+mod landing;
 mod line;
+mod rules;
 mod run;
 
 use std::time::Duration;
 
 use prospect_process::{
-    Addr, ProcessId, Target, ThreadId,
+    Addr, ProcessId, ThreadId,
     control::{Action, ControlError, Event, TrapError},
 };
 use prospect_symbols::Binaries;
+
+pub use driver::{Driver, Plain, StepMemo};
+pub use rules::IntoRules;
 
 use line::Position;
 use run::{Ran, Runner};
 
 /// So many times a step is continued within its line.
 const MOST_TURNS: usize = 10_000;
+
+/// So many instructions has what only jumps on: a stub of the procedure linkage table.
+const STUB_INSTRUCTIONS: usize = 8;
 
 /// What a step is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,29 +96,46 @@ pub enum StepError {
     Endless,
 }
 
-/// Makes a step with a thread that stands. All other threads run meanwhile.
+/// A step, with all that can be said about it.
+#[derive(Clone, Debug)]
+pub struct Stepping {
+    /// What it is to do.
+    pub how: Step,
+    /// Whether all other threads stand meanwhile. What waits for one of them, waits until the time is over.
+    pub alone: bool,
+    /// Which functions [`Step::Into`] gets into.
+    pub rules: IntoRules,
+    /// How much time it has.
+    pub within: Duration,
+}
+
+impl Stepping {
+    /// A plain one: all other threads run, and all functions with lines are stepped into.
+    #[must_use]
+    pub fn new(how: Step, within: Duration) -> Self {
+        Self { how, alone: false, rules: IntoRules::default(), within }
+    }
+}
+
+/// Makes a step with a thread that stands.
 ///
 /// # Errors
 /// When it cannot be made, and why; the thread may have run for a part of it.
 pub fn step(
-    target: &mut dyn Target,
+    driver: &mut dyn Driver,
     binaries: &Binaries,
     process: ProcessId,
     thread: ThreadId,
-    how: &Step,
-    within: Duration,
+    how: &Stepping,
 ) -> Result<StepEnd, StepError> {
-    let mut runner = Runner::new(target, binaries, process, thread, within);
-    let ran = match how {
+    let mut runner = Runner::new(driver, binaries, process, thread, how);
+    let ran = match how.how {
         Step::Instruction => runner.run(Action::Step)?,
-        Step::RunTo(at) => runner.run_to(*at, None)?,
-        Step::Out => {
-            let caller = runner.position()?.caller.ok_or(StepError::NoCaller)?;
-            match runner.run_to(caller.returns_to, caller.cfa)? {
-                Ran::Done => return Ok(StepEnd::Returned(runner.returned())),
-                ran => ran,
-            }
-        }
+        Step::RunTo(at) => runner.run_to(at)?,
+        Step::Out => match out(&mut runner)? {
+            (Ran::Done, true) => return Ok(StepEnd::Returned(runner.returned())),
+            (ran, _) => ran,
+        },
         Step::Into | Step::Over | Step::Until => lines(&mut runner, how)?,
     };
     Ok(match ran {
@@ -119,7 +145,44 @@ pub fn step(
     })
 }
 
-fn lines(runner: &mut Runner<'_>, how: &Step) -> Result<Ran, StepError> {
+/// Out of the function; whether it has returned, and was not inlined or left otherwise.
+fn out(runner: &mut Runner<'_>) -> Result<(Ran, bool), StepError> {
+    let from = runner.position()?;
+    if from.is_inlined() {
+        return Ok((out_of_inlined(runner, from)?, false));
+    }
+    let caller = from.caller.ok_or(StepError::NoCaller)?;
+    let ran = runner.run_back_to(caller.returns_to, caller.cfa)?;
+    let has_returned = matches!(ran, Ran::Done) && runner.registers()?.pc() == Some(caller.returns_to);
+    Ok((ran, has_returned))
+}
+
+/// Until the code is none of the copy of a function that the thread stands in.
+fn out_of_inlined(runner: &mut Runner<'_>, from: Position) -> Result<Ran, StepError> {
+    let mut now = from.clone();
+    for _ in 0..MOST_TURNS {
+        let ran = runner.run(Action::StepWhileIn(now.ranges.clone()))?;
+        if !matches!(ran, Ran::Done) {
+            return Ok(ran);
+        }
+        now = runner.position()?;
+        if now.cfa != from.cfa
+            && let Some((_, at)) = runner.caller_with(from.cfa)?
+        {
+            let ran = runner.run_back_to(at, from.cfa)?;
+            if !matches!(ran, Ran::Done) {
+                return Ok(ran);
+            }
+            now = runner.position()?;
+        }
+        if now.cfa != from.cfa || !now.is_within_call_of(&from) {
+            return Ok(Ran::Done);
+        }
+    }
+    Err(StepError::Endless)
+}
+
+fn lines(runner: &mut Runner<'_>, how: &Stepping) -> Result<Ran, StepError> {
     let mut from = runner.position()?;
     if from.line.is_none() {
         return Err(StepError::NoLine(from.pc));
@@ -129,38 +192,80 @@ fn lines(runner: &mut Runner<'_>, how: &Step) -> Result<Ran, StepError> {
         if !matches!(ran, Ran::Done) {
             return Ok(ran);
         }
-        let now = runner.position()?;
-        if is_called_by(&now, &from) {
-            let Some(caller) = now.caller else { return Err(StepError::NoCaller) };
-            if *how == Step::Into && now.line.is_some() {
-                return runner.run_to(now.after_prologue, None);
+        let mut now = runner.position()?;
+        let mut back = None;
+        if now.cfa != from.cfa {
+            back = runner.caller_with(from.cfa)?.map(|(depth, at)| (depth, at, from.cfa));
+        } else if now.is_other_function(&from) {
+            // The frame's place was taken by a function that it has called as the last thing it did: to its own caller.
+            back = now.caller.map(|caller| (1, caller.returns_to, caller.cfa));
+        }
+        if let Some((depth, at, cfa)) = back {
+            // Handlers of signals are not what was called.
+            if how.how == Step::Into && depth == 1 {
+                match into(runner, how, &now)? {
+                    Entered::Stays(ran) => return Ok(ran),
+                    Entered::Not => {}
+                }
             }
-            let ran = runner.run_to(caller.returns_to, caller.cfa)?;
+            let ran = runner.run_back_to(at, cfa)?;
             if !matches!(ran, Ran::Done) {
                 return Ok(ran);
             }
-            let back = runner.position()?;
-            if let Some(end) = ended(&back, &mut from, how) {
-                return Ok(end);
-            }
-            continue;
+            now = runner.position()?;
         }
-        if let Some(end) = ended(&now, &mut from, how) {
+        if let Some(end) = ended(&now, &mut from, &how.how) {
             return Ok(end);
         }
     }
     Err(StepError::Endless)
 }
 
-/// Whether a frame was entered from another one: its caller is that one.
-fn is_called_by(now: &Position, from: &Position) -> bool {
-    let caller = now.caller.and_then(|caller| caller.cfa);
-    now.cfa != from.cfa && caller.is_some() && caller == from.cfa
+/// Whether a function is stepped into.
+enum Entered {
+    /// It is, and the step is done, or was interrupted.
+    Stays(Ran),
+    /// It is to be stepped over.
+    Not,
+}
+
+/// A thread stands at the first instruction of what was called.
+fn into(runner: &mut Runner<'_>, how: &Stepping, called: &Position) -> Result<Entered, StepError> {
+    let mut now = called.clone();
+    for _ in 0..STUB_INSTRUCTIONS {
+        // What has no lines may only be on the way to what has: a stub, and the dynamic linker that looks for where it leads.
+        let loader = runner.loader_at(now.pc)?;
+        if now.line.is_some() && loader.is_none() {
+            if !how.rules.allow(now.function(), now.file()) {
+                return Ok(Entered::Not);
+            }
+            return Ok(Entered::Stays(runner.run_to(now.after_prologue)?));
+        }
+        let action = match loader {
+            Some(code) => Action::StepWhileIn(code),
+            None => Action::Step,
+        };
+        let ran = runner.run(action)?;
+        if !matches!(ran, Ran::Done) {
+            return Ok(Entered::Stays(ran));
+        }
+        let next = runner.position()?;
+        let returns = |position: &Position| position.caller.map(|caller| caller.returns_to);
+        if returns(&next) != returns(called) {
+            break;
+        }
+        now = next;
+    }
+    // It is none: what was called stands behind its first instructions.
+    if how.rules.without_lines && how.rules.allow(called.function(), called.file()) {
+        return Ok(Entered::Stays(Ran::Done));
+    }
+    Ok(Entered::Not)
 }
 
 /// Whether the step ends here; else it goes on from here.
 fn ended(now: &Position, from: &mut Position, how: &Step) -> Option<Ran> {
-    let has_returned = now.cfa > from.cfa;
+    let has_returned = now.cfa != from.cfa;
     let is_other_line = now.line.is_some() && now.line != from.line;
     let is_behind = *how == Step::Until && now.cfa == from.cfa && now.line_number() <= from.line_number();
     // What was inlined is a call too, and is stepped over.

@@ -289,7 +289,7 @@ fn each_thread_has_its_own() {
         }
         assert_eq!(global(&session, "thread", "file_static"), Ok(42), "{build}");
     }
-    for build in ["variables-o2", "variables-libpthread"] {
+    for build in ["variables-o2", "variables-libpthread", "variables-musl"] {
         let Some(running) = start(build, &["library"]) else { continue };
         let session = open(&running);
         assert_eq!(global(&session, "enter_library", "library_thread_local"), Ok(1071), "{build}");
@@ -350,4 +350,31 @@ fn scopes_are_as_many_as_names() {
         }
         assert!(inlined > 0, "{build}");
     }
+}
+
+#[test]
+fn frames_are_grouped_by_their_units() {
+    let running = require!(fixture("bench-deep")).start(&["200"]);
+    let session = open(&running);
+    let stacks = session.stacks(|_| true);
+    let groups = session.frames_by_unit(&stacks);
+    let frames =
+        |(place, stack): (usize, &ThreadStack)| (0..stack.frames().len()).map(move |index| (place, index));
+    let expected: Vec<(usize, usize)> = stacks.iter().enumerate().flat_map(frames).collect();
+    assert!(expected.len() > 200, "{}", expected.len());
+    let mut grouped = groups.concat();
+    grouped.sort_unstable();
+    assert_eq!(grouped, expected);
+    assert!(groups.is_sorted_by_key(|group| group[0]));
+    let unit = |&(place, index): &(usize, usize)| {
+        let view = session.frame_view(stacks[place].thread.id, stacks[place].frames(), index).unwrap();
+        (view.module().unwrap().range.start, view.module_binary().unwrap().named_unit(view.at()))
+    };
+    for group in &groups {
+        assert!(group.iter().all(|frame| unit(frame) == unit(&group[0])), "{group:?}");
+    }
+    // No reader gets most of the program.
+    let lengths: Vec<usize> = groups.iter().map(Vec::len).collect();
+    assert!(lengths.iter().all(|length| *length <= 64) && lengths.contains(&64), "{lengths:?}");
+    assert!(groups.iter().any(|group| unit(&group[0]).1.is_some()), "no unit is known");
 }

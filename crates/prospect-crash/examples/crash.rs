@@ -134,6 +134,67 @@ extern "C" fn without_end(depth: u64) -> u64 {
     without_end(depth + 1) + room[depth as usize % 64]
 }
 
+/// From now on, this system call is a signal.
+fn trap_call(call: libc::c_long) {
+    let instruction = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let filter = [
+        // The number of the call (`struct seccomp_data`).
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, call as u32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_TRAP),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the filter outlives the calls, which copy it.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+    }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn forbidden_call() {
+    trap_call(libc::SYS_getppid);
+    // SAFETY: it takes nothing.
+    unsafe { libc::syscall(libc::SYS_getppid) };
+}
+
+/// A stack for handlers that nothing can be written to.
+fn spoil_handler_stack() {
+    const BYTES: usize = 1 << 16;
+    // SAFETY: no memory that is in use is touched.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let stack = libc::mmap(ptr::null_mut(), BYTES, libc::PROT_NONE, flags, -1, 0);
+        let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: BYTES };
+        assert_eq!(libc::sigaltstack(&raw const stack, ptr::null_mut()), 0);
+    }
+}
+
+/// A page that cannot be read until the handler of before has mended that.
+fn crash_and_go_on() {
+    // SAFETY: the page is nobody else's.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let page = libc::mmap(ptr::null_mut(), 4096, libc::PROT_NONE, flags, -1, 0);
+        black_box(ptr::read_volatile(page.cast::<u8>()));
+    }
+}
+
+/// What was handled before, in a program that goes on.
+extern "C" fn mending_handler(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the second argument of a handler, and a page that this program has made.
+    unsafe { libc::mprotect((*info).si_addr(), 4096, libc::PROT_READ) };
+}
+
+fn report(dump: std::io::Result<()>) {
+    match dump {
+        Ok(()) => println!("\nDUMPED"),
+        Err(error) => println!("NONE {error}"),
+    }
+}
+
 fn in_a_thread(name: &str, work: impl FnOnce() + Send + 'static) {
     let _ = thread::Builder::new().name(name.into()).spawn(work).unwrap().join();
 }
@@ -159,11 +220,11 @@ extern "C" fn earlier_handler(_: libc::c_int, info: *mut libc::siginfo_t, _: *mu
     }
 }
 
-fn install_earlier_handler() {
+fn install_earlier_handler(handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)) {
     // SAFETY: zeros are valid, and the handler is one of the right kind.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = earlier_handler as *const () as usize;
+        action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO;
         libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut());
     }
@@ -176,8 +237,10 @@ fn main() -> ExitCode {
 /// Crashes as the arguments say: `SOCKET CASE [SECONDS [wait]]`. With the last, it waits for a line before.
 pub fn run(arguments: &[String]) -> ExitCode {
     let [socket, case, rest @ ..] = arguments else { return ExitCode::from(2) };
-    if case == "chained" {
-        install_earlier_handler();
+    match &**case {
+        "chained" => install_earlier_handler(earlier_handler),
+        "mended" => install_earlier_handler(mending_handler),
+        _ => {}
     }
     let seconds = rest.first().map_or(10, |seconds| seconds.parse().unwrap());
     let client = (socket != "-").then(|| {
@@ -217,10 +280,22 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         "demand" => {
             let client = client.unwrap();
-            in_a_thread("asking", move || match client.dump_now() {
-                Ok(()) => println!("\nDUMPED"),
-                Err(error) => println!("NONE {error}"),
-            });
+            in_a_thread("asking", move || report(client.dump_now()));
+        }
+        "mended" => {
+            let client = client.unwrap();
+            crash_and_go_on();
+            report(client.dump_now());
+            in_a_thread("asking", move || report(client.dump_now()));
+        }
+        "sys" => forbidden_call(),
+        "trapped-handler" => {
+            trap_call(libc::SYS_sendto);
+            read_null();
+        }
+        "no-handler" => {
+            spoil_handler_stack();
+            read_null();
         }
         "quiet" => {}
         _ => return ExitCode::from(2),

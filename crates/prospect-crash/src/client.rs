@@ -93,7 +93,8 @@ impl Client {
         ThreadStack::new()
     }
 
-    /// Has a dump made now, of this thread foremost, and waits for it. The process goes on.
+    /// Has a dump made now, of this thread foremost, and waits for it. The process goes on. It may have crashed before, where an
+    /// earlier handler has mended that; of another thread than the one that crashed, this waits a second to see that it goes on.
     ///
     /// The registers in the dump are those of this call. It may be used in any thread, but not in a signal handler.
     ///

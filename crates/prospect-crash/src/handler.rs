@@ -118,7 +118,7 @@ extern "C" fn on_crash(signal: i32, info: *mut libc::siginfo_t, context: *mut c_
     };
     let thread = system::thread_id();
     // Whatever comes of it, the process goes on to its end.
-    if take_turn(thread, line.timeout) {
+    if take_turn(thread, line.timeout, Purpose::Crash).is_some() {
         let _ = tell(line, thread, signal, context as u64, signal_info);
         // No other crash is told. What an earlier handler raises, as `abort` does, is not to need room here for a second one.
         restore_all();
@@ -129,36 +129,42 @@ extern "C" fn on_crash(signal: i32, info: *mut libc::siginfo_t, context: *mut c_
     unsafe { system::raise_again(signal, info) };
 }
 
-/// Asks for a dump of a process that did not crash. Says whether it was made.
+/// Asks for a dump of a process that did not crash, or goes on after a crash. Says whether it was made.
 pub(crate) fn ask(line: Line) -> Result<bool, Untold> {
     let thread = system::thread_id();
-    if !take_turn(thread, line.timeout) {
-        return Err(Untold::Busy);
-    }
+    let before = take_turn(thread, line.timeout, Purpose::Demand).ok_or(Untold::Busy)?;
     let told = tell(line, thread, 0, 0, [0; SIGNAL_INFO_BYTES]);
-    system::store_and_wake(&TURN, 0);
+    system::store_and_wake(&TURN, before);
     told
 }
 
-/// Waits until nobody else talks to the watcher, for as long as that may take. Where another thread has crashed, it is waited
-/// for the end of the process.
-fn take_turn(thread: u32, timeout: Duration) -> bool {
+/// What the watcher is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Crash,
+    Demand,
+}
+
+/// Waits until nobody else talks to the watcher, for as long as that may take, and says what the turn was before. Where another
+/// thread has crashed, it is waited for the end of the process; when that does not come, an earlier handler has let it go on.
+fn take_turn(thread: u32, timeout: Duration, purpose: Purpose) -> Option<u32> {
     let mut deadline = system::now() + timeout + TO_END;
     let mut saw_crash = false;
+    let take = |from: u32| TURN.compare_exchange(from, thread, Ordering::AcqRel, Ordering::Acquire);
     loop {
-        let seen = match TURN.compare_exchange(0, thread, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return true,
+        let seen = match take(0) {
+            Ok(before) => return Some(before),
             Err(seen) => seen,
         };
-        if seen & !CRASHED == thread {
-            return false;
-        }
-        if seen & CRASHED != 0 && !saw_crash {
+        let (is_own, has_crashed) = (seen & !CRASHED == thread, seen & CRASHED != 0);
+        if has_crashed && !saw_crash {
             saw_crash = true;
             deadline = deadline.min(system::now() + TO_END);
         }
-        if system::now() >= deadline {
-            return false;
+        if is_own || system::now() >= deadline {
+            // Who asks after its own crash is no longer in the handler.
+            let lives = has_crashed && purpose == Purpose::Demand;
+            return lives.then(|| take(seen).ok()).flatten();
         }
         system::wait(&TURN, seen, deadline);
     }

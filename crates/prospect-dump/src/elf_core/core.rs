@@ -228,11 +228,14 @@ fn read_notes(
     notices: &mut Vec<CoreNotice>,
 ) -> Result<(Vec<u8>, bool), CoreError> {
     let (mut notes, mut are_cut) = (Vec::new(), false);
-    for range in &headers.notes {
+    for (index, range) in headers.notes.iter().enumerate() {
         let length = range.end - range.start;
         let room = MOST_NOTE_BYTES - notes.len() as u64;
         let bytes = file.read(range.start, length.min(room))?;
-        are_cut |= (bytes.len() as u64) < length.min(room);
+        match (bytes.len() as u64) < length.min(room) {
+            true if index > 0 => notices.push(CoreNotice::MissingLaterNotes),
+            is_cut => are_cut |= is_cut,
+        }
         // Each begins at a multiple of four.
         notes.resize(notes.len().next_multiple_of(4), 0);
         notes.extend(bytes);

@@ -65,11 +65,13 @@ pub enum CoreNotice {
         /// How many there are.
         found: u64,
     },
-    /// The file ends within the notes: threads can be missing.
+    /// The file ends within the first notes: threads can be missing.
     MissingNotes {
         /// How many threads were seen.
         threads: usize,
     },
+    /// The file ends within notes that are not the first: what was only known when the memory was written.
+    MissingLaterNotes,
     /// There are more notes than are read.
     TooManyNotes {
         /// How many bytes of them were read.
@@ -117,6 +119,7 @@ impl fmt::Display for CoreNotice {
             Self::MissingNotes { threads } => {
                 write!(f, "the notes are cut: {threads} threads were read, there may have been more")
             }
+            Self::MissingLaterNotes => f.write_str("the notes at the end of the core are missing"),
             Self::TooManyNotes { bytes } => write!(f, "only the first {bytes} bytes of the notes were read"),
             Self::BadNote { kind, thread: Some(thread) } => {
                 write!(f, "a note of thread {thread} makes no sense (type {kind:#x})")

@@ -8,7 +8,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::Instant};
 
 use prospect_process::{Addr, Process};
 use regex::bytes::{Regex, RegexBuilder};
@@ -45,8 +45,8 @@ enum What {
     Found(Finder),
 }
 
-/// Finds bytes in a process that stands still, or says why it cannot.
-type Find = dyn Fn(&dyn Process) -> Result<Vec<Range<Addr>>, String> + Send + Sync;
+/// Finds bytes in a process that stands still until a deadline, or says why it cannot.
+type Find = dyn Fn(&dyn Process, Option<Instant>) -> Result<Vec<Range<Addr>>, String> + Send + Sync;
 
 #[derive(Clone)]
 struct Finder(Arc<Find>);
@@ -76,12 +76,12 @@ impl Redaction {
     }
 
     /// These bytes too, which `find` finds in what is written when that stands still: they may be elsewhere in the process
-    /// now. Where it fails there is no dump.
+    /// now. It has to be done at the deadline. Where it fails there is no dump.
     #[must_use]
     pub fn found(
         self,
         name: &str,
-        find: impl Fn(&dyn Process) -> Result<Vec<Range<Addr>>, String> + Send + Sync + 'static,
+        find: impl Fn(&dyn Process, Option<Instant>) -> Result<Vec<Range<Addr>>, String> + Send + Sync + 'static,
     ) -> Self {
         self.with(name, What::Found(Finder(Arc::new(find))))
     }
@@ -130,15 +130,24 @@ impl Redaction {
         self.rules.iter().map(|rule| rule.name.as_str()).filter(|name| seen.insert(*name)).collect()
     }
 
-    /// What it means in a process that stands still. An error has the rule in it.
-    pub(crate) fn of<'a>(&'a self, process: &'a dyn Process) -> Result<Prepared<'a>, String> {
+    /// What it means in a process that stands still. An error has the rule in it. Half of the time that there is may go into
+    /// this.
+    pub(crate) fn of<'a>(
+        &'a self,
+        process: &'a dyn Process,
+        deadline: Option<Instant>,
+    ) -> Result<Prepared<'a>, String> {
+        let now = Instant::now();
+        let until = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
         let mut fixed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let ranges = match &rule.what {
                 What::Ranges(ranges) => ranges.clone(),
                 What::Environment(lists) => environment::environment(process, lists),
                 What::Arguments => environment::arguments(process),
-                What::Found(Finder(find)) => find(process).map_err(|why| format!("{}: {why}", rule.name))?,
+                What::Found(Finder(find)) => {
+                    find(process, until).map_err(|why| format!("{}: {why}", rule.name))?
+                }
                 What::Pattern(_) | What::Random => continue,
             };
             fixed.extend(

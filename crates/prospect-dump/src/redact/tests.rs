@@ -1,5 +1,7 @@
 //! Secrets at every place, in pieces of every size.
 
+use std::time::Duration;
+
 use prospect_process::{
     Advice, Arch, CapturedMemory, FrozenProcess, FrozenThread, Mapping, Mappings, Permissions, ProcessId,
     ProcessInfo, Registers, Thread, ThreadId,
@@ -55,6 +57,19 @@ fn process(arch: Arch, parts: &[(u64, &[u8])], sp: u64) -> FrozenProcess {
     FrozenProcess::new(info, vec![thread], CapturedMemory::new(bytes, ranges), Mappings::new(mappings))
 }
 
+#[test]
+fn what_is_found_has_half_of_the_time() {
+    let process = process(Arch::X86_64, &[(0x1000, b"text")], 0x1000);
+    let (begin, left) = (Instant::now(), Duration::from_secs(3600));
+    let redaction = Redaction::new().found("type:T", move |_, until| match until {
+        Some(until) if until < begin + left * 3 / 4 => Err("no time".into()),
+        _ => Ok(Vec::new()),
+    });
+    assert!(redaction.of(&process, None).is_ok());
+    let error = redaction.of(&process, Some(begin + left)).err();
+    assert_eq!(error.as_deref(), Some("type:T: no time"));
+}
+
 /// What leaves a redactor into which bytes are put in pieces of these sizes.
 fn pass(
     redaction: &Redaction,
@@ -63,7 +78,7 @@ fn pass(
     bytes: &[u8],
     sizes: &mut dyn FnMut() -> usize,
 ) -> (Vec<u8>, Manifest) {
-    let prepared = redaction.of(process).unwrap();
+    let prepared = redaction.of(process, None).unwrap();
     let mut redactor = Redactor::new(&prepared);
     let mut out = Vec::new();
     let mut next = Addr(at);

@@ -77,8 +77,8 @@ struct Piece {
 }
 
 impl Piece {
-    fn new() -> Self {
-        Self { buffer: AlignedBuffer::new(PIECE_BYTES), filled: 0, runs: Vec::new() }
+    fn new(bytes: usize) -> Self {
+        Self { buffer: AlignedBuffer::new(bytes), filled: 0, runs: Vec::new() }
     }
 
     fn clear(&mut self) {
@@ -121,12 +121,13 @@ pub(crate) fn copy(
 ) -> Result<Copied, WriteError> {
     let (full, filled) = mpsc::sync_channel(PIECES);
     let (free, emptied) = mpsc::sync_channel(PIECES);
-    for _ in 0..PIECES {
-        let _ = free.send(Piece::new());
+    let small = fits_one_piece(parts);
+    for _ in 0..small.map_or(PIECES, |_| 1) {
+        let _ = free.send(Piece::new(small.unwrap_or(PIECE_BYTES)));
     }
     let holes = output.has_holes();
     thread::scope(|scope| {
-        let reader = move || {
+        let read_all = move || {
             let mut reader = Reader {
                 memory,
                 page_bytes,
@@ -146,12 +147,20 @@ pub(crate) fn copy(
                 .and_then(|()| reader.send())
                 .map(|()| (reader.unread, reader.redactor.map(Redactor::into_manifest)))
         };
-        let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, reader);
-        let reader = reader.map_err(WriteError::Thread)?;
-        let written = take(&filled, &free, output, limits);
-        // Its next piece finds nobody.
-        drop((filled, free));
-        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (read, written) = if small.is_some() {
+            // Nothing comes back: if it were not enough, that would be an error.
+            drop(free);
+            let read = read_all();
+            (read, take(&filled, drop, output, limits))
+        } else {
+            let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, read_all);
+            let reader = reader.map_err(WriteError::Thread)?;
+            let give_back = |piece| drop(free.send(piece));
+            let written = take(&filled, give_back, output, limits);
+            // Its next piece finds nobody.
+            drop((filled, free));
+            (reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+        };
         let bytes = written?;
         match read {
             Ok((unread, manifest)) => Ok(Copied { bytes, unread, manifest }),
@@ -161,10 +170,26 @@ pub(crate) fn copy(
     })
 }
 
-/// Writes pieces as they come, and says how many bytes were written.
+/// How long the one piece is that has room for all parts and is never full: then it is read before it is written, and a thread for that would take
+/// longer than both. `None` when there is more of them.
+fn fits_one_piece(parts: &[Part]) -> Option<usize> {
+    /// Two runs at most where a part begins, and one for each page.
+    const MOST_PARTS: usize = 1024;
+    let mut bytes = 0;
+    for part in parts {
+        bytes +=
+            usize::try_from(part.range.end.0 - part.range.start.0).ok().filter(|one| *one <= PIECE_BYTES)?;
+        if bytes > PIECE_BYTES {
+            return None;
+        }
+    }
+    (parts.len() <= MOST_PARTS).then_some(bytes + 1)
+}
+
+/// Writes pieces as they come, gives each back to a reader that may have ended, and says how many bytes were written.
 fn take(
     filled: &Receiver<Piece>,
-    free: &SyncSender<Piece>,
+    give_back: impl Fn(Piece),
     output: &mut dyn Output,
     limits: &Limits<'_>,
 ) -> Result<u64, WriteError> {
@@ -184,8 +209,7 @@ fn take(
             limits.progress.add_bytes(run.bytes);
         }
         piece.clear();
-        // The reader may have ended.
-        let _ = free.send(piece);
+        give_back(piece);
     }
     Ok(written)
 }

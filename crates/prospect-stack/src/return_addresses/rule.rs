@@ -252,6 +252,7 @@ fn canonical_frame_address(rule: &CfaRule, info: &ArchInfo) -> Option<(Base, i32
             }
             _ => return None,
         },
+        CfaRule::ReturnAddress(..) => return None,
     };
     let is_told = base != Base::None;
     let small = |number: u64| i16::try_from(number).ok().filter(|_| is_told);

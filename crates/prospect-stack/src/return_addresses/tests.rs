@@ -48,6 +48,7 @@ fn by_the_book(row: &UnwindRow, registers: &Registers) -> Option<(u64, u64, Opti
     let cfa = match &row.cfa {
         CfaRule::Register(id, offset) => registers.get(*id)?.wrapping_add_signed(*offset),
         CfaRule::Expression(expression) => evaluate(expression, None)?,
+        CfaRule::ReturnAddress(..) => return None,
     } & info.word_mask();
     let value = |id: RegisterId, unchanged: Option<u64>| {
         let word = |at: u64| Numbers.read_word(arch, Addr(at & info.word_mask())).ok();

@@ -169,7 +169,9 @@ impl Attempt<'_, '_> {
                     return Ok(Step::NotMine("the call that would have led here leads elsewhere"));
                 }
             }
-            None if !is_certain => return Ok(Step::NotMine("the code has no return address")),
+            None | Some(Return::Unseen) if !is_certain => {
+                return Ok(Step::NotMine("the code has no return address"));
+            }
             _ => {}
         }
         let mut registers = FrameRegisters::unknown(context.arch);

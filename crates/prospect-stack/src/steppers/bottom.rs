@@ -1,6 +1,9 @@
 //! Bottoms of stacks: code that nothing calls.
 
-use prospect_process::{Addr, Module, ModuleKind};
+use prospect_process::{
+    Addr, Module, ModuleKind,
+    auxv::{self, Auxv},
+};
 use prospect_symbols::ModuleBinary;
 
 use crate::{
@@ -32,7 +35,7 @@ const LARGEST_CLONE: u64 = 1 << 10;
 /// What call frame information says counts more, so this is to be asked after the `cfi` stepper: it is there for
 /// code whose authors wrote none (musl, stripped Go programs, most loaders). The code is known by one of
 ///
-/// - the entry point in the ELF header of the executable or the loader: pc is in the function of that address,
+/// - the entry point in the ELF header of the executable or the loader, or in the auxiliary vector: pc is in the function of that address,
 ///   as far as symbols say where it ends; else in the straight run of instructions from there to its first
 ///   call, or to the jump by which a loader goes over to the program;
 /// - what the code at pc looks like: the instructions by which C libraries and Go call a thread's first function;
@@ -125,7 +128,9 @@ fn is_clone(code: CodeAddress, module: &Module, binary: &ModuleBinary, context: 
 
 /// Whether `code` is in the entry function of its module.
 fn is_entry(code: CodeAddress, module: &Module, binary: &ModuleBinary, context: &StepContext<'_>) -> bool {
-    let Some(entry) = binary.entry_point() else { return false };
+    // Of a program of which there is no more than a symbol file, the kernel's word for it.
+    let told = || told_entry(context).filter(|_| module.is_executable).map(|at| at.to_link(module.bias));
+    let Some(entry) = binary.entry_point().or_else(told) else { return false };
     let (entry_at, at) = (entry.to_addr(module.bias), code.for_lookup());
     if !(entry_at.0..entry_at.0.saturating_add(LARGEST_ENTRY)).contains(&at.0) {
         return false;
@@ -133,8 +138,20 @@ fn is_entry(code: CodeAddress, module: &Module, binary: &ModuleBinary, context: 
     let at = at.to_link(module.bias);
     match binary.function_at(at) {
         Some((start, size)) if at.0 < start.0.saturating_add(size) => start == entry,
+        // Symbol files do not say where it ends.
+        _ if context.memory.read_up_to(entry_at, &mut [0]).is_err() => {
+            let name = binary.linkage_name_at(entry);
+            name.is_some() && name == binary.linkage_name_at(at)
+        }
         _ => is_in_straight_run(code, entry_at, context),
     }
+}
+
+/// Where the kernel has started the program (`AT_ENTRY`).
+fn told_entry(context: &StepContext<'_>) -> Option<Addr> {
+    let info = context.arch.info();
+    let vector = &context.info.kernel.auxiliary_vector;
+    Auxv::parse(vector, info.word_bytes, info.big_endian).get(auxv::ENTRY).map(Addr)
 }
 
 /// Whether `code` is in the run of instructions from `entry` to its first call, or behind that call; or further on,

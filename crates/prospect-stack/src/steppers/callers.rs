@@ -37,6 +37,8 @@ pub(super) struct Callers {
 /// Whether a call has led to a frame's function: the greater, the surer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lead {
+    /// Nothing is known of it: the code is not at hand.
+    Unseen,
     /// It leads to shortly before the frame's pc, and it is not known which functions are there.
     Near,
     /// It leads where a register said.
@@ -72,6 +74,8 @@ pub(super) enum Return {
     Trampoline,
     /// It is not known what calls look like.
     Unknown,
+    /// The code is not at hand: a dump left it out, and there is no file of it.
+    Unseen,
 }
 
 impl Callers {
@@ -85,7 +89,12 @@ impl Callers {
             let Some(patterns) = arch::patterns(context.arch) else { return Some(Return::Unknown) };
             let code = CodeAround::read(to, context.memory);
             let trampoline = || patterns.trampoline(&code, false).map(|_| Return::Trampoline);
-            (patterns.call)(code.before(), code.at()).map(Return::Call).or_else(trampoline)
+            // A trampoline may begin a page, with nothing before it.
+            let unseen = || {
+                let is_code = || context.is_executable(Addr(to.0.wrapping_sub(1)));
+                (code.before().is_empty() && is_code()).then_some(Return::Unseen)
+            };
+            (patterns.call)(code.before(), code.at()).map(Return::Call).or_else(trampoline).or_else(unseen)
         })
     }
 

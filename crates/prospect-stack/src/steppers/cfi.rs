@@ -10,6 +10,11 @@ use crate::{
     StepError, StepRule, Trust, pc_cache::PcCache,
 };
 
+use super::callers::Callers;
+
+/// So many words of arguments may lie below a return address that is looked for.
+const MOST_ARGUMENTS: u64 = 40;
+
 /// Steps by call frame information (DWARF 5, section 6.4) of the module that the code is in: `.eh_frame` or
 /// `.debug_frame`, and what says less where those do not cover the code. All registers that the callee preserves are
 /// recovered; the others are unknown in the caller.
@@ -21,6 +26,7 @@ use crate::{
 pub struct CfiStepper {
     rows: PcCache<CachedRow>,
     modules: CachedModules,
+    callers: Callers,
 }
 
 /// What is known of a code address.
@@ -57,7 +63,7 @@ impl FrameStepper for CfiStepper {
     }
 
     fn step(&mut self, frame: &Frame, context: &StepContext<'_>) -> Result<Step, StepError> {
-        let Self { rows, modules } = self;
+        let Self { rows, modules, callers } = self;
         let at = frame.for_lookup();
         match rows.get(at, context, || modules.row(at, context)) {
             CachedRow::None(why) => Ok(Step::NotMine(why)),
@@ -65,7 +71,7 @@ impl FrameStepper for CfiStepper {
             CachedRow::Row(row) if needs_sp(row, context) && !frame.knows_sp() => {
                 Ok(Step::NotMine("the call frame information needs sp, which was not found exactly"))
             }
-            CachedRow::Row(row) => apply(row, &frame.registers, context),
+            CachedRow::Row(row) => apply(row, &frame.registers, callers, context),
         }
     }
 }
@@ -94,7 +100,7 @@ impl CachedModules {
 
 /// Whether the rule of the canonical frame address is based on the stack pointer.
 fn needs_sp(row: &UnwindRow, context: &StepContext<'_>) -> bool {
-    matches!(row.cfa, CfaRule::Register(id, _) if id == context.arch.info().sp)
+    matches!(row.cfa, CfaRule::Register(id, _) | CfaRule::ReturnAddress(id, _) if id == context.arch.info().sp)
 }
 
 /// The rule that a row is, where it has the form of one.
@@ -118,7 +124,12 @@ fn rule(row: &UnwindRow, context: &StepContext<'_>) -> Option<StepRule> {
 }
 
 /// The caller by one row of the unwind table.
-fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>) -> Result<Step, StepError> {
+fn apply(
+    row: &UnwindRow,
+    registers: &FrameRegisters,
+    callers: &mut Callers,
+    context: &StepContext<'_>,
+) -> Result<Step, StepError> {
     let info = context.arch.info();
     let return_rule = row.rules.iter().find(|(id, _)| *id == row.return_address).map(|(_, rule)| rule);
     match return_rule {
@@ -127,7 +138,9 @@ fn apply(row: &UnwindRow, registers: &FrameRegisters, context: &StepContext<'_>)
         None if row.return_address == info.pc => return Err(StepError::NoReturnAddressRule),
         _ => {}
     }
-    let cfa = canonical_frame_address(&row.cfa, registers, context)?;
+    let Some(cfa) = canonical_frame_address(&row.cfa, registers, callers, context)? else {
+        return Ok(Step::NotMine("no word of the frame is a return address"));
+    };
     let mut caller = registers.preserved();
     caller.set(info.sp, cfa.0.wrapping_sub(u64::from(info.cfa_above_sp)));
     for (id, rule) in &row.rules {
@@ -169,19 +182,35 @@ fn authentication(row: &UnwindRow, context: &StepContext<'_>) -> u64 {
     if row.signed_return_address { context.info.authentication_mask() } else { 0 }
 }
 
+/// `None` where it was looked for in vain.
 fn canonical_frame_address(
     rule: &CfaRule,
     registers: &FrameRegisters,
+    callers: &mut Callers,
     context: &StepContext<'_>,
-) -> Result<Addr, StepError> {
+) -> Result<Option<Addr>, StepError> {
     let info = context.arch.info();
-    let cfa = match rule {
-        CfaRule::Register(id, offset) => {
-            registers.get(*id).ok_or_else(|| unknown(info, *id))?.wrapping_add_signed(*offset)
-        }
-        CfaRule::Expression(expression) => expression.evaluate(None, &registers.expand(), context.memory)?,
+    let sum = |id: RegisterId, offset: i64| {
+        let register = registers.get(id).ok_or_else(|| unknown(info, id))?;
+        Ok::<_, StepError>(register.wrapping_add_signed(offset) & info.word_mask())
     };
-    Ok(Addr(cfa & info.word_mask()))
+    Ok(Some(Addr(match rule {
+        CfaRule::Register(id, offset) => sum(*id, *offset)?,
+        CfaRule::Expression(expression) => {
+            expression.evaluate(None, &registers.expand(), context.memory)? & info.word_mask()
+        }
+        CfaRule::ReturnAddress(id, offset) => {
+            let (start, word) = (sum(*id, *offset)?, u64::from(info.word_bytes));
+            for index in 0..MOST_ARGUMENTS {
+                let slot = Addr(start.wrapping_add(index * word) & info.word_mask());
+                let to = Addr(context.memory.read_word(context.arch, slot)?);
+                if callers.return_to(to, context).is_some() {
+                    return Ok(Some(slot.wrapping_add(word)));
+                }
+            }
+            return Ok(None);
+        }
+    })))
 }
 
 /// The value of register `id` in the caller, and where it was found; `None` where it is lost.

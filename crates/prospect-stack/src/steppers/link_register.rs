@@ -80,7 +80,11 @@ impl LinkRegisterStepper {
         if chained.is_ok_and(|chained| chained.is_ok_and(|chained| chained.return_address == to)) {
             return Some("the return address in the link register is saved in the frame");
         }
-        let Return::Call(call) = found else { return None };
+        let call = match found {
+            Return::Call(call) => call,
+            Return::Unseen => return Some("the code that the link register points to is not at hand"),
+            Return::Trampoline | Return::Unknown => return None,
+        };
         let pc = frame.for_lookup();
         match self.callers.lead_to(call, to, pc, context) {
             None => Some("the call before where the link register points led elsewhere"),

@@ -11,6 +11,9 @@ use super::callers::{Callers, Lead, Return};
 /// The most words of one frame that are looked at.
 const MOST_WORDS: u64 = 512;
 
+/// Where code is not at hand, any address of it may be one that is returned to: of such words, so many are looked at.
+const MOST_UNSEEN: u64 = 160;
+
 /// Of the words above a return address that is only possible, so many are looked at for one that is proved.
 const LOOK_AHEAD: u64 = 64;
 
@@ -23,7 +26,7 @@ const LOOK_AHEAD: u64 = 64;
 ///
 /// A call through a register may have led anywhere, so that such a word may be one that an earlier call left behind. It
 /// is taken when none of the next 64 words is proved; and a call to shortly before pc, in code of which nothing says
-/// where functions begin, when there is not even that. Such a frame is a guess: [`Trust::Scanned`].
+/// where functions begin, when there is not even that; and last an address of code that is not at hand. Such a frame is a guess: [`Trust::Scanned`].
 #[derive(Debug, Default)]
 pub struct ScanStepper {
     callers: Callers,
@@ -62,6 +65,10 @@ impl FrameStepper for ScanStepper {
                 Some(Return::Call(call)) => self.callers.lead_to(call, to, frame.for_lookup(), context),
                 // Whatever the signal, its handler returns to there.
                 Some(Return::Trampoline) => Some(Lead::Direct),
+                Some(Return::Unseen) => {
+                    let is_near = index < MOST_UNSEEN && context.modules.at(to).is_some();
+                    is_near.then_some(Lead::Unseen)
+                }
                 _ => None,
             };
             if let Some(lead) = lead.filter(|lead| best.is_none_or(|(best, ..)| *lead > best)) {

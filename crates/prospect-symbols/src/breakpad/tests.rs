@@ -75,6 +75,7 @@ fn row(symbols: &SymbolFile, at: u64) -> (String, Vec<String>) {
     let cfa = match row.cfa {
         CfaRule::Register(id, offset) => format!("{} {offset}", info.register(id).name),
         CfaRule::Expression(_) => "expression".to_owned(),
+        CfaRule::ReturnAddress(id, offset) => format!("from {} {offset}", info.register(id).name),
     };
     (cfa, rules.collect())
 }
@@ -173,13 +174,19 @@ fn programs_and_sizes_of_32_bit_windows() {
          STACK WIN 4 300 14 1 0 0 0 0 0 1 $eip 4 + ^ = $esp $ebp 8 + = $ebp $ebp ^ =\n\
          STACK WIN 0 400 20 0 0 0 c 20 0 0 1\n\
          STACK WIN 0 500 20 0 0 0 0 20 0 0 0\n\
+         STACK WIN 4 680 20 1 0 0 0 4 0 1 $T0 $ebp 204 + =$eip $T0 4 + ^ =$ebp $T0 ^ = $esp $T0 8 + =  $23 $T0 4 - ^ =\n\
          STACK WIN 4 600 20 1 0 0 0 0 0 1 $T1 $ebp = $T0 $T1 4 - 8 @ = $eip $T1 4 + ^ = $esp $T0 8 + =\n",
     );
     let rules = |rules: &[&str]| rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>();
     assert_eq!(row(&symbols, 0x110), ("ebp 8".into(), rules(&["eip AtCfa(-4)", "ebp AtCfa(-8)"])));
-    assert_eq!(row(&symbols, 0x210), ("esp 28".into(), rules(&["eip AtCfa(-4)", "ebx AtCfa(-12)"])));
-    assert_eq!(row(&symbols, 0x410), ("esp 48".into(), rules(&["eip AtCfa(-4)", "ebp AtCfa(-44)"])));
-    assert_eq!(row(&symbols, 0x510), ("esp 36".into(), rules(&["eip AtCfa(-4)"])));
+    // What compilers write: no space behind `=`, and registers by their numbers.
+    assert_eq!(
+        row(&symbols, 0x690),
+        ("ebp 212".into(), rules(&["eip AtCfa(-4)", "ebp AtCfa(-8)", "esi AtCfa(-12)"]))
+    );
+    assert_eq!(row(&symbols, 0x210), ("from esp 24".into(), rules(&["eip AtCfa(-4)", "ebx AtCfa(-12)"])));
+    assert_eq!(row(&symbols, 0x410), ("from esp 44".into(), rules(&["eip AtCfa(-4)", "ebp AtCfa(-44)"])));
+    assert_eq!(row(&symbols, 0x510), ("from esp 32".into(), rules(&["eip AtCfa(-4)"])));
     assert_eq!(row(&symbols, 0x610).0, "expression");
     // The published example lacks the name of what its first value is added to.
     assert!(symbols.unwind_row(LinkAddr(BASE + 0x310)).is_err());

@@ -1,8 +1,8 @@
 //! `STACK WIN`: how the frames of 32-bit Windows are left, by sizes (frame pointer omission, FPO) or by small programs.
 //!
-//! Where the function that was called takes its arguments away itself, they lie between its frame and what the sizes of its caller
-//! say. A row does not know who was called: of such callers, what is found by sizes alone (also by `.raSearch`, which is
-//! where those say the return address is; the stack is not searched) is wrong by that, and mostly no plausible frame.
+//! The arguments of the function that was called lie between its frame and what the sizes of its caller say. A row does not know who
+//! was called: what is found by sizes alone, or by `.raSearch` and `.raSearchStart`, is where the return address is searched for
+//! ([`CfaRule::ReturnAddress`]).
 
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ impl<'a> Record<'a> {
     fn by_sizes(&self, info: &ArchInfo) -> Option<UnwindRow> {
         let mut row = UnwindRow::new();
         let cfa = self.saved + self.locals + 4;
-        row.cfa = CfaRule::Register(info.sp, cfa);
+        row.cfa = CfaRule::ReturnAddress(info.sp, cfa - 4);
         row.rules.push((info.pc, RegisterRule::AtCfa(-4)));
         if self.last != b"0" {
             row.rules.push((info.fp, RegisterRule::AtCfa(self.saved - 8 - cfa)));
@@ -92,7 +92,17 @@ impl<'a> Record<'a> {
         // What is to be given a value has none yet.
         let mut names: Vec<Option<&[u8]>> = Vec::new();
         let mut fields = Fields(self.last);
-        while let Some(word) = fields.word() {
+        let (mut joined, mut searches) = (None, false);
+        while let Some(word) = joined.take().or_else(|| fields.word()) {
+            // Compilers forget the space behind it.
+            let word = match word.split_first() {
+                Some((b'=', rest @ [_, ..])) => {
+                    joined = Some(rest);
+                    b"="
+                }
+                _ => code_view_name(word),
+            };
+            searches |= word.starts_with(b".raSearch");
             if word == b"=" {
                 let value = stack.pop().ok_or("nothing to give")?;
                 names.pop();
@@ -128,6 +138,23 @@ impl<'a> Record<'a> {
                 row.rules.push((id, expressions.rule(id, value, &row.cfa)?));
             }
         }
+        if let (true, CfaRule::Register(base, offset)) = (searches, &row.cfa)
+            && *base == info.sp
+        {
+            row.cfa = CfaRule::ReturnAddress(info.sp, offset - 4);
+        }
         Ok(row)
+    }
+}
+
+/// The name of a register that a program has by its number (`CV_REG_EBX` and the following of `cvconst.h`); all else as it is.
+fn code_view_name(word: &[u8]) -> &[u8] {
+    match word {
+        b"$20" => b"$ebx",
+        b"$21" => b"$esp",
+        b"$22" => b"$ebp",
+        b"$23" => b"$esi",
+        b"$24" => b"$edi",
+        other => other,
     }
 }

@@ -52,6 +52,9 @@ pub enum CfaRule {
     Register(RegisterId, i64),
     /// An expression.
     Expression(Expression),
+    /// Behind the return address, which has to be looked for: it is the first word that a call can return to, from a register
+    /// plus an offset on. So it is where nothing says how many arguments lie between two frames (`STACK WIN` of 32-bit Windows).
+    ReturnAddress(RegisterId, i64),
 }
 
 /// Where a caller's register is (DWARF 5, section 6.4.1).

@@ -78,6 +78,7 @@ pub(super) fn cfa_text(arch: &ArchInfo, rule: &CfaRule) -> String {
     match rule {
         CfaRule::Register(id, offset) => format!("{}{offset:+}", arch.register(*id).name),
         CfaRule::Expression(_) => "exp".into(),
+        CfaRule::ReturnAddress(..) => "searched".into(),
     }
 }
 

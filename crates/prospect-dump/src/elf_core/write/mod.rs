@@ -221,7 +221,7 @@ fn write_all(
     progress: &Progress,
 ) -> Result<Written, WriteError> {
     let info = process.info().arch.info();
-    let redaction = options.redaction.map(|redaction| redaction.of(process)).transpose();
+    let redaction = options.redaction.map(|redaction| redaction.of(process, options.deadline)).transpose();
     let redaction = redaction.map_err(WriteError::Redaction)?;
     let notes = Notes::of(process, redaction.as_ref());
     let page_bytes = notes.page_bytes();

@@ -167,7 +167,7 @@ pub(crate) fn encode<'a>(
 
 /// Whether the set is what `FXSAVE` writes.
 fn is_fxsave(arch: Arch, set: RegisterSet) -> bool {
-    matches!((arch, set), (Arch::X86_64, RegisterSet::FLOAT) | (Arch::I386, RegisterSet::X86_FXSAVE))
+    set.is_start_of(arch) == Some(RegisterSet::X86_EXTENDED)
 }
 
 /// Writes the low bytes of a number.

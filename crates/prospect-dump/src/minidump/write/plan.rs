@@ -187,9 +187,16 @@ fn add(memory: &dyn Memory, range: Range<Addr>, set: &mut PageSet, errors: &mut 
 
 /// Up to where a range can be read.
 fn readable(memory: &dyn Memory, range: &Range<Addr>) -> Addr {
-    let mut buffer = vec![0; ((range.end.0.saturating_sub(range.start.0)) as usize).min(64 << 10)];
+    let mut buffer = Vec::new();
     let mut at = range.start;
     while at < range.end {
+        if let Some(copied @ [_, ..]) = memory.at_hand(at) {
+            at = at.wrapping_add(copied.len() as u64).min(range.end);
+            continue;
+        }
+        if buffer.is_empty() {
+            buffer.resize(((range.end.0 - at.0) as usize).min(64 << 10), 0);
+        }
         let wanted = ((range.end.0 - at.0) as usize).min(buffer.len());
         let read = memory.read_available(at, &mut buffer[..wanted]);
         at = at.wrapping_add(read as u64);

@@ -48,7 +48,8 @@ impl<'a> Subject<'a> {
         let blamed = blamed.or(options.blamed_thread).or(first);
         let info = process.info().arch.info();
         let auxv = Auxv::parse(auxiliary_vector(process, options), info.word_bytes, info.big_endian);
-        let redaction = options.redaction.map(|redaction| redaction.of(process)).transpose();
+        let redaction =
+            options.redaction.map(|redaction| redaction.of(process, options.deadline)).transpose();
         let redaction = redaction.map_err(WriteError::Redaction)?;
         let program_bytes = thread_memory::program_bytes(process);
         Ok(Self { process, options, blamed, exception, auxv, redaction, program_bytes })

@@ -74,11 +74,17 @@ impl Subject<'_> {
                 .then_some(variables);
         }
         let from = stack.start.max(Addr(stack.end.0.saturating_sub(MOST_GAP_BYTES)));
-        let mut bytes = vec![0; variables.start.0.checked_sub(from.0)? as usize];
-        if memory.read_available(from, &mut bytes) < bytes.len() {
-            return None;
-        }
-        let gap = longest_zeros(&bytes);
+        let length = variables.start.0.checked_sub(from.0)? as usize;
+        let copied = memory.at_hand(from).and_then(|bytes| bytes.get(..length));
+        let mut read = Vec::new();
+        let bytes = match copied {
+            Some(bytes) => bytes,
+            None => {
+                read.resize(length, 0);
+                (memory.read_available(from, &mut read) == length).then_some(&*read)?
+            }
+        };
+        let gap = longest_zeros(bytes);
         if (gap.end - gap.start) < GAP_BYTES {
             return None;
         }
@@ -126,16 +132,18 @@ impl Subject<'_> {
     }
 }
 
-/// The longest run of zeros.
+/// The longest run of zeros, in whole words.
 fn longest_zeros(bytes: &[u8]) -> Range<u64> {
+    const WORD: u64 = 8;
     let (mut longest, mut start) = (0..0, 0);
-    for (index, byte) in bytes.iter().chain([&1]).enumerate() {
-        if *byte != 0 {
+    let words = bytes.chunks_exact(WORD as usize).map(|word| word == [0; WORD as usize]);
+    for (index, is_zero) in (0..).zip(words.chain([false])) {
+        if !is_zero {
             if index - start > longest.end - longest.start {
                 longest = start..index;
             }
             start = index + 1;
         }
     }
-    longest.start as u64..longest.end as u64
+    longest.start * WORD..longest.end * WORD
 }

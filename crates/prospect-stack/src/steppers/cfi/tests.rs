@@ -42,7 +42,7 @@ fn start() -> Registers {
 fn step(row: &UnwindRow, registers: &Registers) -> Result<Step, StepError> {
     let mut scene = Scene::new(Arch::X86_64);
     scene.word(STACK + 24, TEXT + 0x100).word(STACK + 16, 77);
-    scene.with_context(|context| apply(row, &registers.into(), context))
+    scene.with_context(|context| apply(row, &registers.into(), &mut Callers::default(), context))
 }
 
 fn caller(row: &UnwindRow, registers: &Registers) -> Caller {
@@ -112,7 +112,8 @@ fn authentication_is_taken_off_signed_return_addresses_alone() {
         let mut scene = Scene::new(Arch::Aarch64);
         scene.word(STACK + 24, signed);
         let registers = registers(Arch::Aarch64, &[("pc", TEXT), ("sp", STACK)]);
-        let step = scene.with_context(|context| apply(&row, &(&registers).into(), context));
+        let step =
+            scene.with_context(|context| apply(&row, &(&registers).into(), &mut Callers::default(), context));
         let Ok(Step::Caller(caller)) = step else { panic!("{step:?}") };
         assert_eq!(caller.registers.get(pc), Some(expected));
         // So by the rule that the walker remembers.

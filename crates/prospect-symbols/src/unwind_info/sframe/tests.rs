@@ -29,6 +29,7 @@ fn told(row: &UnwindRow, arch: Arch, pc: u64) -> Told {
         CfaRule::Expression(is) => {
             is.evaluate(None, &registers, &prospect_process::CapturedMemory::default()).unwrap()
         }
+        CfaRule::ReturnAddress(..) => unreachable!("no such table has one"),
     };
     let rule = |id| match row.rules.iter().find(|one| one.0 == id) {
         None | Some((_, RegisterRule::SameValue)) => "same".to_owned(),

@@ -201,7 +201,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("variables-clang-dwo", VARIABLES, &["-O2", "-gdwarf-5", "-gsplit-dwarf"])
         .by(Compiler::Clang)
         .beside(LIBRARY),
-    gcc("variables-musl", VARIABLES, &["-O2", "-g"]).by(Compiler::MuslGcc),
+    gcc("variables-musl", VARIABLES, &["-O2", "-g"]).by(Compiler::MuslGcc).beside(LIBRARY),
     gcc("variables-cxx", "variables.cc", &["-O2", "-g"]).by(Compiler::Gxx),
     gcc("variables-cxx-o0", "variables.cc", &["-O0", "-g"]).by(Compiler::Gxx),
     gcc("variables-rust", "variables.rs", &["-g"]).by(Compiler::Rustc),
@@ -262,7 +262,13 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("exiting", "exiting.c", &["-O2", "-g", NO_FP]),
     gcc("orders", "orders.c", &["-O2", "-g", NO_FP]),
     gcc("controlled", "controlled.c", &["-O2", "-g", NO_FP]),
+    gcc("invoked", "invoked.c", &["-O2", "-g", NO_FP, "-pthread"]),
     gcc("steps", "steps.c", &["-O0", "-g"]),
+    gcc("strides", "strides.cc", &["-O0", "-g", "-Wl,-z,lazy"]).by(Compiler::Gxx),
+    gcc("strides-optimised", "strides.cc", &["-O2", "-g"]).by(Compiler::Gxx),
+    gcc("controlled-32", "controlled.c", &["-O2", "-g", NO_FP, "-m32"]),
+    gcc("steps-32", "steps.c", &["-O0", "-g", "-m32"]),
+    gcc("panics-rust", "panics.rs", &["-g"]).by(Compiler::Rustc),
     gcc("controlled-unmoved", "controlled.c", &["-O2", "-g", "-DUNMOVED"]),
     gcc("goroutines", "goroutines.go", &[]).by(Compiler::Go),
     // To be run instruction by instruction.
@@ -289,6 +295,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("throws-32", "throws.cc", &["-O2", "-g", NO_FP, "-m32", LAZY]).by(Compiler::Gxx),
     // The measured programs, and the bare ones that mark what the machine can do at best.
     gcc("bench-deep", "bench/deep.c", &["-O2", "-g", NO_FP]),
+    gcc("bench-calls", "bench/calls.c", &["-O2", "-g", "-pthread"]),
     gcc("bench-threads", "bench/threads.c", &["-O2", "-g", NO_FP]),
     gcc("bench-bigmem", "bench/bigmem.c", &["-O2", "-g"]),
     gcc("bench-cycle-limit", "bench/cycle_limit.c", &["-O2", "-g"]),

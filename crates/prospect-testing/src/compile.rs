@@ -156,7 +156,9 @@ fn make(recipe: &Recipe, directory: &Path) -> io::Result<()> {
     for library in recipe.libraries {
         let output =
             format!("lib{}.so", Path::new(library).file_stem().unwrap_or_default().to_string_lossy());
-        let mut command = Command::new("gcc");
+        // A library has the C library of its program.
+        let of_musl = matches!(recipe.compiler, Compiler::MuslGcc);
+        let mut command = Command::new(compiler(if of_musl { Compiler::MuslGcc } else { Compiler::Gcc }));
         command.args(["-O2", "-g", "-fPIC", "-shared", "-I"]).arg(fixtures_directory());
         command.arg("-o").arg(directory.join(output)).arg(source(library)?);
         run(&mut command, directory)?;

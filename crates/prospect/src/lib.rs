@@ -22,6 +22,7 @@
 
 mod core_files;
 mod crash;
+pub mod debugger;
 mod dump_live;
 mod dump_source;
 mod find;
@@ -55,6 +56,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use core_files::MemoryFile;
 pub use crash::Crash;
+pub use debugger::Debugger;
 pub use dump_live::{DumpError, DumpMode, DumpPlan, Dumped, dump_live};
 pub use find::Match;
 pub use frame_scope::FrameScope;

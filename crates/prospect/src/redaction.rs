@@ -99,7 +99,8 @@ impl Session {
                 RedactRule::Type(name) => {
                     let objects =
                         TypeObjects::new(self, name).ok_or_else(|| RedactError::Type(name.clone()))?;
-                    redaction.found(&format!("type:{name}"), move |process| objects.find(process))
+                    redaction
+                        .found(&format!("type:{name}"), move |process, until| objects.find(process, until))
                 }
                 RedactRule::Pattern(pattern) => {
                     let name = format!("pattern:{pattern}");

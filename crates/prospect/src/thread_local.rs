@@ -1,8 +1,9 @@
-//! Where thread-local variables are: by the data that glibc keeps for debuggers, or, of the program itself, by the layout that
-//! the platform prescribes (Ulrich Drepper, "ELF Handling For Thread-Local Storage").
+//! Where thread-local variables are: by the data that glibc keeps for debuggers, by the numbers that musl gives to modules, or, of
+//! the program itself, by the layout that the platform prescribes (Ulrich Drepper, "ELF Handling For Thread-Local Storage").
 
 mod glibc;
 mod layout;
+mod musl;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub(crate) fn find(scene: Scene<'_>, thread: ThreadId, module: &Module, offset: 
     let offset = within_block(scene, module, offset)?;
     let pointer = thread_pointer(scene.process, thread)?;
     let block = Glibc::of(scene).and_then(|glibc| glibc.block(pointer, module));
+    let block = block.or_else(|| musl::block(scene, pointer, module));
     let block = block.or_else(|| block_of_program(scene, pointer, module))?;
     Some(word(scene, block.wrapping_add(offset)))
 }

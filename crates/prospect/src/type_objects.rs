@@ -1,6 +1,6 @@
 //! The objects of a type in a process that stands still, as far as variables lead to them.
 
-use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc, time::Instant};
 
 use prospect_process::{Addr, ArchInfo, Memory, Module, Process, Thread};
 use prospect_symbols::{
@@ -42,8 +42,12 @@ impl TypeObjects {
     /// Where they are in a process that stands still.
     ///
     /// # Errors
-    /// When there is too much to be looked at.
-    pub(crate) fn find(&self, process: &dyn Process) -> Result<Vec<Range<Addr>>, String> {
+    /// When there is too much to be looked at, or until the deadline.
+    pub(crate) fn find(
+        &self,
+        process: &dyn Process,
+        until: Option<Instant>,
+    ) -> Result<Vec<Range<Addr>>, String> {
         let scene = Scene { process, binaries: &self.binaries };
         // Code that does not know the type has no variables that lead to it.
         let modules: Vec<(&Module, Arc<ModuleBinary>)> = process
@@ -53,7 +57,7 @@ impl TypeObjects {
             .filter(|(_, binary)| binary.type_named(&self.name).is_some())
             .collect();
         let types = Types::default();
-        let mut hunt = Hunt { objects: self, types: &types, left: MOST_VALUES, found: Vec::new() };
+        let mut hunt = Hunt { objects: self, types: &types, left: MOST_VALUES, until, found: Vec::new() };
         let threads: Vec<&Thread> = process.threads().iter().collect();
         for (module, binary) in &modules {
             let Ok(all) = Pattern::parse("*") else { continue };
@@ -84,6 +88,7 @@ struct Hunt<'t> {
     objects: &'t TypeObjects,
     types: &'t Types,
     left: u64,
+    until: Option<Instant>,
     found: Vec<Range<Addr>>,
 }
 
@@ -127,6 +132,9 @@ impl Hunt<'_> {
     }
 
     fn object(&mut self, object: Object, context: &Still<'_, '_>) -> Result<(), String> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Err("there was no time to look at all values".into());
+        }
         let mut limits = Limits::default();
         limits.depth = 40;
         limits.pointers = 8;

@@ -2,10 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use prospect_process::Addr;
 use prospect_symbols::variable::{Variable, VariableKind};
 use prospect_value::{Limits, Object, Value, Views};
 
 use crate::{FrameScope, Session, ThreadStack};
+
+/// No more frames than this are one reader's.
+const MOST_TOGETHER: usize = 64;
 
 /// What the variables of one call hold.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +76,36 @@ impl Session {
         self.values_in(stack, index, |scope, call| scope.values_of(call, limits, views, true))
     }
 
-    /// The same without locals.
+    /// The frames of stacks, by the place of the stack and their own, in groups for as many readers at the same time: of the frames of
+    /// one unit of debug information, the second needs little that was not read for the first. In the order of the stacks.
+    #[must_use]
+    pub fn frames_by_unit(&self, stacks: &[ThreadStack]) -> Vec<Vec<(usize, usize)>> {
+        let mut groups: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut by_unit: HashMap<(Addr, Option<u64>), usize> = HashMap::new();
+        for (place, stack) in stacks.iter().enumerate() {
+            for (index, frame) in stack.frames().iter().enumerate() {
+                let at = frame.for_lookup();
+                let module = self.process().modules().at(at);
+                let unit = module.map(|module| {
+                    let binary = self.scene().binary(module);
+                    (module.range.start, binary.named_unit(at.to_link(module.bias)))
+                });
+                let new = groups.len();
+                let group = unit.map_or(new, |unit| *by_unit.entry(unit).or_insert(new));
+                // One reader for nearly all of a small program would leave the others without work.
+                let group =
+                    if groups.get(group).is_some_and(|all| all.len() >= MOST_TOGETHER) { new } else { group };
+                if group == new {
+                    groups.push(Vec::new());
+                    by_unit.extend(unit.map(|unit| (unit, new)));
+                }
+                groups[group].push((place, index));
+            }
+        }
+        groups
+    }
+
+    /// What the variables hold of the calls of one frame, but for locals: see [`frame_values`](Self::frame_values).
     #[must_use]
     pub fn frame_arguments(
         &self,

@@ -36,6 +36,8 @@ type Shelf = HashMap<EntryId, Known, Seed>;
 struct Known {
     whole: Option<Arc<Type>>,
     outline: Option<Arc<Type>>,
+    /// What it is without typedefs and qualifiers, where that is another one.
+    bare: Option<(EntryId, Arc<Type>)>,
 }
 
 impl Remembered {
@@ -45,6 +47,24 @@ impl Remembered {
         match extent {
             Extent::Whole => known.whole.clone(),
             Extent::Outline => known.outline.clone(),
+        }
+    }
+
+    /// The type at an entry, whole and without typedefs and qualifiers, and the entry that it is at.
+    pub(super) fn bare(&self, at: EntryId) -> Option<(EntryId, Arc<Type>)> {
+        let shelf = self.shelf(at).read().unwrap_or_else(PoisonError::into_inner);
+        let known = shelf.get(&at)?;
+        let own = || known.whole.as_ref().filter(|whole| whole.is_bare()).map(|whole| (at, whole.clone()));
+        known.bare.clone().or_else(own)
+    }
+
+    /// Remembers what a type is without typedefs and qualifiers, if it is remembered itself.
+    pub(super) fn note_bare(&self, at: EntryId, bare: EntryId, found: &Arc<Type>) {
+        if at == bare {
+            return;
+        }
+        if let Some(known) = write(self.shelf(at)).get_mut(&at) {
+            known.bare = Some((bare, found.clone()));
         }
     }
 

@@ -78,6 +78,12 @@ pub(crate) trait TypeSource: Send + Sync {
     /// The type at an entry, if it was read before.
     fn known(&self, at: EntryId, extent: Extent) -> Option<Arc<Type>>;
 
+    /// What typedefs and qualifiers at an entry lead to, or the entry itself, if all of that was read before.
+    fn known_bare(&self, at: EntryId) -> Option<(EntryId, Arc<Type>)>;
+
+    /// Remembers what typedefs and qualifiers at an entry lead to.
+    fn note_bare(&self, at: EntryId, bare: EntryId, found: &Arc<Type>);
+
     /// Reads the type at an entry.
     fn read(self: Arc<Self>, at: EntryId, extent: Extent) -> Result<Arc<Type>, TypeError>;
 }
@@ -194,11 +200,26 @@ impl TypeRef {
     /// # Errors
     /// When one of them cannot be read, or they lead in a circle.
     pub fn bare(&self) -> Result<(Self, Arc<Type>), TypeError> {
+        if let Some((source, at, found)) = self.known_bare() {
+            return Ok((Self::at(source.clone(), at), found));
+        }
         // What is looked through is whole in an outline.
         let (target, found) = self.follow(|ty| ty.known().map_or_else(|| ty.outline(), Ok))?;
         let bare = target.unwrap_or_else(|| self.clone());
         let found = if found.is_whole() { found } else { bare.get()? };
+        if let (Source::Entry(source, at), Source::Entry(other, to)) = (&self.0, &bare.0)
+            && Arc::ptr_eq(source, other)
+        {
+            source.note_bare(*at, *to, &found);
+        }
         Ok((bare, found))
+    }
+
+    /// The same, if it was read before.
+    fn known_bare(&self) -> Option<(&Arc<dyn TypeSource>, EntryId, Arc<Type>)> {
+        let Source::Entry(source, at) = &self.0 else { return None };
+        let (bare, found) = source.known_bare(*at)?;
+        Some((source, bare, found))
     }
 
     /// The [outline](Self::outline) of the same without typedefs and qualifiers around it.
@@ -233,7 +254,8 @@ impl TypeRef {
     pub fn size(&self) -> Option<u64> {
         let (mut count, mut at) = (1_u64, self.clone());
         for _ in 0..LONGEST_CHAIN {
-            let (_, mut bare) = at.follow(Self::outline).ok()?;
+            let known = at.known_bare().map(|(_, _, bare)| bare);
+            let mut bare = known.map_or_else(|| at.follow(Self::outline).ok().map(|(_, bare)| bare), Some)?;
             if bare.size.is_none() && !bare.is_whole() {
                 bare = at.bare().ok()?.1;
             }

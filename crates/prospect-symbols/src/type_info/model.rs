@@ -47,6 +47,11 @@ impl Type {
         if let TypeKind::Composite(composite) = &self.kind { Some(composite) } else { None }
     }
 
+    /// Whether it is no typedef or qualifier around another.
+    pub(super) fn is_bare(&self) -> bool {
+        !matches!(self.kind, TypeKind::Typedef(_) | TypeKind::Modified(..))
+    }
+
     /// Whether an [outline](TypeRef::outline) of it says all.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self.kind, TypeKind::Composite(_) | TypeKind::Enumeration(_))

@@ -6,6 +6,7 @@ mod hostile;
 mod languages;
 mod layouts;
 mod names;
+mod remembered;
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 

@@ -93,7 +93,7 @@ fn at_call(machine: &mut Machine<'_, '_>, wanted: Wanted) -> Result<Number, Unav
     let budget = &mut *machine.budget;
     let found = debug.with_functions_at(caller.at(), machine.fuel, |unit, scopes, fuel| {
         let function = *scopes.first()?;
-        let site = debug.call_site(caller.at(), || call_at(unit, function, caller.at(), fuel))?;
+        let site = debug.call_site(caller.at(), || call_at(unit, scopes, caller.at(), fuel))?;
         let function = Some(unit.id(function));
         let mut machine = Machine { debug, frame: caller, function, budget, fuel, object: None };
         Some(match called(&mut machine, unit, site) {

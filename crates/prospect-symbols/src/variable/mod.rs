@@ -134,6 +134,13 @@ impl ModuleBinary {
         self.debug_info().map_or_else(|| [].into(), find)
     }
 
+    /// A number for the unit of debug information that an address of the module was found in when its name was asked for. Addresses
+    /// of one unit share most of what is read for them.
+    #[must_use]
+    pub fn named_unit(&self, at: LinkAddr) -> Option<u64> {
+        Some(self.debug_info()?.noted_unit(at)? as u64)
+    }
+
     /// The variables outside of functions of the unit that an address of the module lies in.
     #[must_use]
     pub fn globals_of_unit(&self, at: LinkAddr) -> Vec<Variable> {

@@ -58,39 +58,17 @@ enum Target {
 #[derive(Default, Debug)]
 pub(crate) struct TailCalls(Mutex<HashMap<EntryId, Arc<[Jump]>>>);
 
-/// Visits the calls of a function, those of what was inlined into it too.
-fn each_call<B>(
-    unit: &EntryUnit<'_>,
-    function: usize,
-    fuel: &mut Fuel<'_>,
-    mut visit: impl FnMut(Entry<'_, '_>) -> ControlFlow<B>,
-) -> Option<B> {
-    let is_call = |tag| matches!(tag, dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site);
-    let mut open = vec![unit.children(function)];
-    while let Some(children) = open.last_mut() {
-        let Some(entry) = children.next_of(fuel, |tag| is_call(tag) || may_hold_calls(tag)) else {
-            open.pop();
-            continue;
-        };
-        if is_call(entry.tag) {
-            if let ControlFlow::Break(found) = visit(entry) {
-                return Some(found);
-            }
-        } else if entry.has_children {
-            open.push(unit.children(entry.at));
-        }
-    }
-    None
+fn is_call(tag: DwTag) -> bool {
+    matches!(tag, dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site)
 }
 
+fn is_block(tag: DwTag) -> bool {
+    matches!(tag, dw::DW_TAG_lexical_block | dw::DW_TAG_try_block | dw::DW_TAG_catch_block)
+}
+
+/// A block, or a function that was inlined.
 fn may_hold_calls(tag: DwTag) -> bool {
-    matches!(
-        tag,
-        dw::DW_TAG_lexical_block
-            | dw::DW_TAG_inlined_subroutine
-            | dw::DW_TAG_try_block
-            | dw::DW_TAG_catch_block
-    )
+    is_block(tag) || tag == dw::DW_TAG_inlined_subroutine
 }
 
 /// An address in the instruction of a call: of one that comes back, the last one.
@@ -107,17 +85,26 @@ fn address_of(unit: &EntryUnit<'_>, site: Entry<'_, '_>) -> Option<LinkAddr> {
     behind.or_else(|| unit.address(own)).map(LinkAddr)
 }
 
-/// The entry of the call with such an address, somewhere in a function.
+/// The entry of the call with such an address, in the function and what was inlined into it that cover the address (`scopes`,
+/// the innermost last). It mostly stands in the innermost: only where none does is all of the function looked through.
 pub(super) fn call_at(
     unit: &EntryUnit<'_>,
-    function: usize,
+    scopes: &[usize],
     at: LinkAddr,
     fuel: &mut Fuel<'_>,
 ) -> Option<usize> {
-    each_call(unit, function, fuel, |site| {
-        let entry = site.at;
-        if address_of(unit, site) == Some(at) { ControlFlow::Break(entry) } else { ControlFlow::Continue(()) }
-    })
+    let mut within = |scope: usize, holds: fn(DwTag) -> bool| {
+        unit.each_below(scope, fuel, is_call, holds, |site| {
+            let entry = site.at;
+            match address_of(unit, site) {
+                Some(address) if address == at => ControlFlow::Break(entry),
+                _ => ControlFlow::Continue(()),
+            }
+        })
+    };
+    let (function, _) = scopes.split_first()?;
+    let near = scopes.iter().rev().find_map(|&scope| within(scope, is_block));
+    near.or_else(|| within(*function, may_hold_calls))
 }
 
 /// The jumps of a function.
@@ -128,7 +115,7 @@ fn of_function(debug: &DebugInfo, function: EntryId, fuel: &mut Fuel<'_>) -> Arc
     }
     let read = |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
         let mut jumps = Vec::new();
-        each_call::<()>(unit, at, fuel, |site| {
+        let _ = unit.each_below::<()>(at, fuel, is_call, may_hold_calls, |site| {
             let (id, at) = (unit.id(site.at), unit.entry(site.at).and_then(|site| address_of(unit, site)));
             let (mut is_jump, mut origin) = (false, Value::None);
             for (name, value) in site {

@@ -259,17 +259,15 @@ impl Evaluator<'_> {
                     None => Err(ValueError::NotANumber(object.ty.name())),
                 }
             }
-            // Rust's references are what they refer to, if that is a number.
-            TypeKind::Pointer(pointer)
+            TypeKind::Pointer(pointer) if pointer.kind == PointerKind::Pointer => {
+                // Rust's references are what they refer to, if that is a number.
                 if wrappers > 0
-                    && pointer.kind == PointerKind::Pointer
                     && is_reference(&bare, pointer)
                     && let Ok(target) = object.dereference(self.scope)
-                    && let Ok(operand) = self.operand_in(&target, wrappers - 1) =>
-            {
-                Ok(operand)
-            }
-            TypeKind::Pointer(pointer) if pointer.kind == PointerKind::Pointer => {
+                    && let Ok(operand) = self.operand_in(&target, wrappers - 1)
+                {
+                    return Ok(operand);
+                }
                 let address = object.integer(self.scope)?;
                 #[allow(clippy::cast_possible_truncation, reason = "it has the width of an address")]
                 Ok(Operand::Pointer(self.cut(address as u64), pointer.target.clone()))

@@ -279,6 +279,44 @@ impl<'a> EntryUnit<'a> {
         Children { unit: &self.unit, reader, below: None, ended }
     }
 
+    /// Visits the entries below one that `is_wanted`, in the order of the unit, until one breaks it off. What is below an entry that
+    /// `holds` some is looked through too.
+    pub(crate) fn each_below<B>(
+        &self,
+        at: usize,
+        fuel: &mut Fuel<'_>,
+        is_wanted: impl Fn(DwTag) -> bool,
+        holds: impl Fn(DwTag) -> bool,
+        mut visit: impl FnMut(Entry<'a, '_>) -> ControlFlow<B>,
+    ) -> Option<B> {
+        let table = &*self.unit.abbreviations;
+        let mut reader = self.unit.entries(at);
+        let mut depth = usize::from(attributes_end(&self.unit, &mut reader)?.has_children);
+        while depth > 0 {
+            fuel.burn(1)?;
+            let at = reader.at();
+            let code = reader.leb()?;
+            if code == 0 {
+                depth -= 1;
+                continue;
+            }
+            let abbreviation = table.get(code)?;
+            if is_wanted(abbreviation.tag)
+                && let ControlFlow::Break(found) = visit(self.unit.entry_at(at, table, abbreviation, reader))
+            {
+                return Some(found);
+            }
+            let sibling = table.pass_over(abbreviation, &mut reader)?;
+            if holds(abbreviation.tag) {
+                depth += usize::from(abbreviation.has_children);
+            } else {
+                let below = Below { has_children: abbreviation.has_children, sibling };
+                pass_over(&self.unit, &mut reader, below, fuel)?;
+            }
+        }
+        None
+    }
+
     /// Visits the root and what is below it in the order of the unit, until one breaks it off; each with its depth below
     /// the root.
     pub(crate) fn walk<B>(

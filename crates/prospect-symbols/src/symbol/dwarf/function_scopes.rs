@@ -111,6 +111,11 @@ impl DebugInfo {
         noted.extend(found);
     }
 
+    /// The unit that an address was found in when its name was asked for, by where it begins.
+    pub(crate) fn noted_unit(&self, at: LinkAddr) -> Option<usize> {
+        lock(&self.units_at).get(&at).copied().flatten()
+    }
+
     /// Notes the functions at addresses (sorted) of a unit, which were found on the way. Of very many addresses, nothing is
     /// noted.
     pub(super) fn note_functions(&self, unit: usize, pcs: &[u64], found: &[Scopes]) {
@@ -174,7 +179,7 @@ impl DebugInfo {
                 self.with_unit(start, fuel, |unit, _, fuel| read(unit, start, fuel)).flatten()
             })
         };
-        let noted = lock(&self.units_at).get(&at).copied().flatten();
+        let noted = self.noted_unit(at);
         if let Some(found) = try_all(noted.map(|start| (0, start)).into_iter().collect(), fuel) {
             return Some(found);
         }

@@ -10,7 +10,7 @@ use gimli::{DwTag, constants as dw};
 
 use super::{
     DebugInfo,
-    entries::{EntryUnit, attributes_end, pass_over},
+    entries::{Below, EntryUnit, attributes_end, pass_over},
     file::lock,
     fuel::Fuel,
     names,
@@ -20,6 +20,9 @@ use crate::type_info::EntryId;
 
 /// No more scopes than this are kept of all units together.
 const MOST_KEPT: usize = 2 << 20;
+
+/// So many letters of a name take as much room as a scope.
+const LETTERS: usize = 16;
 
 /// No entry is nested deeper in what gives it a name.
 const DEEPEST: usize = 256;
@@ -31,7 +34,9 @@ pub(super) struct KeptScopes(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     by_unit: HashMap<EntryId, Arc<Mutex<UnitScopes>>>,
-    /// How many scopes they have.
+    /// The names of scopes with those around them.
+    names: HashMap<EntryId, Arc<[Arc<str>]>>,
+    /// How many scopes and names they have.
     size: usize,
 }
 
@@ -58,6 +63,20 @@ struct Scope {
 }
 
 impl DebugInfo {
+    /// The names of a scope and of those around it, the outermost first, if they were kept.
+    pub(crate) fn kept_names(&self, scope: EntryId) -> Option<Arc<[Arc<str>]>> {
+        lock(&self.scopes.0).names.get(&scope).cloned()
+    }
+
+    /// Keeps them for the next one that asks, where there is room.
+    pub(crate) fn keep_names(&self, scope: EntryId, names: &[Arc<str>]) {
+        let size = 1 + names.iter().map(|name| 1 + name.len() / LETTERS).sum::<usize>();
+        let mut kept = lock(&self.scopes.0);
+        if kept.size.saturating_add(size) <= MOST_KEPT && kept.names.insert(scope, names.into()).is_none() {
+            kept.size += size;
+        }
+    }
+
     /// The scopes that an entry of a unit lies in, the outermost first.
     pub(crate) fn scopes_around(&self, unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>) -> Vec<usize> {
         let scopes = self.scopes.of(unit.unit_id());
@@ -116,19 +135,19 @@ impl UnitScopes {
             }
             return (!self.open.is_empty()).then_some(());
         }
-        let tag = unit.abbreviations.get(code)?.tag;
-        reader.seek(at);
-        let below = attributes_end(unit, &mut reader)?;
-        let outer = self.open.iter().rev().copied().flatten().next();
-        let start = u32::try_from(at).ok()?;
-        let is_namespace = matches!(tag, dw::DW_TAG_namespace | dw::DW_TAG_module);
-        if below.has_children {
+        let abbreviation = unit.abbreviations.get(code)?;
+        let sibling = unit.abbreviations.pass_over(abbreviation, &mut reader)?;
+        if abbreviation.has_children {
+            let tag = abbreviation.tag;
+            let outer = self.open.iter().rev().copied().flatten().next();
+            let start = u32::try_from(at).ok()?;
+            let is_namespace = matches!(tag, dw::DW_TAG_namespace | dw::DW_TAG_module);
             let index = u32::try_from(self.scopes.len()).ok()?;
             let walked = is_namespace || at == unit.header.root;
             if walked && self.open.len() < DEEPEST {
                 self.open.push(is_namespace.then_some(index));
             } else {
-                pass_over(unit, &mut reader, below, fuel)?;
+                pass_over(unit, &mut reader, Below { has_children: true, sibling }, fuel)?;
             }
             if is_scope(tag) {
                 let end = if walked { u32::MAX } else { u32::try_from(reader.at()).ok()? };

@@ -24,6 +24,14 @@ impl TypeSource for DebugInfo {
         self.types.get(at, extent)
     }
 
+    fn known_bare(&self, at: EntryId) -> Option<(EntryId, Arc<Type>)> {
+        self.types.bare(at)
+    }
+
+    fn note_bare(&self, at: EntryId, bare: EntryId, found: &Arc<Type>) {
+        self.types.note_bare(at, bare, found);
+    }
+
     fn read(self: Arc<Self>, at: EntryId, extent: Extent) -> Result<Arc<Type>, TypeError> {
         let tank = self.tank();
         let found = Arc::new(read(&self, at, extent, &mut tank.fuel())?);

@@ -87,7 +87,31 @@ fn around(
     fuel: &mut Fuel<'_>,
     depth: usize,
 ) -> Option<()> {
-    for scope in debug.scopes_around(unit, at, fuel) {
+    let scopes = debug.scopes_around(unit, at, fuel);
+    let Some(&innermost) = scopes.last() else { return Some(()) };
+    // What a long chain leads to is cut, and not the name that others see.
+    let id = Some(unit.id(innermost)).filter(|_| depth == 0);
+    if let Some(known) = id.and_then(|id| debug.kept_names(id)) {
+        names.extend_from_slice(&known);
+        return Some(());
+    }
+    of_scopes(debug, unit, &scopes, names, fuel, depth)?;
+    if let Some(id) = id {
+        debug.keep_names(id, names);
+    }
+    Some(())
+}
+
+/// Adds the names of scopes, the outermost first.
+fn of_scopes(
+    debug: &DebugInfo,
+    unit: &EntryUnit<'_>,
+    scopes: &[usize],
+    names: &mut Vec<Arc<str>>,
+    fuel: &mut Fuel<'_>,
+    depth: usize,
+) -> Option<()> {
+    for &scope in scopes {
         let own = Said::read(unit.entry(scope)?);
         let declared = declared(unit, &own);
         if let Some(declared) = declared.filter(|_| depth < LONGEST_CHAIN) {

@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: looking at restless targets for minutes, killing the tool now and then; snapshots of which the tool is
-//! killed at each step; snapshots of a server under load.
+//! killed at each step; breakpoint hits counted, and programs killed that control another one; snapshots of a server under load.
 
 mod redis;
 
@@ -23,6 +23,12 @@ pub(crate) struct Arguments {
     /// How often the tool is killed at each step of a snapshot
     #[arg(long, default_value_t = 10)]
     rounds: u32,
+    /// How often a program that controls another one is killed, in each of four ways
+    #[arg(long, default_value_t = 128)]
+    kills: u32,
+    /// Breakpoint hits of eight threads that are counted
+    #[arg(long, default_value_t = 1_000_000)]
+    hits: u64,
     /// Snapshots of a server under load
     #[arg(long, default_value_t = 100)]
     snapshots: u32,
@@ -68,8 +74,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("{name} {args:?}: looked at {looked} times, tool killed {killed} times, unharmed");
     }
     kill_snapshots(arguments.rounds)?;
+    control(arguments)?;
     redis::soak(&prospect, arguments.snapshots)?;
-    println!("{} passed, 0 failed", TARGETS.len() + 2);
+    println!("{} passed, 0 failed", TARGETS.len() + 3);
+    Ok(())
+}
+
+/// The tests of control, with many hits and many programs killed.
+fn control(arguments: &Arguments) -> Result<()> {
+    let test = |name: &str, filter: &str, variable: &str, value: u64| -> Result<()> {
+        let status = workspace::cargo()
+            .args(["test", "--quiet", "--package", "prospect-live", "--test", name, "--", filter])
+            .env(variable, value.to_string())
+            .status()?;
+        anyhow::ensure!(status.success(), "{name}: {status}");
+        Ok(())
+    };
+    test("control", "every_hit_of_every_thread_is_counted", "CONTROL_HITS", arguments.hits)?;
+    // Eight in a round.
+    let rounds = arguments.kills.div_ceil(8);
+    test("control_survival", "while_", "CONTROL_ROUNDS", rounds.into())?;
+    println!(
+        "control: {} hits counted, tool killed {} times in each of four ways, unharmed",
+        arguments.hits,
+        rounds * 8
+    );
     Ok(())
 }
 

@@ -301,6 +301,71 @@ fn every_byte_of_code_has_the_answer_of_binutils() {
     assert!(count > 500, "{count}");
 }
 
+/// So many that several threads share them, and that they are indexed in memory where there is no index: each answer is the
+/// one of binutils. Then the same with an index.
+#[test]
+fn very_many_addresses_have_the_answers_of_binutils() {
+    for name in ["gcc", "addr2line"] {
+        require!(tool(name));
+    }
+    let scratch = Scratch::new("addr2line-many");
+    let function = |number: usize| format!("int leaf{number}(int x) {{\n    return x * {number} + 1;\n}}\n");
+    let source: String = (0..1500).map(function).collect();
+    let path = scratch.path().join("many.c");
+    fs::write(&path, source + "int main(void) { return 0; }\n").unwrap();
+    let file = path.with_extension("");
+    let made = Command::new("gcc").args(["-g", "-O0", "-o"]).arg(&file).arg(&path).status().unwrap();
+    assert!(made.success());
+    let questions: String = functions(&file).into_iter().flatten().map(|at| format!("{at:x}\n")).collect();
+    // One more than two threads get, without an index.
+    assert!(questions.lines().count() > 2 * 8192, "{}", questions.lines().count());
+    let theirs = asked(Command::new("addr2line").args(["-f", "-a", "-e"]).arg(&file), &questions);
+    // From stdin, they come as fast as a pipe carries them.
+    let list = scratch.path().join("questions");
+    fs::write(&list, &questions).unwrap();
+    let all = format!("@{}", list.display());
+    let ours = Tool::finish(&mut command(&file, &["-f", "-a", &all]));
+    assert!(ours.text() == theirs.0, "without an index");
+
+    let cached = |arguments: &[&str]| {
+        let mut command = prospect().command(arguments);
+        command.env("XDG_CACHE_HOME", scratch.path());
+        command
+    };
+    let name = file.to_str().unwrap();
+    let made = Tool::finish(&mut cached(&["symbols", "--index", name]));
+    assert_eq!(made.code(), Some(0), "{made:?}");
+    let ours = Tool::finish(&mut cached(&["addr2line", "-f", "-a", "-e", name, &all]));
+    assert!(ours.text() == theirs.0, "with an index");
+}
+
+/// Without lines, the file of a local symbol is the one that the symbol table has before it.
+#[test]
+fn local_symbols_have_their_files() {
+    for name in ["gcc", "addr2line"] {
+        require!(tool(name));
+    }
+    let scratch = Scratch::new("addr2line-files");
+    let source = |name: &str, more: &str| {
+        let path = scratch.path().join(name);
+        let text = "__attribute__((noinline, noclone)) static int leaf(int x) { return x * 3; }\n";
+        fs::write(&path, format!("{text}{more}")).unwrap();
+        path
+    };
+    let one = source("one.c", "int elsewhere(int x) { return leaf(x) + 1; }\n");
+    let two = source("two.c", "int elsewhere(int); int main(int x) { return leaf(elsewhere(x)); }\n");
+    let file = scratch.path().join("program");
+    let made = Command::new("gcc").args(["-O1", "-o"]).arg(&file).args([one, two]).status().unwrap();
+    assert!(made.success());
+    let questions: String = functions(&file).into_iter().flatten().map(|at| format!("{at:x}\n")).collect();
+    let ours = asked(&mut command(&file, &["-f", "-a"]), &questions);
+    assert!(ours.0.contains("\nleaf\none.c:?\n") && ours.0.contains("\nleaf\ntwo.c:?\n"), "{}", ours.0);
+    let theirs = asked(Command::new("addr2line").args(["-f", "-a", "-e"]).arg(&file), &questions);
+    // Of a symbol without such a file, binutils says ":?".
+    let plain = |text: &str| text.replace("??:?", ":?").replace("??:0", ":?");
+    assert_eq!(plain(&ours.0), plain(&theirs.0));
+}
+
 /// Binutils loses inlined calls of clang's programs; LLVM knows them.
 #[test]
 fn every_instruction_of_clangs_code_has_the_answer_of_llvm() {

@@ -75,6 +75,29 @@ fn system_calls_by_name_and_variables_that_change() {
 }
 
 #[test]
+fn exceptions_panics_and_signals_are_caught() {
+    let (_, text) = require!(breaks("strides", &["--catch", "throw,catch,signal:USR1"], &[]));
+    let found: Vec<&str> = hits(&text).iter().map(|hit| hit.split(" strides.cc").next().unwrap()).collect();
+    let expected = [
+        "throw: trouble in throws(int)",
+        "catch: trouble in catches_inside(int)",
+        "throw: trouble in throws(int)",
+        "catch: trouble in exceptions()",
+        "SIGUSR1",
+    ];
+    assert_eq!(found, expected, "{text}");
+    let (_, text) = require!(breaks("panics-rust", &["--catch", "panic"], &[]));
+    assert!(hits(&text)[0].starts_with("panic: 3 is too many in fixture::checks panics.rs:"), "{text}");
+    let (_, text) = require!(breaks("controlled", &["--catch", "fork"], &["forks", "3"]));
+    assert_eq!(hits(&text).iter().filter(|hit| hit.starts_with("fork: process ")).count(), 3, "{text}");
+    // What is in force and was not hit is no failure.
+    let (code, text) = require!(breaks("controlled", &["--at", "handler"], &["count", "1", "1"]));
+    assert_eq!(code, 0, "{text}");
+    let none = Tool::at(PROSPECT).run(&["break", "--catch", "signal:NONE", "--", "true"]);
+    assert_eq!(none.status.code(), Some(2));
+}
+
+#[test]
 fn a_breakpoint_waits_for_its_library() {
     let dlopen = require!(fixture("dlopen"));
     let library = dlopen.directory().join("liblibrary.so");

@@ -133,6 +133,52 @@ fn the_whole_core_is_stored_where_that_is_wanted() {
     assert_eq!(frames(&stored_stacks(&path)), frames(&stacks(&input)));
 }
 
+/// All that is stored, unpacked.
+fn stored_bytes(directory: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            all.extend(stored_bytes(&path));
+        } else if path.extension().is_some_and(|end| end == "zst") {
+            let unpacked = Command::new("zstd").args(["-dcq"]).arg(&path).output().unwrap();
+            assert!(unpacked.status.success());
+            all.extend(unpacked.stdout);
+        } else {
+            all.extend(fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn what_is_redacted_is_in_no_file() {
+    require!(tool("zstd"));
+    require!(kernel_cores());
+    const SECRET: &[u8] = b"correct-horse-battery-staple";
+    let scratch = Scratch::new("crash-redacted");
+    let command = require!(fixture("crash")).command(&["2", str::from_utf8(SECRET).unwrap()]);
+    let input = crash(&command, scratch.path());
+    let has_secret = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|one| one == SECRET);
+    assert!(has_secret(&fs::read(&input).unwrap()));
+    let [plain, redacted, failed] = ["plain", "redacted", "failed"].map(|name| scratch.path().join(name));
+    assert_eq!(run(&plain, &[], &input).code(), Some(0));
+    assert!(has_secret(&stored_bytes(&plain)), "else nothing is shown");
+    let outcome = run(&redacted, &["--redact", "args"], &input);
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    assert!(!has_secret(&stored_bytes(&redacted)));
+    let (path, _) = only(&redacted);
+    assert_eq!(frames(&stacks(&path.join("core.zst"))), frames(&stacks(&input)));
+    // A rule that cannot be followed: stacks, and no core.
+    let outcome = run(&failed, &["--redact", "var:no_such_variable"], &input);
+    assert_eq!(outcome.code(), Some(5), "{outcome:?}");
+    let (path, crash) = only(&failed);
+    assert!(path.join("stacks.json").exists() && !path.join("core.zst").exists());
+    assert!(crash["missing"].to_string().contains("var:no_such_variable"), "{crash}");
+    let outcome = run(&failed, &["--full", "--redact", "env"], &input);
+    assert!(outcome.code() == Some(2) && outcome.stderr.contains("--full"), "{outcome:?}");
+}
+
 #[test]
 fn a_stream_that_ends_too_soon_gives_what_it_has() {
     let scratch = Scratch::new("crash-cut");

@@ -126,6 +126,36 @@ fn every_page(name: &str, mode: &str) {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_success() {
+    let mut running = require!(fixture("threads")).start(&["0", "2"]);
+    let args = ["dump", "-q", "-o", "-", &running.arg()];
+    let mut command = prospect().command(&args);
+    let mut dump = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(dump.stdout.take());
+    let output = dump.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("Broken pipe"), "{said}");
+    assert_left_alone(&mut running);
+}
+
+/// The last of it is a note of our own: without it no thread is missing.
+#[test]
+fn of_a_cut_dump_is_said_what_is_missing() {
+    let running = require!(fixture("threads")).start(&["0", "2"]);
+    let scratch = Scratch::new("dump-cut");
+    let path = scratch.path().join("core");
+    let path = path.to_str().unwrap();
+    assert_eq!(prospect().run(&["dump", "-q", "-o", path, &running.arg()]).code(), Some(0));
+    let length = fs::metadata(path).unwrap().len();
+    for cut in [4 << 10, 8 << 10, 12 << 10] {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length - cut).unwrap();
+        let said = prospect().run(&["stack", path]).text();
+        let is_said = said.contains("the notes at the end of the core are missing");
+        assert!(is_said && !said.contains("may have been more"), "{cut}: {said}");
+    }
+}
+
+#[test]
 fn every_page_is_that_of_the_process() {
     every_page("pages", "stop");
 }

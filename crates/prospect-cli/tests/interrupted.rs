@@ -134,6 +134,46 @@ fn an_index_that_is_interrupted_is_none() {
     assert_eq!(files(&cache).len(), left.len() + 1, "{:?}", files(&cache));
 }
 
+/// What was to be shown at the end is not, and no file of the cache is left with half of what belongs in it.
+#[test]
+fn a_search_and_questions_about_a_core_can_be_interrupted() {
+    let scratch = Scratch::new("search-interrupted");
+    let in_scratch = |arguments: &[&str]| {
+        let mut command = prospect().command(arguments);
+        command.env("XDG_CACHE_HOME", scratch.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let running = require!(fixture("deep")).start(&["3"]);
+    let core = scratch.path().join("core");
+    let core = core.to_str().unwrap();
+    let dumped = end(in_scratch(&["dump", &running.arg(), "-o", core]).spawn().unwrap());
+    assert_eq!(dumped.code(), Some(0), "{dumped:?}");
+
+    // Who asks keeps its stdin open: nothing but the signal ends it.
+    let child = in_scratch(&["addr2line", "-f", "--core", core]).stdin(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"main\n").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "main\n");
+    assert!(send(Signal::Interrupt, child.id()));
+    assert_eq!(end(child).status.signal(), Some(2));
+
+    let child = in_scratch(&["find", LARGE, "/a.*b.*c.*d/"]).spawn().unwrap();
+    // It runs this file, and looks into it: its beginning is mapped twice.
+    let begins = |line: &&str| line.ends_with(LARGE) && line.split(' ').nth(2) == Some("00000000");
+    let maps = format!("/proc/{}/maps", child.id());
+    let mapped = || fs::read_to_string(&maps).map_or(0, |maps| maps.lines().filter(begins).count());
+    wait_for("a search", || mapped() == 2);
+    assert!(send(Signal::Interrupt, child.id()));
+    let outcome = end(child);
+    assert_eq!(outcome.status.signal(), Some(2), "{outcome:?}");
+    assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    assert_eq!(files(&scratch.path().join("prospect")).len(), 0);
+}
+
 #[test]
 fn a_download_that_is_interrupted_leaves_no_file_of_that_name() {
     require!(tool("gcc"));

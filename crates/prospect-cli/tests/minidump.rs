@@ -94,3 +94,62 @@ fn frames_of_windows_are_found_and_named() {
     check(&["--sysroot", place]);
     check(&["--exe", &format!("{place}/windows.exe")]);
 }
+
+/// A program that writes to 0x45, dumped by Breakpad on three systems. The frames are those that `minidump-stackwalk` 0.27 finds with the
+/// same symbol files; of libraries neither code nor symbols are there.
+#[test]
+fn published_dumps_have_the_frames_that_others_find() {
+    type Expected<'a> = (u64, Option<&'a str>, Option<u64>, &'a str);
+    let windows: &[Expected<'_>] = &[
+        (0x2a_2a3d, Some("main"), Some(35), "given"),
+        (0x2a_2d97, Some("__scrt_common_main_seh"), Some(283), "cfi"),
+        (0x7506_62c4, None, None, "cfi"),
+        (0x771d_0f79, None, None, "frame-pointer"),
+        (0x771d_0f44, None, None, "frame-pointer"),
+    ];
+    let macos: &[Expected<'_>] = &[
+        (0x1_09ba_8c15, Some("main"), Some(21), "given"),
+        (0x7fff_e7ee_b235, None, None, "scanned"),
+        (0x7fff_e7ee_b235, None, None, "scanned"),
+    ];
+    // What follows on Linux is left on the stack from earlier calls.
+    let linux: &[Expected<'_>] =
+        &[(0x40_1d72, Some("main"), None, "given"), (0x7f51_4017_d830, None, None, "cfi")];
+    let fault = ": a null pointer plus 69, by `mov dword ptr [0x45],0x5`";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/minidumps/published");
+    let symbols = folder.join("symbols");
+    for (name, tid, reason, frames, is_whole) in [
+        ("windows", 1636, "EXCEPTION_ACCESS_VIOLATION at 0x45", windows, true),
+        ("macos", 775, "EXC_BAD_ACCESS at 0x45", macos, true),
+        ("linux", 1304, "SIGSEGV at 0x45", linux, false),
+    ] {
+        let path = folder.join(name).with_extension("dmp");
+        let info = prospect(&["info", "--json", "--part", "process"], &path).report();
+        assert_eq!(info.value()["crash"]["text"], format!("{reason}{fault}"), "{name}");
+        let arguments = ["stack", "--json", "--symbol-dir", symbols.to_str().unwrap()];
+        let report = prospect(&arguments, &path).report();
+        let thread = report.thread(tid).frames();
+        let found: Vec<Expected<'_>> = thread
+            .iter()
+            .filter(|frame| !frame.is_inline())
+            .map(|frame| (frame.pc(), frame.function(), frame.place().map(|(_, line)| line), frame.trust()))
+            .collect();
+        assert!(
+            found.len() >= frames.len() && (!is_whole || found.len() == frames.len()),
+            "{name}: {found:#x?}"
+        );
+        assert_eq!(&found[..frames.len()], frames, "{name}");
+    }
+}
+
+/// Of a module whose debug information is a PDB it is said that this is not read, unless there is a symbol file.
+#[test]
+fn a_pdb_is_said_not_to_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/minidumps/published");
+    let note = "crash.pdb: PDB, not read";
+    let path = folder.join("windows.dmp");
+    assert!(prospect(&["symbols"], &path).text().contains(note));
+    let symbols = folder.join("symbols");
+    let with_symbols = prospect(&["symbols", "--symbol-dir", symbols.to_str().unwrap()], &path);
+    assert!(!with_symbols.text().contains(note), "{with_symbols:?}");
+}

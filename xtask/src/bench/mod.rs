@@ -4,6 +4,7 @@
 //! memory are taken on a quiet target; how long the target stands still is measured by a running thread inside it,
 //! in a second round (a tool that stops threads one after the other holds each for less than the whole). All figures are medians; what counts are the ratios of one run.
 
+mod control;
 mod cores;
 mod measure;
 mod minidumps;
@@ -163,6 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if is_wanted(cores::OPEN) && !arguments.quick {
         cores::measure_opening(&meter, &prospect, reps)?;
     }
+    control::measure(&prospect, &is_wanted, reps)?;
     if is_wanted(walks::WALK) {
         walks::measure_walks(reps)?;
     }

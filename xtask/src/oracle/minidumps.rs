@@ -1,5 +1,5 @@
 //! `cargo xtask oracle --minidump`: stacks of minidumps beside those of the process that they are of. Ours are read by us, lldb and
-//! `minidump-stackwalk`; those of `minidump-writer` by us.
+//! `minidump-stackwalk`; those of `minidump-writer` by us, and those of programs of which only a symbol file is left.
 
 use std::{
     env,
@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{
     compare::same_function,
     programs::{self, Program},
+    symbol_files,
     witness::{self, Frame, Stacks},
 };
 use crate::workspace;
@@ -31,6 +32,7 @@ const FIXTURES: [(&str, &[&str]); 6] = [
 ];
 
 /// Where a tool is that is not on the path; a driver of `minidump-writer` is given the number of a process and a file.
+const DUMP_SYMS: &str = "PROSPECT_DUMP_SYMS";
 const STACKWALK: &str = "PROSPECT_MINIDUMP_STACKWALK";
 const DRIVER: &str = "PROSPECT_BENCH_MINIDUMP_WRITER";
 
@@ -54,6 +56,7 @@ struct Tools {
     prospect: Tool,
     stackwalk: Result<PathBuf, Missing>,
     driver: Result<PathBuf, Missing>,
+    dump_syms: Result<PathBuf, Missing>,
     lldb: Result<(), Missing>,
 }
 
@@ -72,10 +75,12 @@ pub(super) fn run(only: Option<&str>, install: bool, show: usize) -> Result<()> 
         prospect: Tool::at(workspace::build_checked_prospect()?),
         stackwalk: stackwalk(install)?,
         driver: driver(install)?,
+        dump_syms: dump_syms(install)?,
         lldb: tool("lldb").map(drop),
     };
-    let missing = [tools.stackwalk.as_ref().err(), tools.driver.as_ref().err(), tools.lldb.as_ref().err()];
-    missing.into_iter().flatten().for_each(|missing| println!("skipped: {missing}"));
+    let missing = [&tools.stackwalk, &tools.driver, &tools.dump_syms].map(|tool| tool.as_ref().err());
+    let missing = missing.into_iter().chain([tools.lldb.as_ref().err()]);
+    missing.flatten().for_each(|missing| println!("skipped: {missing}"));
     println!(
         "{:<14} {:<32} {:>7} {:>7} {:>7}",
         "program", "written by > read by", "frames", "places", "names"
@@ -124,6 +129,18 @@ pub(super) fn run(only: Option<&str>, install: bool, show: usize) -> Result<()> 
             };
             if *places < best {
                 differing.push(format!("{name}, {writer} > {reader}: {places} of {frames}"));
+            }
+        }
+    }
+    if let Ok(dump_syms) = &tools.dump_syms {
+        for (name, args) in FIXTURES.iter().filter(|(name, _)| is_wanted(name)) {
+            let (whole, alone) = symbol_files::ask(&tools.prospect, dump_syms, name, args)?;
+            let Agreement { frames, places, names, differences } = compare(&whole, &alone);
+            println!("{name:<14} {:<32} {frames:>7} {places:>7} {names:>7}", "prospect, with symbol file");
+            differences.iter().take(show).for_each(|line| println!("    {line}"));
+            compared += frames;
+            if names < frames {
+                differing.push(format!("{name}, with its symbol file: {names} of {frames}"));
             }
         }
     }
@@ -294,6 +311,18 @@ fn stackwalk(install: bool) -> Result<Result<PathBuf, Missing>> {
         cargo(&args, &root)
     };
     find("minidump-stackwalk", STACKWALK, built.clone(), install.then_some(&build))
+}
+
+/// `dump_syms`: the one that is named, is on the path, or was installed for this (Mozilla's).
+fn dump_syms(install: bool) -> Result<Result<PathBuf, Missing>> {
+    let root = workspace::scratch_directory("dump_syms")?;
+    let built = root.join("bin/dump_syms");
+    let build = || {
+        let mut args = ["install", "--locked", "--quiet", "--root"].map(OsString::from).to_vec();
+        args.extend([root.clone().into_os_string(), "dump_syms".into()]);
+        cargo(&args, &root)
+    };
+    find("dump_syms", DUMP_SYMS, built.clone(), install.then_some(&build))
 }
 
 /// A driver of `minidump-writer`: the one that is named, or was built for this.

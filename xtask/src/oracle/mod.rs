@@ -8,6 +8,7 @@ mod compare;
 mod demangle;
 mod minidumps;
 mod programs;
+mod symbol_files;
 mod variables;
 mod witness;
 
@@ -53,8 +54,8 @@ pub(crate) struct Arguments {
     /// Instead: compare the variables of all calls with gdb's, part by part
     #[arg(long, conflicts_with_all = ["every_instruction", "addr2line", "demangle"])]
     variables: bool,
-    /// Instead: compare the stacks of minidumps with those of the process: ours as lldb and `minidump-stackwalk` read them, and
-    /// those of `minidump-writer` as we do
+    /// Instead: compare the stacks of minidumps with those of the process: ours as lldb and `minidump-stackwalk` read them, those of
+    /// `minidump-writer` as we do, and those of programs of which there is only what `dump_syms` made of them
     #[arg(long, conflicts_with_all = ["every_instruction", "addr2line", "demangle", "variables"])]
     minidump: bool,
     /// With `--minidump`: build the tools that are not installed, in the target directory

@@ -77,7 +77,12 @@ fn eu_frame(line: &str) -> Option<Frame> {
 
 /// What our own command says of a process or a dump.
 pub(super) fn prospect(tool: &Tool, target: &str) -> Result<Stacks> {
-    let outcome = tool.run(&["stack", "--json", "--limit", "400", target]);
+    prospect_with(tool, target, &[])
+}
+
+/// The same with more arguments.
+pub(super) fn prospect_with(tool: &Tool, target: &str, more: &[&str]) -> Result<Stacks> {
+    let outcome = tool.run(&[&["stack", "--json", "--limit", "400", target], more].concat());
     ensure!(matches!(outcome.code(), Some(0 | 5)), "prospect: {}", outcome.stderr.trim());
     let report: Report = outcome.report();
     let mut stacks = Stacks::new();

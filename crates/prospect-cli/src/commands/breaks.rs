@@ -1,15 +1,16 @@
 //! `prospect break`: what passes certain places of a program, while it runs.
 
-mod plan;
+mod points;
 mod trace;
 
 use std::{ffi::OsString, time::Duration};
 
 use prospect::{
     OpenOptions,
-    debug::{breakpoint::BreakpointSpec, condition::Template},
+    debug::{breakpoint::BreakpointSpec, call, condition::Template},
+    debugger::DebugError,
     live::{Controlled, Launch, procfs},
-    process::{ProcessId, control::ControlError},
+    process::{Arch, ProcessId, control::ControlError},
     value::expression::Expression,
 };
 
@@ -19,7 +20,7 @@ use crate::{
     symbol_args::{Fetch, SymbolArgs},
     target::seconds,
 };
-use trace::Trace;
+use trace::{Trace, Traced};
 
 /// Show each time that a program comes to a place, makes a system call, or changes a variable, live.
 ///
@@ -27,7 +28,7 @@ use trace::Trace;
 /// at the end, also when this command is killed. A command that was started runs on to its own end.
 #[derive(clap::Args)]
 #[command(
-    override_usage = "prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR>... <PID>\n       prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR>... -- <COMMAND>..."
+    override_usage = "prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR|--catch WHAT>... <PID>\n       prospect break [OPTIONS] <--at SPEC|--syscall NAME|--watch EXPR|--catch WHAT>... -- <COMMAND>..."
 )]
 #[allow(clippy::struct_excessive_bools, reason = "they are the options of a command")]
 pub(crate) struct Args {
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// When this variable is written, of 1, 2, 4 or 8 bytes.
     #[arg(long, value_name = "EXPR")]
     watch: Vec<String>,
+
+    /// At what a language or the system does: `throw`, `catch`, `rethrow` (C++), `panic` (Rust), `signal:NAME`, `fork`, `exec`, `thread`.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    catch: Vec<String>,
 
     /// Only where this is true, in the frame of the place: `len > 4096 && fd == 3`.
     #[arg(long = "if", value_name = "COND")]
@@ -92,6 +97,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 
+    /// End the command that was started, and all that it has started, when this ends. System calls by name then cost the others nothing.
+    #[arg(long, requires = "command")]
+    kill_on_exit: bool,
+
     #[command(flatten)]
     symbols: SymbolArgs,
 
@@ -105,8 +114,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    if args.at.is_empty() && args.syscall.is_empty() && args.watch.is_empty() {
-        return Err(Failure::usage("nothing to wait for: give --at SPEC, --syscall NAME or --watch EXPR"));
+    if args.at.is_empty() && args.syscall.is_empty() && args.watch.is_empty() && args.catch.is_empty() {
+        return Err(Failure::usage(
+            "nothing to wait for: give --at SPEC, --syscall NAME, --watch EXPR or --catch WHAT",
+        ));
     }
     // Before anything is stopped.
     let specs = args.at.iter().map(|text| text.parse().map_err(Failure::usage));
@@ -120,25 +131,49 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let options = downloads::show_unpacking(OpenOptions::new())
         .search(args.symbols.search(Fetch::Within(Duration::from_secs(5)))?);
-    let controlled = match args.process {
-        Some(number) => attach(ProcessId(number))?,
+    let traced = match args.process {
+        Some(number) => Traced::Process(existing(ProcessId(number))?),
         None => {
             let (program, arguments) =
                 args.command.split_first().ok_or_else(|| Failure::usage("no command"))?;
             let mut launch = Launch::new(program, arguments);
             launch.random_addresses = true;
-            Controlled::launch(&launch).map_err(|error| failure(&error))?
+            launch.ends_with_us = args.kill_on_exit;
+            launch.filtered_calls = args.filtered_calls();
+            Traced::Program(launch)
         }
     };
-    Trace::new(args, options, controlled)?.run(specs)
+    Trace::new(args, options, traced)?.run(specs)
+}
+
+impl Args {
+    /// The system calls that can be stopped at without stopping at the others.
+    fn filtered_calls(&self) -> Option<Vec<u32>> {
+        if !self.kill_on_exit || self.syscall.is_empty() {
+            return None;
+        }
+        // What is no name is told later; `all` has no number, and all are stopped at.
+        self.syscall.iter().map(|name| call::number(Arch::X86_64, name)).collect()
+    }
+}
+
+fn existing(process: ProcessId) -> Result<ProcessId> {
+    match procfs::process_info(process) {
+        Ok(_) => Ok(process),
+        Err(_) => Err(Failure::not_found(format_args!("no process {process}"))),
+    }
 }
 
 /// Takes a process.
 pub(super) fn attach(process: ProcessId) -> Result<Controlled> {
-    if procfs::process_info(process).is_err() {
-        return Err(Failure::not_found(format_args!("no process {process}")));
+    Controlled::attach(existing(process)?).map_err(|error| failure(&error))
+}
+
+fn debug_failure(error: &DebugError) -> Failure {
+    match error {
+        DebugError::Control(error) => failure(error),
+        _ => Failure::failed(error),
     }
-    Controlled::attach(process).map_err(|error| failure(&error))
 }
 
 pub(super) fn failure(error: &ControlError) -> Failure {

@@ -227,9 +227,6 @@ fn dump(args: &Args, id: ProcessId, interrupted: &Interrupted) -> Result {
     };
     let dumped = dumped.map_err(|error| match error {
         DumpError::Live(error) => error.into(),
-        DumpError::Write(WriteError::Output(error)) if args.output.as_deref() == Some(Path::new("-")) => {
-            error.into()
-        }
         DumpError::Write(WriteError::Cancelled) => failed(&"interrupted; the process runs on"),
         DumpError::Write(WriteError::Output(error)) => failed(&format_args!("{error}; the process runs on")),
         error => failed(&error),

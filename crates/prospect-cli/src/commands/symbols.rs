@@ -8,7 +8,7 @@ use prospect::{
     OpenOptions, Source,
     live::LiveProcess,
     process::{BuildId, Memory, Module, Modules, ProcessId, ProcessInfo},
-    symbols::{Binaries, BinaryError, ModuleBinary, SearchOptions, SearchOutcome, Sought},
+    symbols::{Binaries, BinaryError, ModuleBinary, SearchOptions, SearchOutcome, SearchStep, Sought},
 };
 
 use crate::{
@@ -126,10 +126,25 @@ fn of_process(args: &Args, search: &SearchOptions, subjects: Subjects<'_>) -> Re
         // Each with files of its own: what was unpacked to be counted is not kept for the next one.
         let files = Binaries::new(search.clone()).get(module, info, memory);
         let own = files.binary.as_ref().and_then(|binary| binary.build_id());
-        describe(&module.path, module.deleted, module.build_id.as_ref().or(own), &files)
+        let build_id = module.build_id.as_ref().or(own);
+        let mut described = describe(&module.path, module.deleted, build_id, &files);
+        described.problems.extend(unread_pdb(module, &described));
+        described
     };
     let modules = modules.iter().map(describe).collect();
     print(args, SymbolsReport { subject: Subject::Process(Box::new(info.clone())), modules, missing })
+}
+
+/// That a module's debug information is in a format that is not read, where there is nothing in its place.
+fn unread_pdb(module: &Module, described: &ModuleSymbols) -> Option<String> {
+    let pdb = module.debug_file.as_deref().filter(|path| path.to_ascii_lowercase().ends_with(b".pdb"))?;
+    let has_symbols = |step: &SearchStep| {
+        step.outcome.is_found() && matches!(step.what, Sought::SymbolFile | Sought::Server)
+    };
+    (!described.searched.iter().any(has_symbols)).then(|| {
+        let pdb = String::from_utf8_lossy(pdb);
+        format!("its debug information is in {pdb}: PDB, not read; dump_syms makes a symbol file of it")
+    })
 }
 
 fn describe(

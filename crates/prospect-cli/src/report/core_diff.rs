@@ -172,13 +172,8 @@ fn memory_text(page: &mut Page, report: &CoreDiffReport<'_>) {
     if memory.changed_pages == 0 {
         page.styled(HEADING, format_args!("all {} pages that both have are the same", memory.compared_pages));
     } else {
-        let words = format_args!(
-            "{} of {} pages differ, {}",
-            memory.changed_pages,
-            memory.compared_pages,
-            size_text(changed)
-        );
-        page.styled(HEADING, words);
+        let (changed_pages, pages, size) = (memory.changed_pages, memory.compared_pages, size_text(changed));
+        page.styled(HEADING, format_args!("{changed_pages} of {pages} pages differ, {size}"));
     }
     page.end_line();
     let mut table = Table::indented(2);
@@ -199,8 +194,8 @@ fn memory_text(page: &mut Page, report: &CoreDiffReport<'_>) {
     }
     if memory.uncompared > 0 {
         page.push("  ");
-        let words = format_args!("{} cannot be compared: only one has them", size_text(memory.uncompared));
-        page.styled(WARNING, words);
+        let size = size_text(memory.uncompared);
+        page.styled(WARNING, format_args!("{size} cannot be compared: only one has them"));
         page.end_line();
     }
 }

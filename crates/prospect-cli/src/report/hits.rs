@@ -20,6 +20,7 @@ pub(crate) enum HitKind {
     Breakpoint,
     Syscall,
     Watch,
+    Catch,
 }
 
 /// A call of a stack.
@@ -78,8 +79,13 @@ pub(crate) fn hit_text(hit: &Hit) -> io::Result<()> {
     if let Some(text) = &hit.text {
         page.push(format_args!(": {}", Printable(text)));
     }
-    if let Some(place) = hit.place.as_ref().filter(|_| hit.kind == HitKind::Watch) {
-        page.push(" before ");
+    let where_it_was = match hit.kind {
+        HitKind::Watch => Some(" before "),
+        HitKind::Catch => Some(" in "),
+        _ => None,
+    };
+    if let (Some(place), Some(word)) = (&hit.place, where_it_was) {
+        page.push(word);
         called(&mut page, place);
     }
     page.end_line();

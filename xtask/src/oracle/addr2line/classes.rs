@@ -31,6 +31,9 @@ pub(super) fn class(
     if has_lost_calls(ours, theirs) && are_places_of(ours, witness) {
         return Some("lost inlined calls");
     }
+    if our.has_line() && !their.has_line() && theirs.len() == 1 && are_places_of(ours, witness) {
+        return Some("lost place");
+    }
     if ours.len() != theirs.len() {
         return None;
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask oracle --addr2line`: what we say of random addresses beside binutils and LLVM.
 //!
-//! Every disagreement belongs to a class, which docs/addr2line.md explains, or to none: of those, there may be few.
+//! Every disagreement belongs to a class, which docs/addr2line.md explains, or the run fails.
 
 mod classes;
 mod facts;
@@ -16,9 +16,6 @@ use crate::workspace;
 use facts::Facts;
 use programs::Program;
 use records::Frame;
-
-/// The most disagreements without a class, of 1,000 addresses.
-const MOST_UNKNOWN_PER_MILLE: usize = 1;
 
 /// What is compared.
 pub(super) struct Comparison<'a> {
@@ -134,8 +131,7 @@ pub(super) fn run(comparison: &Comparison<'_>) -> Result<()> {
     }
     for (peer, tally) in &whole {
         ensure!(tally.addresses > 0, "nothing was compared");
-        let most = tally.addresses * MOST_UNKNOWN_PER_MILLE / 1000;
-        ensure!(tally.unknown.0 <= most, "{} disagreements with {peer} are of no class", tally.unknown.0);
+        ensure!(tally.unknown.0 == 0, "{} disagreements with {peer} are of no class", tally.unknown.0);
     }
     Ok(())
 }

@@ -106,7 +106,6 @@ pub(super) fn run(args: &Args) -> Result {
         Failure::failed(format_args!("no core in {}: {error}", destination_name(&args.output)))
     };
     let written = written.map_err(|error| match error {
-        WriteError::Output(error) if to_stdout => error.into(),
         WriteError::Cancelled => failed(&"interrupted"),
         error => failed(&error),
     })?;

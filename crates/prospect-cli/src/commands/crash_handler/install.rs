@@ -53,6 +53,7 @@ pub(super) struct UninstallArgs {
 }
 
 pub(super) fn install(args: &InstallArgs) -> Result {
+    args.settings.check()?;
     let program = std::env::current_exe().map_err(Failure::failed)?;
     let directory = std::path::absolute(&args.directory).map_err(Failure::failed)?;
     let pattern = pattern(&program, &directory)?;

@@ -9,11 +9,12 @@ use std::{
         unix::fs::{FileExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use prospect::{
-    Call, OpenOptions, Session, Source, ThreadStack,
-    dump::elf_core::{Output, SparseFile},
+    Call, OpenOptions, RedactRule, Session, Source, ThreadStack,
+    dump::elf_core::{self, CoreFilter, ElfCore, Output, Selection, SparseFile, WriteOptions},
     stack::Frame,
     symbols::SearchOptions,
 };
@@ -46,6 +47,18 @@ impl Root {
     fn path(&self) -> Option<PathBuf> {
         self.0.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()).into())
     }
+
+    /// How files of the process are found. Nothing is kept for later runs: nothing is written but the crash.
+    fn options(&self) -> OpenOptions {
+        let search = SearchOptions { sysroot: self.path(), cache: None, ..SearchOptions::default() };
+        OpenOptions::new().search(search)
+    }
+}
+
+impl Captured {
+    fn source(&self) -> Source {
+        Source::Core(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
+    }
 }
 
 /// The stacks in a small core.
@@ -57,11 +70,8 @@ pub(super) struct Stacks {
 impl Stacks {
     /// Walks them, without names.
     pub(super) fn walk(captured: &Captured, root: &Root, shown_as: &Path) -> Result<Self, String> {
-        let source = Source::Core(format!("/proc/self/fd/{}", captured.file.as_raw_fd()).into());
-        // Nothing is kept for later runs: nothing is written but the crash.
-        let search = SearchOptions { sysroot: root.path(), cache: None, ..SearchOptions::default() };
-        let session =
-            OpenOptions::new().search(search).open(source.clone()).map_err(|error| error.to_string())?;
+        let source = captured.source();
+        let session = root.options().open(source.clone()).map_err(|error| error.to_string())?;
         let threads = session.unnamed_stacks(|_| true);
         let core = CoreReport::of(&source, &session).map(|core| CoreReport { path: shown_as.into(), ..core });
         let report = StackReport {
@@ -136,21 +146,53 @@ fn compression() -> Option<Compression> {
     "zstd:3".parse().ok()
 }
 
-/// Stores the small core.
-pub(super) fn store(captured: &Captured, crash: &Crash, record: &mut CrashRecord) -> io::Result<()> {
+/// Stores the small core, without what rules zero in it. Where they cannot be followed until the deadline, nothing is stored.
+pub(super) fn store(
+    captured: &Captured,
+    root: &Root,
+    rules: &[RedactRule],
+    until: Instant,
+    crash: &Crash,
+    record: &mut CrashRecord,
+) -> io::Result<()> {
     let name = core_name();
     let written = crash.create(&name).and_then(|file| {
         let mut output: Box<dyn Output> = match compression() {
             Some(compression) => compression.around(Box::new(file.try_clone()?))?,
             None => Box::new(SparseFile::new(file.try_clone()?)?),
         };
-        copy(&captured.file, output.as_mut())?;
-        output.finish()?;
+        if rules.is_empty() {
+            copy(&captured.file, output.as_mut())?;
+            output.finish()?;
+        } else {
+            redact(captured, root, rules, until, output.as_mut()).map_err(io::Error::other)?;
+        }
         Ok(file.metadata()?.len())
     });
     let bytes = written.inspect_err(|_| crash.remove(&name))?;
     record.core = Some(StoredCore { file: name, bytes, memory_bytes: Some(captured.written.memory_bytes) });
     Ok(())
+}
+
+/// Writes a core of it in which bytes are zeroed.
+fn redact(
+    captured: &Captured,
+    root: &Root,
+    rules: &[RedactRule],
+    until: Instant,
+    to: &mut dyn Output,
+) -> Result<(), String> {
+    // What it left out stays out.
+    let opened = root.options().left_out(false).open(captured.source());
+    let session = opened.map_err(|error| error.to_string())?;
+    let redaction = session.redaction(rules).map_err(|error| error.to_string())?;
+    let earlier = session.core().and_then(ElfCore::dump_note);
+    let options = WriteOptions::new()
+        .selection(Selection::Filter(CoreFilter(u32::MAX)))
+        .redaction(Some(&redaction))
+        .earlier(earlier.as_ref())
+        .deadline(Some(until));
+    elf_core::write(session.process(), &options, to).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Copies a file with its holes.

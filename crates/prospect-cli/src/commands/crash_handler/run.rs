@@ -60,6 +60,7 @@ pub(crate) struct Args {
 type Progress = (CrashRecord, &'static str);
 
 pub(super) fn run(args: Args) -> Result {
+    args.settings.check()?;
     let store = Store::create(&args.directory)?;
     let result = handle(&args, &store);
     if let Err(failure) = &result {
@@ -142,7 +143,7 @@ fn store_crash(
             note(record, "no stacks", stacks.write(crash));
         }
         watch.note((record.clone(), "no core"));
-        let stored = keep::store(captured, crash, record);
+        let stored = keep::store(captured, &root, &settings.redact, part(7), crash, record);
         note(record, "no smaller core", stored);
     }
     if settings.full && crash.path().join(FULL).exists() && record.full.is_none() {

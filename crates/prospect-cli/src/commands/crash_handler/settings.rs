@@ -2,9 +2,13 @@
 
 use std::{str::FromStr, time::Duration};
 
+use prospect::RedactRule;
 use serde::{Deserialize, Serialize};
 
-use crate::target::{interval, size};
+use crate::{
+    exit::{Failure, Result as Checked},
+    target::{interval, size},
+};
 
 /// What is kept, as options. What is not given is as it was installed, or else as [`Settings::STANDARD`] has it.
 #[derive(clap::Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,10 +45,33 @@ pub(crate) struct SettingsArgs {
     /// Keep no more than so many in a second, a minute or an hour (10/m): the others are only counted.
     #[arg(long, value_name = "N/UNIT")]
     pub(crate) rate: Option<Rate>,
+
+    /// Zero bytes in the smaller core, as `prospect dump --redact` does; may be given several times. A rule that cannot be followed means
+    /// that no core is kept.
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    pub(crate) redact: Vec<String>,
+}
+
+impl SettingsArgs {
+    /// Refuses what does not go together: the whole core is the kernel's own.
+    pub(crate) fn check(&self) -> Checked<()> {
+        if self.full && !self.redact.is_empty() {
+            return Err(Failure::usage(
+                "--full keeps the kernel's own core, in which --redact zeroes nothing",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A rule, as it is written.
+fn rule(text: &str) -> Result<String, String> {
+    let rule: Result<RedactRule, _> = text.parse();
+    rule.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// What is kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limit: u64,
     pub(crate) depth: u32,
@@ -54,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) max_total: u64,
     pub(crate) timeout: Duration,
     pub(crate) rate: Rate,
+    /// What must not be in a core that is kept.
+    pub(crate) redact: Vec<RedactRule>,
 }
 
 impl Settings {
@@ -66,21 +95,25 @@ impl Settings {
         max_total: 2 << 30,
         timeout: Duration::from_secs(30),
         rate: Rate { count: 10, seconds: 60 },
+        redact: Vec::new(),
     };
 
     /// What is given now, else what was installed.
     pub(crate) fn of(given: &SettingsArgs, installed: &SettingsArgs) -> Self {
         let standard = Self::STANDARD;
+        let rules = if given.redact.is_empty() { &installed.redact } else { &given.redact };
+        let redact: Vec<RedactRule> = rules.iter().filter_map(|rule| rule.parse().ok()).collect();
         let max_total = given.max_total.or(installed.max_total).unwrap_or(standard.max_total);
         Self {
             limit: given.limit.or(installed.limit).unwrap_or(standard.limit).min(max_total),
             depth: given.depth.or(installed.depth).unwrap_or(standard.depth),
-            full: given.full || installed.full,
+            full: (given.full || installed.full) && redact.is_empty(),
             max_size: given.max_size.or(installed.max_size).unwrap_or(standard.max_size).min(max_total),
             keep: given.keep.or(installed.keep).map_or(standard.keep, |keep| keep as usize),
             max_total,
             timeout: given.timeout.or(installed.timeout).unwrap_or(standard.timeout),
             rate: given.rate.or(installed.rate).unwrap_or(standard.rate),
+            redact,
         }
     }
 
@@ -131,6 +164,9 @@ mod tests {
         let installed = SettingsArgs { keep: Some(5), limit: Some(7), full: true, ..SettingsArgs::default() };
         let settings = Settings::of(&given, &installed);
         assert_eq!((settings.keep, settings.limit, settings.full, settings.depth), (3, 7, true, 3));
+        let redacted = SettingsArgs { redact: vec!["env".into()], ..SettingsArgs::default() };
+        let settings = Settings::of(&redacted, &installed);
+        assert!(settings.redact.len() == 1 && !settings.full, "nothing is kept that is not redacted");
         let small = SettingsArgs { max_total: Some(9), ..SettingsArgs::default() };
         assert_eq!(Settings::of(&small, &SettingsArgs::default()).max_size, 9, "no crash is larger than all");
     }

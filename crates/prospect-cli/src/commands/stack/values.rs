@@ -21,22 +21,24 @@ pub(super) fn read(session: &Session, stacks: &[ThreadStack], args: &Args, watch
     if !args.json {
         limits.letters = variables.width() as u64;
     }
-    let frames = |stack| (0..ThreadStack::frames(stack).len()).map(move |index| (stack, index));
-    let frames: Vec<(&ThreadStack, usize)> = stacks.iter().flat_map(frames).collect();
+    let groups = session.frames_by_unit(stacks);
     let next = AtomicUsize::new(0);
     let work = || {
-        while let Some(&(stack, index)) = frames.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let read = if variables.locals {
-                session.frame_values(stack, index, &limits, views)
-            } else {
-                session.frame_arguments(stack, index, &limits, views)
-            };
-            watch.add(|report| drop(report.values.insert((stack.thread.id, index), read)));
+        while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for &(place, index) in group {
+                let Some(stack) = stacks.get(place) else { continue };
+                let read = if variables.locals {
+                    session.frame_values(stack, index, &limits, views)
+                } else {
+                    session.frame_arguments(stack, index, &limits, views)
+                };
+                watch.add(|report| drop(report.values.insert((stack.thread.id, index), read)));
+            }
         }
     };
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
     thread::scope(|scope| {
-        for _ in 1..threads.min(frames.len()) {
+        for _ in 1..threads.min(groups.len()) {
             // Without another thread, it takes longer.
             let _ = thread::Builder::new().name("values".into()).spawn_scoped(scope, work);
         }

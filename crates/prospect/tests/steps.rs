@@ -11,6 +11,7 @@ use prospect::{
     live::{Launch, Stdio},
     process::{ThreadId, control::EventKind},
     symbols::Pattern,
+    value::text::Text,
 };
 use prospect_testing::{Fixture, Missing, fixture, require};
 
@@ -34,7 +35,8 @@ impl Strides {
         launch.streams = [Stdio::Null, Stdio::Null, Stdio::Inherit];
         launch.ends_with_us = true;
         let mut debugger = Debugger::launch(OpenOptions::new(), launch).unwrap();
-        let mut point = Point::at(&format!("strides.cc:{}", fixture.line_of(mark))).unwrap();
+        let source = fixture.recipe().source;
+        let mut point = Point::at(&format!("{source}:{}", fixture.line_of(mark))).unwrap();
         point.wanted.temporary = true;
         debugger.add(point).unwrap();
         let stop = debugger.go(Some(PATIENCE)).unwrap().unwrap();
@@ -106,7 +108,7 @@ fn handlers_of_signals_are_stepped_over() {
     // One that stands in the handler gets out of it.
     let mut strides = require!(Strides::at("handler_first"));
     let end = strides.step(Step::Out);
-    assert!(matches!(end, Stepped::Returned(_)), "{end:?}");
+    assert!(matches!(end, Stepped::Returned { .. }), "{end:?}");
 }
 
 #[test]
@@ -121,9 +123,29 @@ fn a_call_that_takes_the_frame_over_is_one_all_the_same() {
         assert!(matches!(strides.step(Step::Into), Stepped::Done));
     }
     assert_eq!(strides.function(), "last(int)");
-    let Stepped::Returned(returned) = strides.step(Step::Out) else { panic!("it did not return") };
-    assert_eq!(returned.integer.map(|number| number as u32), Some(4 + 3));
+    let Stepped::Returned { registers, value } = strides.step(Step::Out) else { panic!("it did not return") };
+    assert_eq!(Text::one_line(&value.unwrap()).to_string(), "7");
+    assert_eq!(registers.integer.map(|number| number as u32), Some(4 + 3));
     assert_eq!(strides.function(), "main");
+}
+
+#[test]
+fn what_functions_return_has_their_types() {
+    for (mark, expected) in [
+        ("whole", Some("-2")),
+        ("fraction", Some("3.25")),
+        ("colour", Some("GREEN")),
+        ("mixed", Some("{fraction = 3.5, number = 3}")),
+        ("pair", Some("{x = 3, y = -1.5}")),
+        ("large", Some("{words = {3, 2, 1}}")),
+        ("either", Some("{number = 3, fraction = 1.5e-323}")),
+        ("nothing", None),
+    ] {
+        let mut strides = require!(Strides::at_in("returns", mark));
+        let Stepped::Returned { value, .. } = strides.step(Step::Out) else { panic!("{mark}") };
+        let text = value.map(|value| Text::one_line(&value).to_string());
+        assert_eq!(text.as_deref(), expected, "{mark}");
+    }
 }
 
 #[test]

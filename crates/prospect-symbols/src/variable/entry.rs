@@ -89,17 +89,8 @@ impl RawVariable {
         position: Position,
         fuel: &mut Fuel<'_>,
     ) -> Option<Self> {
-        let mut said = Said { asked: position.block.map(|(_, asked)| asked), ..Said::default() };
-        let mut next = said.add(debug, unit, at, fuel)?;
-        let own_origin = next;
-        for _ in 1..LONGEST_CHAIN {
-            let Some(id) = next else { break };
-            next = debug
-                .with_entry(id, fuel, |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
-                    said.add(debug, unit, at, fuel).flatten()
-                })
-                .flatten();
-        }
+        let asked = position.block.map(|(_, asked)| asked);
+        let (said, own_origin) = Said::by_chain(debug, unit, at, asked, fuel)?;
         let begins_later = match (said.start_scope, position.block) {
             (Some(StartScope::Offset(start)), Some((Some(block), asked))) => {
                 asked.0 < block.0.saturating_add(start)
@@ -179,7 +170,39 @@ impl Default for Said {
     }
 }
 
+/// What the function at `at` of `unit` returns; `None` for nothing.
+pub(super) fn result(
+    debug: &DebugInfo,
+    unit: &EntryUnit<'_>,
+    at: usize,
+    fuel: &mut Fuel<'_>,
+) -> Option<EntryId> {
+    Said::by_chain(debug, unit, at, None, fuel)?.0.ty
+}
+
 impl Said {
+    /// What an entry and those say that it refers to, and the first of these.
+    fn by_chain(
+        debug: &DebugInfo,
+        unit: &EntryUnit<'_>,
+        at: usize,
+        asked: Option<LinkAddr>,
+        fuel: &mut Fuel<'_>,
+    ) -> Option<(Self, Option<EntryId>)> {
+        let mut said = Self { asked, ..Self::default() };
+        let first = said.add(debug, unit, at, fuel)?;
+        let mut next = first;
+        for _ in 1..LONGEST_CHAIN {
+            let Some(id) = next else { break };
+            next = debug
+                .with_entry(id, fuel, |unit: &EntryUnit<'_>, at: usize, fuel: &mut Fuel<'_>| {
+                    said.add(debug, unit, at, fuel).flatten()
+                })
+                .flatten();
+        }
+        Some((said, first))
+    }
+
     /// Adds what one entry says, and gives the one that it refers to.
     fn add(
         &mut self,

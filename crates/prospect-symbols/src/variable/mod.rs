@@ -46,6 +46,8 @@ pub struct FunctionScope {
     pub is_inlined: bool,
     /// Its parameters, in their order, then what its blocks declare, in the order of the debug information.
     pub variables: Vec<Variable>,
+    /// What it returns, [`TypeRef::void`] for nothing; `None` where it is not known, and where it was inlined.
+    pub result: Option<TypeRef>,
 }
 
 /// A variable or parameter. It can be kept: where its value is depends on the frame.
@@ -118,7 +120,8 @@ impl ModuleBinary {
         let mut scopes = self.unnamed_scopes(at).to_vec();
         // Debug information may not know what the symbols do.
         if scopes.is_empty() {
-            let unknown = |_| FunctionScope { name: None, is_inlined: false, variables: Vec::new() };
+            let unknown =
+                |_| FunctionScope { name: None, is_inlined: false, variables: Vec::new(), result: None };
             scopes = frames.iter().map(unknown).collect();
         }
         for (scope, frame) in scopes.iter_mut().zip(frames) {

@@ -10,11 +10,11 @@ use prospect_process::LinkAddr;
 
 use super::{
     FunctionScope, Variable, VariableKind,
-    entry::{Position, RawVariable},
+    entry::{self, Position, RawVariable},
 };
 use crate::{
     symbol::dwarf::{Children, DebugInfo, EntryUnit, Fuel},
-    type_info::EntryId,
+    type_info::{EntryId, TypeRef},
 };
 
 /// A function has no more variables than this that are worth a list.
@@ -25,20 +25,27 @@ pub(super) fn at(debug: &Arc<DebugInfo>, at: LinkAddr) -> Vec<FunctionScope> {
     let tank = debug.tank();
     let found = debug.with_functions_at(at, &mut tank.fuel(), |unit, scopes, fuel| {
         let function = scopes.first().map(|&function| unit.id(function));
+        let result = scopes.first().map(|&function| entry::result(debug, unit, function, fuel));
         let mut search = Search { debug, at, left: MOST_VARIABLES };
         let of_one = |(depth, &entry): (usize, &usize)| {
             let variables = search.function(unit, entry, fuel);
             (depth > 0, variables)
         };
         let raw: Vec<(bool, Vec<RawVariable>)> = scopes.iter().enumerate().rev().map(of_one).collect();
-        (function, raw)
+        (function, result, raw)
     });
-    let Some((function, raw)) = found else { return Vec::new() };
+    let Some((function, result, raw)) = found else { return Vec::new() };
     let finish = |raw: Vec<RawVariable>| -> Vec<Variable> {
         raw.into_iter().map(|variable| variable.finish(debug, function)).collect()
     };
+    let typed = |ty: Option<EntryId>| ty.map_or_else(TypeRef::void, |ty| TypeRef::at(debug.clone(), ty));
     raw.into_iter()
-        .map(|(is_inlined, variables)| FunctionScope { name: None, is_inlined, variables: finish(variables) })
+        .map(|(is_inlined, variables)| FunctionScope {
+            name: None,
+            is_inlined,
+            variables: finish(variables),
+            result: result.filter(|_| !is_inlined).map(typed),
+        })
         .collect()
 }
 

@@ -11,6 +11,7 @@ mod hit;
 mod inspect;
 mod past;
 mod point;
+mod returned;
 mod run;
 mod step;
 mod watch;

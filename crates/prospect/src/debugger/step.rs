@@ -8,6 +8,8 @@ use prospect_process::{
     control::{Control as _, ControlError, Event},
 };
 
+use prospect_value::Value;
+
 use super::{DebugError, Debugger, Stop};
 
 /// How a step ended.
@@ -16,8 +18,13 @@ use super::{DebugError, Debugger, Stop};
 pub enum Stepped {
     /// It is done.
     Done,
-    /// The function has returned this.
-    Returned(step::Returned),
+    /// The function has returned.
+    Returned {
+        /// Where the calling convention says that results are.
+        registers: step::Returned,
+        /// What that is by the function's type; `None` for nothing, and where the type is not known, or does not say by itself where it is.
+        value: Option<Value>,
+    },
     /// Something else has happened first.
     Stopped(Stop),
     /// It was not done in the time that it had.
@@ -41,6 +48,7 @@ impl Debugger {
     pub fn step_as(&mut self, thread: ThreadId, how: &Stepping) -> Result<Stepped, DebugError> {
         let process = self.process_of(thread)?;
         let binaries = self.binaries.clone();
+        let result = if how.how == Step::Out { self.result_type(thread) } else { None };
         let mut stepper = Stepper { debugger: self, stop: None, failure: None };
         let end = step::step(&mut stepper, &binaries, process, thread, how);
         let Stepper { stop, failure, .. } = stepper;
@@ -49,7 +57,10 @@ impl Debugger {
             return Err(failure);
         }
         Ok(match (end?, stop) {
-            (StepEnd::Returned(returned), _) => Stepped::Returned(returned),
+            (StepEnd::Returned(registers), _) => {
+                let value = result.and_then(|ty| self.returned_value(thread, &ty));
+                Stepped::Returned { registers, value }
+            }
             (StepEnd::Interrupted(_), Some(stop)) => Stepped::Stopped(stop),
             (StepEnd::TimeOver, _) => Stepped::TimeOver,
             _ => Stepped::Done,

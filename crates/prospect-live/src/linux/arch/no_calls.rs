@@ -55,6 +55,10 @@ impl CallRegisters {
         *self
     }
 
+    pub(crate) fn with_own_call(&self, _read: impl FnOnce(u64, &mut [u8]) -> bool) -> Self {
+        *self
+    }
+
     pub(crate) fn signal_context(&self, _mask: u64, _state: u64) -> [u64; SIGNAL_CONTEXT_WORDS] {
         []
     }

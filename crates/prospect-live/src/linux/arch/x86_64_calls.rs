@@ -61,6 +61,15 @@ const NO_STACK_FLAGS: u64 = 0x7fff;
 /// Results of interrupted calls that begin again: `include/linux/errno.h`.
 const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 
+/// The call as which the kernel begins some again that were interrupted: `restart_syscall`.
+const RESTART: u64 = 219;
+/// Those (`set_restart_fn` in Linux): poll, nanosleep, futex, clock_nanosleep.
+const RESTARTED: [u64; 4] = [7, 35, 202, 230];
+/// `mov` of a number to `eax`.
+const MOVE_TO_EAX: u8 = 0xb8;
+/// As many bytes before a system call are looked at for its number.
+const BYTES_BEFORE: usize = 32;
+
 /// Step by step: the trap flag of `eflags`.
 const TRAP_FLAG: u64 = 1 << 8;
 
@@ -176,6 +185,23 @@ impl CallRegisters {
         Self(libc::user_regs_struct { rip: pc, ..self.0 })
     }
 
+    /// The same in the call that the program has made, where the kernel has begun it again as [another one](RESTART): the state of that
+    /// is lost when registers are given back in another way than by a debugger. Which it was, the code before it says, that `read`
+    /// reads; else it stays as it is.
+    pub(crate) fn with_own_call(&self, read: impl FnOnce(u64, &mut [u8]) -> bool) -> Self {
+        let mut code = [0; BYTES_BEFORE];
+        let end = self.0.rip.wrapping_sub(LONG.instruction.len() as u64);
+        if self.0.orig_rax != RESTART || !read(end.wrapping_sub(BYTES_BEFORE as u64), &mut code) {
+            return *self;
+        }
+        let number = |bytes: &[u8]| match *bytes {
+            [MOVE_TO_EAX, a, b, c, d] => Some(u64::from(u32::from_le_bytes([a, b, c, d]))),
+            _ => None,
+        };
+        let found = code.windows(5).rev().filter_map(number).find(|number| RESTARTED.contains(number));
+        Self(libc::user_regs_struct { orig_rax: found.unwrap_or(RESTART), ..self.0 })
+    }
+
     /// What `rt_sigreturn` makes them of again, with these signals blocked, and registers for floating point from `state` (0:
     /// none in use). A call that was interrupted begins again.
     pub(crate) fn signal_context(&self, mask: u64, state: u64) -> [u64; SIGNAL_CONTEXT_WORDS] {
@@ -278,4 +304,37 @@ pub(crate) fn set_debug_register(thread: ThreadId, number: usize, value: u64) ->
     // SAFETY: it takes numbers.
     let result = unsafe { libc::ptrace(libc::PTRACE_POKEUSER, thread.0.cast_signed(), at, value) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_call(number: u64) -> CallRegisters {
+        // SAFETY: zeros are a value of all its fields, which are numbers.
+        let registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        CallRegisters(libc::user_regs_struct { orig_rax: number, rip: 0x1000, ..registers })
+    }
+
+    fn own_call(number: u64, code: &[u8]) -> u64 {
+        let read = |at: u64, room: &mut [u8]| {
+            assert_eq!(at + room.len() as u64, 0x1000 - 2);
+            let begin = room.len() - code.len();
+            room[begin..].copy_from_slice(code);
+            true
+        };
+        in_call(number).with_own_call(read).0.orig_rax
+    }
+
+    #[test]
+    fn a_call_that_was_begun_again_is_known_by_its_code() {
+        // mov $0xe6,%eax; mov %r12,%r10
+        let sleeps = [0xb8, 0xe6, 0, 0, 0, 0x4d, 0x89, 0xe2];
+        assert_eq!(own_call(RESTART, &sleeps), 230);
+        // The last one counts, and only one that is begun again so.
+        assert_eq!(own_call(RESTART, &[0xb8, 7, 0, 0, 0, 0xb8, 202, 0, 0, 0, 0xb8, 1, 0, 0, 0]), 202);
+        assert_eq!(own_call(RESTART, &[0xb8, 1, 0, 0, 0]), RESTART);
+        assert_eq!(own_call(1, &sleeps), 1, "no other call is touched");
+        assert_eq!(in_call(RESTART).with_own_call(|_, _| false).0.orig_rax, RESTART);
+    }
 }

@@ -270,7 +270,10 @@ impl Borrowed {
         if layout.base < self.stack_begin? {
             return None;
         }
-        let home = (&self.own.going_on(), self.own.mask);
+        let read = |at, code: &mut [u8]| {
+            ptrace::read_memory_at(self.id, at, code).is_ok_and(|read| read == code.len())
+        };
+        let home = (&self.own.going_on().with_own_call(read), self.own.mask);
         let bytes = room.get_mut(..layout.length())?;
         layout.write(errand, home, (convention, parking, CALL_MASK), state, bytes)?;
         self.own.way = Kept::of(self.id, layout.base, layout.length())?;

@@ -264,7 +264,7 @@ pub const CATALOGUE: &[Recipe] = &[
     gcc("controlled", "controlled.c", &["-O2", "-g", NO_FP]),
     gcc("invoked", "invoked.c", &["-O2", "-g", NO_FP, "-pthread"]),
     gcc("steps", "steps.c", &["-O0", "-g"]),
-    gcc("returns", "returns.c", &["-O0", "-g"]),
+    gcc("results", "results.c", &["-O0", "-g"]),
     gcc("strides", "strides.cc", &["-O0", "-g", "-Wl,-z,lazy"]).by(Compiler::Gxx),
     gcc("strides-optimised", "strides.cc", &["-O2", "-g"]).by(Compiler::Gxx),
     gcc("controlled-32", "controlled.c", &["-O2", "-g", NO_FP, "-m32"]),

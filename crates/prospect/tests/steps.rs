@@ -141,7 +141,7 @@ fn what_functions_return_has_their_types() {
         ("either", Some("{number = 3, fraction = 1.5e-323}")),
         ("nothing", None),
     ] {
-        let mut strides = require!(Strides::at_in("returns", mark));
+        let mut strides = require!(Strides::at_in("results", mark));
         let Stepped::Returned { value, .. } = strides.step(Step::Out) else { panic!("{mark}") };
         let text = value.map(|value| Text::one_line(&value).to_string());
         assert_eq!(text.as_deref(), expected, "{mark}");

@@ -97,8 +97,18 @@ impl Channel {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// What was said; an error of kind `WouldBlock` when nothing was, and `UnexpectedEof` when the other end is gone.
+    /// What was said; an error of kind `WouldBlock` when nothing was, and `UnexpectedEof` when the other end is gone and all
+    /// that it has said was received.
     pub(super) fn receive(&self, payload: &mut [u8]) -> io::Result<Message> {
+        match self.receive_next(payload) {
+            // The other end is gone and has left something unread. That is told once, and before what it has said (`unix_release_sock`
+            // in `net/unix/af_unix.c`).
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.receive_next(payload),
+            received => received,
+        }
+    }
+
+    fn receive_next(&self, payload: &mut [u8]) -> io::Result<Message> {
         let mut head = [0u8; 16];
         let mut parts = [part(&head), part(payload)];
         parts[0].iov_base = head.as_mut_ptr().cast();
@@ -149,5 +159,16 @@ mod tests {
         assert_eq!(other.receive(&mut room).unwrap().word, Word::Finish);
         assert_eq!(other.receive(&mut room).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(other.send(Word::Held, 0, &[]).is_err());
+    }
+
+    #[test]
+    fn the_last_words_of_one_that_was_killed_before_it_heard_all_are_heard() {
+        let (guardian, program) = Channel::pair().unwrap();
+        program.send(Word::Finish, 0, &[]).unwrap();
+        guardian.send(Word::Cloned, 7, &[]).unwrap();
+        drop(guardian);
+        let heard = program.receive(&mut []).unwrap();
+        assert_eq!((heard.word, heard.number), (Word::Cloned, 7));
+        assert_eq!(program.receive(&mut []).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -186,7 +186,9 @@ impl Guardian {
     fn succeed(&mut self) -> io::Result<()> {
         (self.process, self.channel) = spawn(&self.target, &self.places, self.witness)?;
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.channel.send(Word::Recover, known.child, known.replaced.as_deref().unwrap_or_default())
+        // An error: it has been killed already. That is seen where its end is waited for.
+        let _ = self.channel.send(Word::Recover, known.child, known.replaced.as_deref().unwrap_or_default());
+        Ok(())
     }
 }
 

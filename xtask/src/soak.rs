@@ -114,7 +114,7 @@ fn kill_snapshots(rounds: u32) -> Result<()> {
             "snapshot",
             "--",
             "killed",
-            "also_where",
+            "also_",
         ])
         .env("SNAPSHOT_ROUNDS", rounds.to_string())
         .status()?;

@@ -7,24 +7,17 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     ops::{ControlFlow, Range},
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
+    sync::Arc,
 };
 
 use prospect::{
     process::{Arch, LinkAddr},
     symbols::{Binaries, CfaRule, ModuleBinary, RegisterRule, SearchOptions, SourceFrame, UnwindRow},
 };
-use prospect_testing::{Outcome, Report, Running, Scratch, Tool, fixture, require};
+use prospect_testing::{HttpServer, Outcome, Report, Running, Scratch, Tool, fixture, require};
 
 fn prospect() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_prospect"))
@@ -244,72 +237,20 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// A server of the files below a directory.
-struct Server {
-    url: String,
-    asked: Arc<AtomicUsize>,
-    end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(directory: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, end) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (count, ends) = (asked.clone(), end.clone());
-        let thread = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(mut stream) = stream else { continue };
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-                let (mut request, mut byte) = (Vec::new(), [0]);
-                while !request.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
-                    request.push(byte[0]);
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-                let request = String::from_utf8_lossy(&request);
-                let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
-                let (status, body) = match fs::read(directory.join(path)) {
-                    Ok(body) => ("200 OK", body),
-                    Err(_) => ("404 Not Found", Vec::new()),
-                };
-                let length = body.len();
-                let head =
-                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                let _ = stream.write_all(&[head.as_bytes(), &body].concat());
-            }
-        });
-        Self { url, asked, end, thread: Some(thread) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 #[test]
 fn a_symbol_server_is_asked_once() {
     let fixture = require!(fixture("deep"));
     let case = Case::new(&fixture.path(), &["20"]);
-    let server = Server::start(case.directory());
+    let server = HttpServer::of_files(case.directory());
     let run = || {
-        let mut command = prospect().command(&["stack", "--json", &case.dump, "--symbols-url", &server.url]);
+        let mut command = prospect().command(&["stack", "--json", &case.dump, "--symbols-url", server.url()]);
         command.env("DEBUGINFOD_CACHE_PATH", case.scratch.path().join("cache"));
         Tool::finish(&mut command)
     };
     let first = run();
     assert_eq!(frames(&first.report()), case.frames, "{}", first.text());
-    let asked = server.asked.load(Ordering::Relaxed);
+    let asked = server.asked();
     assert!(asked > 0);
     assert_eq!(frames(&run().report()), case.frames);
-    assert_eq!(server.asked.load(Ordering::Relaxed), asked, "what was fetched, or not there, is remembered");
+    assert_eq!(server.asked(), asked, "what was fetched, or not there, is remembered");
 }

@@ -26,19 +26,6 @@ fn stack(args: &[&str], core: &Path) -> Report {
     outcome.report()
 }
 
-/// Of each thread, by its number: where its frames are, and how they were found.
-fn frames(report: &Report) -> Vec<(Option<u32>, Vec<String>)> {
-    let threads = report.threads();
-    let frame = |frame: &prospect_testing::Frame<'_>| {
-        format!("{:#x} {:?} {:?} {}", frame.pc(), frame.function(), frame.place(), frame.trust())
-    };
-    let thread =
-        |thread: &prospect_testing::Thread<'_>| (thread.tid(), thread.frames().iter().map(frame).collect());
-    let mut all: Vec<_> = threads.iter().map(thread).collect();
-    all.sort();
-    all
-}
-
 /// A process gives the same stacks alive, held, and from its cores: ours by a stop and by a snapshot, gdb's and the kernel's; and from
 /// its minidumps: of a freeze, and of all memory.
 fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missing> {
@@ -70,13 +57,13 @@ fn assert_same_everywhere(fixture: &Fixture, args: &[&str]) -> Result<(), Missin
     });
     let of_kernel = stack(&[], &abort(running, scratch.path()));
     assert!(live.threads().iter().any(|thread| thread.frames().len() > 2), "{live:?}");
-    assert_eq!(frames(&live), frames(&held));
+    assert_eq!(live.frames(), held.frames());
     for (way, ours) in ways.iter().zip(&of_ours) {
-        assert_eq!(frames(&live), frames(ours), "{way:?}");
+        assert_eq!(live.frames(), ours.frames(), "{way:?}");
     }
-    assert_eq!(frames(&live), frames(&of_kernel));
+    assert_eq!(live.frames(), of_kernel.frames());
     assert_eq!(live.is_complete(), of_kernel.is_complete());
-    assert_eq!(frames(&live), frames(&of_gdb?));
+    assert_eq!(live.frames(), of_gdb?.frames());
     Ok(())
 }
 
@@ -211,13 +198,13 @@ fn every_command_takes_a_core() {
 #[test]
 fn compressed_cores_are_unpacked() {
     let (_, scratch, core) = require!(crashed("crash", &["2"]));
-    let whole = frames(&stack(&[], &core));
+    let whole = stack(&[], &core).frames();
     for (program, ending) in [("zstd", "zst"), ("lz4", "lz4"), ("xz", "xz"), ("gzip", "gz")] {
         require!(tool(program));
         let packed = scratch.path().join(format!("packed.{ending}"));
         let bytes = Command::new(program).args(["-1", "-c"]).arg(&core).output().unwrap().stdout;
         fs::write(&packed, &bytes).unwrap();
-        assert_eq!(frames(&stack(&[], &packed)), whole, "{program}");
+        assert_eq!(stack(&[], &packed).frames(), whole, "{program}");
         fs::write(&packed, &bytes[..bytes.len() - bytes.len() / 8]).unwrap();
         let cut = stack(&[], &packed);
         assert!(
@@ -233,7 +220,7 @@ fn compressed_cores_are_unpacked() {
         let packed = scratch.path().join("frames.zst");
         let packer = Command::new("pzstd").args(["-q", "-p", "2", "-o"]).arg(&packed).arg(&core).status();
         assert!(packer.unwrap().success());
-        assert_eq!(frames(&stack(&[], &packed)), whole);
+        assert_eq!(stack(&[], &packed).frames(), whole);
     }
     let stored = scratch.path().join("stored");
     fs::create_dir(&stored).unwrap();
@@ -244,7 +231,7 @@ fn compressed_cores_are_unpacked() {
     let directory = stored.to_str().unwrap();
     for wanted in ["crash", "4711"] {
         let outcome = prospect().run(&["stack", "--json", "--coredump", wanted, "--coredump-dir", directory]);
-        assert_eq!(frames(&outcome.report()), whole, "{outcome:?}");
+        assert_eq!(outcome.report().frames(), whole, "{outcome:?}");
     }
     let outcome = prospect().run(&["stack", "--coredump", "other", "--coredump-dir", directory]);
     assert_eq!((outcome.code(), outcome.stderr.contains("no core of other")), (Some(3), true), "{outcome:?}");

@@ -61,24 +61,6 @@ fn stacks(core: &Path) -> Report {
     outcome.report()
 }
 
-/// Addresses and functions.
-type Frames = Vec<(u64, Option<String>)>;
-
-/// The threads, and the frames of each.
-fn frames(report: &Report) -> Vec<(Option<u32>, Frames)> {
-    let threads = report.threads().into_iter();
-    threads
-        .map(|thread| {
-            let frames = thread.frames().into_iter();
-            (thread.tid(), frames.map(|frame| (frame.pc(), frame.function().map(String::from))).collect())
-        })
-        .collect()
-}
-
-fn stored_stacks(crash: &Path) -> Report {
-    Report::parse(fs::read_to_string(crash.join("stacks.json")).unwrap().trim_end())
-}
-
 #[test]
 fn stacks_and_a_small_core_are_stored() {
     let scratch = Scratch::new("crash-store");
@@ -96,10 +78,10 @@ fn stacks_and_a_small_core_are_stored() {
     assert!(word("top").starts_with("inner (crash.c:"), "{crash}");
     assert_eq!((crash["threads"].as_u64(), crash["missing"].as_array().unwrap().len()), (Some(201), 0));
     // The stacks are those of the whole core, in the stored text, and in the stored small core.
-    let wanted = frames(&stacks(&input));
+    let wanted = stacks(&input).frames();
     assert_eq!(wanted.len(), 201);
-    assert_eq!(frames(&stored_stacks(&path)), wanted);
-    assert_eq!(frames(&stacks(&path.join("core.zst"))), wanted);
+    assert_eq!(Report::of_file(&path.join("stacks.json")).frames(), wanted);
+    assert_eq!(stacks(&path.join("core.zst")).frames(), wanted);
     let text = fs::read_to_string(path.join("stacks.txt")).unwrap();
     assert!(
         text.contains("SIGSEGV, address not mapped, at 0x10  in thread ") && !text.contains('\x1b'),
@@ -130,7 +112,7 @@ fn the_whole_core_is_stored_where_that_is_wanted() {
     assert!(fs::read(&full).unwrap() == fs::read(&input).unwrap(), "byte for byte");
     assert_eq!(crash["full"]["bytes"].as_u64(), Some(fs::metadata(&full).unwrap().len()));
     assert!(crash["core"]["bytes"].as_u64() < crash["full"]["bytes"].as_u64());
-    assert_eq!(frames(&stored_stacks(&path)), frames(&stacks(&input)));
+    assert_eq!(Report::of_file(&path.join("stacks.json")).frames(), stacks(&input).frames());
 }
 
 /// All that is stored, unpacked.
@@ -168,7 +150,7 @@ fn what_is_redacted_is_in_no_file() {
     assert_eq!(outcome.code(), Some(0), "{outcome:?}");
     assert!(!has_secret(&stored_bytes(&redacted)));
     let (path, _) = only(&redacted);
-    assert_eq!(frames(&stacks(&path.join("core.zst"))), frames(&stacks(&input)));
+    assert_eq!(stacks(&path.join("core.zst")).frames(), stacks(&input).frames());
     // A rule that cannot be followed: stacks, and no core.
     let outcome = run(&failed, &["--redact", "var:no_such_variable"], &input);
     assert_eq!(outcome.code(), Some(5), "{outcome:?}");
@@ -207,7 +189,7 @@ fn a_stream_that_ends_too_soon_gives_what_it_has() {
     let (path, crash) = only(&directory);
     assert!(crash["missing"].to_string().contains("--max-size"), "{crash}");
     assert_eq!(fs::read(path.join("core.full")).unwrap(), &bytes[..200 << 10]);
-    let registers = stored_stacks(&path);
+    let registers = Report::of_file(&path.join("stacks.json"));
     assert_eq!(registers.threads().len(), 3);
 }
 
@@ -252,10 +234,13 @@ fn ten_at_once_are_bounded() {
         (crashes.len(), all["stored"].as_u64(), all["only_counted"].as_u64()),
         (10, Some(10), Some(0))
     );
-    let wanted = frames(&stacks(&input));
+    let wanted = stacks(&input).frames();
     for crash in crashes {
         assert_eq!(crash["crash"]["state"], "complete", "{crash}");
-        assert_eq!(frames(&stored_stacks(Path::new(crash["path"].as_str().unwrap()))), wanted);
+        assert_eq!(
+            Report::of_file(&Path::new(crash["path"].as_str().unwrap()).join("stacks.json")).frames(),
+            wanted
+        );
     }
     // Three more in an hour, and of all of them two are kept.
     let codes = at_once(&["--rate", "13/h", "--keep", "2"], 10);
@@ -297,7 +282,7 @@ fn an_input_that_stalls_is_not_waited_for() {
         if length > 10_000 {
             // What came is used: registers of both threads, and the first pages.
             assert_eq!(crash["threads"].as_u64(), Some(2), "{crash}");
-            assert_eq!(stored_stacks(&path).threads().len(), 2);
+            assert_eq!(Report::of_file(&path.join("stacks.json")).threads().len(), 2);
         }
         fs::remove_dir_all(&directory).unwrap();
     }

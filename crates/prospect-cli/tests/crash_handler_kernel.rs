@@ -72,24 +72,6 @@ fn crashed(mut child: Child) -> u32 {
     }
 }
 
-/// Addresses and functions.
-type Frames = Vec<(u64, Option<String>)>;
-
-/// The threads, and the frames of each.
-fn frames(report: &Report) -> Vec<(Option<u32>, Frames)> {
-    let threads = report.threads().into_iter();
-    threads
-        .map(|thread| {
-            let frames = thread.frames().into_iter();
-            (thread.tid(), frames.map(|frame| (frame.pc(), frame.function().map(String::from))).collect())
-        })
-        .collect()
-}
-
-fn stored_stacks(crash: &Path) -> Report {
-    Report::parse(fs::read_to_string(crash.join("stacks.json")).unwrap().trim_end())
-}
-
 const HOSTILE: &str = "#include <sys/prctl.h>
 int main(void) { prctl(PR_SET_NAME, \"../../x\\n\"); *(volatile int *)0x10 = 1; return 0; }
 ";
@@ -116,10 +98,10 @@ fn the_kernel_gives_crashes_to_it() {
     let pid = crashed(fixture.command(&["9"]).spawn().unwrap());
     let (path, crash) = prospect.stored(pid, &directory);
     assert_eq!((&crash["state"], &crash["memory_from"]), (&"complete".into(), &"process".into()), "{crash}");
-    let of_full = frames(&prospect.stack(&path.join("core.full")));
+    let of_full = prospect.stack(&path.join("core.full")).frames();
     assert_eq!(of_full.len(), 10);
-    assert_eq!(frames(&stored_stacks(&path)), of_full);
-    assert_eq!(frames(&prospect.stack(&path.join("core.zst"))), of_full);
+    assert_eq!(Report::of_file(&path.join("stacks.json")).frames(), of_full);
+    assert_eq!(prospect.stack(&path.join("core.zst")).frames(), of_full);
     let full = path.join("core.full");
     let outcome = Tool::at(&prospect.0).run(&["core", "info", full.to_str().unwrap()]);
     assert_eq!(outcome.code(), Some(0), "the kernel's own core is whole: {outcome:?}");
@@ -133,7 +115,7 @@ fn the_kernel_gives_crashes_to_it() {
     assert_eq!((crash["threads"].as_u64(), crash["signal"].as_i64()), (Some(201), Some(11)), "{crash}");
     assert_eq!((&crash["name"], &crash["tid"]), (&"crash".into(), &pid.into()), "{crash}");
     assert!(crash["top"].as_str().unwrap().starts_with("inner (crash.c:"), "{crash}");
-    let stacks = stored_stacks(&path);
+    let stacks = Report::of_file(&path.join("stacks.json"));
     assert_eq!(stacks.threads().len(), 201);
     stacks.threads().iter().for_each(prospect_testing::Thread::assert_whole);
     assert!(!path.join("core.full").exists());
@@ -144,7 +126,7 @@ fn the_kernel_gives_crashes_to_it() {
     for pid in pids {
         let (path, crash) = prospect.stored(pid, &directory);
         assert_eq!(crash["state"], "complete", "{crash}");
-        assert_eq!(stored_stacks(&path).threads().len(), 4);
+        assert_eq!(Report::of_file(&path.join("stacks.json")).threads().len(), 4);
     }
 
     // A name that would lead elsewhere.

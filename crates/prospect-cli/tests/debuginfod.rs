@@ -4,19 +4,16 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    sync::mpsc::{self, Receiver},
+    time::Duration,
 };
 
 use prospect_testing::{
-    DebuginfodServer, Missing, Outcome, Running, Scratch, Signal, Tool, free_address, require, send, tool,
+    DebuginfodServer, HttpServer, Missing, Outcome, Running, Scratch, Signal, Tool, free_address, require,
+    send, tool,
 };
 use serde_json::Value;
 
@@ -96,57 +93,19 @@ fn asked(outcome: &Outcome) -> (Vec<String>, bool) {
     (outcomes, module["files"].as_array().unwrap().iter().any(|file| file["role"] == "debug"))
 }
 
-/// A server that begins to answer, and does not go on.
-struct Stalling {
-    url: String,
-    connections: Arc<AtomicUsize>,
-    end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Stalling {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (connections, end) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (count, ends) = (connections.clone(), end.clone());
-        let serve = move || {
-            // Open until the server ends.
-            let mut kept = Vec::new();
-            for stream in listener.incoming() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(mut stream) = stream else { continue };
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\nthe beginning");
-                count.fetch_add(1, Ordering::Relaxed);
-                kept.push(stream);
-            }
-        };
-        Self { url, connections, end, thread: Some(thread::spawn(serve)) }
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    fn wait_for_client(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.connections() == 0 {
-            assert!(Instant::now() < deadline, "nobody came");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Stalling {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// A server that begins to answer, says that it has, and comes to no end.
+fn stalling() -> (HttpServer, Receiver<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    // Open until the server ends.
+    let mut kept = Vec::new();
+    let server = HttpServer::start(move |_, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\nthe beginning")?;
+        kept.push(stream.try_clone()?);
+        // Few tests want to know.
+        let _ = begun.send(());
+        Ok(())
+    });
+    (server, has_begun)
 }
 
 #[test]
@@ -199,13 +158,13 @@ fn stacks_have_names_from_a_server() {
 #[test]
 fn a_server_that_stalls_costs_names_and_no_frames() {
     let case = Case::new();
-    let stalling = Stalling::start();
+    let (stalling, _) = stalling();
     let mut running = Running::start(&mut Command::new(&case.stripped));
     let pid = running.arg();
-    let mut command = case.command(&["stack", "--json", "--timeout", "4", &pid], Some(&stalling.url));
+    let mut command = case.command(&["stack", "--json", "--timeout", "4", &pid], Some(stalling.url()));
     let outcome = Tool::finish(&mut command);
     running.assert_unharmed();
-    assert!(stalling.connections() > 0, "nobody was asked");
+    assert!(stalling.asked() > 0, "nobody was asked");
     let report = report(&outcome);
     assert!(report["threads"][0]["frames"].as_array().unwrap().len() > 2);
     assert_eq!(report["threads"][0]["end"], "outermost");
@@ -234,17 +193,10 @@ fn what_could_not_be_fetched_is_missing() {
 #[test]
 fn a_file_that_cannot_be_used_is_missing() {
     let case = Case::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nno ELF file");
-        }
+    let server = HttpServer::start(|_, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nno ELF file")
     });
-    let outcome = case.symbols(&["--fetch"], Some(&url));
+    let outcome = case.symbols(&["--fetch"], Some(server.url()));
     assert_eq!(outcome.code(), Some(5), "{outcome:?}");
     let report = report(&outcome);
     assert!(report["missing"][0].as_str().unwrap().contains("could not be fetched"), "{report:#}");
@@ -300,10 +252,10 @@ fn a_server_with_a_certificate_is_believed_when_the_system_knows_who_signed_it()
 #[test]
 fn an_interrupted_download_leaves_no_file() {
     let case = Case::new();
-    let stalling = Stalling::start();
-    let mut command = case.command(&["symbols", "--fetch", text(&case.stripped)], Some(&stalling.url));
+    let (stalling, has_begun) = stalling();
+    let mut command = case.command(&["symbols", "--fetch", text(&case.stripped)], Some(stalling.url()));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    stalling.wait_for_client();
+    has_begun.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(send(Signal::Interrupt, child.id()));
     assert!(!child.wait().unwrap().success());
     assert!(!case.cache().join(&case.build_id).join("debuginfo").exists());
@@ -317,8 +269,8 @@ fn an_interrupted_download_leaves_no_file() {
 fn a_terminal_shows_how_far_it_is() {
     require!(tool("script"));
     let case = Case::new();
-    let stalling = Stalling::start();
-    let command = case.command(&["symbols", "--fetch", text(&case.stripped)], Some(&stalling.url));
+    let (stalling, _) = stalling();
+    let command = case.command(&["symbols", "--fetch", text(&case.stripped)], Some(stalling.url()));
     let line =
         format!("{} symbols --fetch {}", command.get_program().to_str().unwrap(), text(&case.stripped));
     let mut script = Command::new("script");
@@ -333,7 +285,7 @@ fn a_terminal_shows_how_far_it_is() {
     let outcome = Tool::finish(&mut script);
     let mut said = String::new();
     (&outcome.stdout[..]).read_to_string(&mut said).unwrap();
-    let host = stalling.url.trim_start_matches("http://");
+    let host = stalling.url().trim_start_matches("http://");
     assert!(said.contains(&format!("{host}: debuginfo {}", &case.build_id[..8])), "{said:?}");
     assert!(said.contains("/195.31 KiB"), "{said:?}");
     assert_eq!(outcome.code(), Some(5));

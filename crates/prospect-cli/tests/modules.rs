@@ -12,6 +12,18 @@ fn prospect() -> Tool {
 
 const LIBRARY_CALLS: [&str; 5] = ["block", "call_back", "library_inner", "library_entry", "main"];
 
+/// The stack through a library whose file has no name any more.
+fn assert_library_is_read(running: &Running) {
+    let report = prospect().stack(running.pid(), &[]);
+    let thread = report.thread(running.pid());
+    thread.assert_calls(&["block", "call_back"]);
+    // Inner functions have names in the file only, which map_files still opens for root.
+    if root().is_ok() {
+        thread.assert_calls(&LIBRARY_CALLS);
+    }
+    thread.assert_whole();
+}
+
 #[test]
 fn a_library_loaded_late() {
     let dlopen = require!(fixture("dlopen"));
@@ -31,14 +43,7 @@ fn a_library_whose_file_is_deleted() {
     let library = scratch.copy_of(&dlopen.directory().join("liblibrary.so"));
     let running = dlopen.start(&[library.to_str().unwrap(), "unlink"]);
     assert!(!library.exists());
-    let report = prospect().stack(running.pid(), &[]);
-    let thread = report.thread(running.pid());
-    thread.assert_calls(&["block", "call_back"]);
-    // Inner functions have names in the file only, which map_files still opens for root.
-    if root().is_ok() {
-        thread.assert_calls(&LIBRARY_CALLS);
-    }
-    thread.assert_whole();
+    assert_library_is_read(&running);
 }
 
 #[test]
@@ -117,13 +122,7 @@ fn a_file_that_never_had_a_name() {
     let memfd = require!(fixture("memfd"));
     let library = memfd.directory().join("liblibrary.so");
     let running = memfd.start(&[library.to_str().unwrap()]);
-    let report = prospect().stack(running.pid(), &[]);
-    let thread = report.thread(running.pid());
-    thread.assert_calls(&["block", "call_back"]);
-    if root().is_ok() {
-        thread.assert_calls(&LIBRARY_CALLS);
-    }
-    thread.assert_whole();
+    assert_library_is_read(&running);
 }
 
 #[test]

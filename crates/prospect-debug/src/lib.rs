@@ -17,4 +17,6 @@ pub mod call;
 pub mod condition;
 pub mod heal;
 pub mod invoke;
+mod runtime_functions;
 pub mod step;
+mod waiting;

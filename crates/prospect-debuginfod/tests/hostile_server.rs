@@ -3,72 +3,19 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    io::Write,
+    net::TcpStream,
     path::PathBuf,
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
-    },
-    thread::{self, JoinHandle},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
 use prospect_debuginfod::{Debuginfod, DebuginfodOptions};
 use prospect_process::BuildId;
 use prospect_symbols::{Binary, DebugFileServer as _, Fetched, SearchOutcome, ServerFile};
-use prospect_testing::Scratch;
-
-/// A server that answers every request with what a function writes.
-struct Server {
-    url: String,
-    asked: Arc<AtomicUsize>,
-    end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, end) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (count, ends) = (asked.clone(), end.clone());
-        let serve = move || {
-            for stream in listener.incoming() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(mut stream) = stream else { continue };
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-                let mut request = Vec::new();
-                let mut byte = [0];
-                while !request.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
-                    request.push(byte[0]);
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-                // The client may have gone.
-                let _ = answer(&String::from_utf8_lossy(&request), &mut stream);
-            }
-        };
-        Self { url, asked, end, thread: Some(thread::spawn(serve)) }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
+use prospect_testing::{HttpServer, Scratch};
 
 /// A true file, and a cache.
 struct Case {
@@ -93,11 +40,11 @@ impl Case {
         self.scratch.path().join("cache")
     }
 
-    fn options(&self, server: &Server) -> DebuginfodOptions {
+    fn options(&self, server: &HttpServer) -> DebuginfodOptions {
         DebuginfodOptions {
             cache: Some(self.cache()),
             idle_timeout: Some(Duration::from_secs(10)),
-            ..DebuginfodOptions::with_urls(&server.url)
+            ..DebuginfodOptions::with_urls(server.url())
         }
     }
 
@@ -129,9 +76,9 @@ fn reason(outcome: &SearchOutcome) -> &str {
 }
 
 /// A server that sends a part and then nothing until it is let go.
-fn stalling(bytes: Vec<u8>) -> (Server, mpsc::Sender<()>) {
+fn stalling(bytes: Vec<u8>) -> (HttpServer, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel();
-    let server = Server::start(move |_, stream| {
+    let server = HttpServer::start(move |_, stream| {
         send(stream, &format!("Content-Length: {}\r\n", bytes.len()), &bytes[..bytes.len() / 2])?;
         stream.flush()?;
         let _ = wait.recv_timeout(Duration::from_secs(60));
@@ -157,7 +104,7 @@ fn a_server_that_stalls_is_given_up() {
 fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
     let case = Case::new();
     let bytes = case.bytes.clone();
-    let server = Server::start(move |_, stream| {
+    let server = HttpServer::start(move |_, stream| {
         send(stream, &format!("Content-Length: {}\r\n", bytes.len()), b"")?;
         for byte in &bytes {
             // Ends when the client has gone.
@@ -195,7 +142,7 @@ fn all_of_it_has_a_deadline() {
 #[test]
 fn when_the_time_is_over_nobody_is_asked() {
     let case = Case::new();
-    let server = Server::start(|_, stream| send(stream, "Content-Length: 0\r\n", b""));
+    let server = HttpServer::start(|_, stream| send(stream, "Content-Length: 0\r\n", b""));
     let options = DebuginfodOptions { budget: Some(Duration::ZERO), ..case.options(&server) };
     let fetched = case.fetch(options);
     assert!(matches!(fetched.steps[0].outcome, SearchOutcome::NotAsked(_)), "{fetched:?}");
@@ -208,7 +155,7 @@ fn a_file_of_another_build_is_not_kept() {
     let mut other = case.bytes.clone();
     let at = other.windows(case.id.0.len()).position(|bytes| bytes == case.id.0).unwrap();
     other[at] ^= 1;
-    let server = Server::start(move |_, stream| send(stream, "", &other));
+    let server = HttpServer::start(move |_, stream| send(stream, "", &other));
     let outcome = case.refused(case.options(&server));
     assert!(matches!(outcome, SearchOutcome::WrongBuild { .. }), "{outcome:?}");
 }
@@ -216,7 +163,7 @@ fn a_file_of_another_build_is_not_kept() {
 #[test]
 fn what_is_no_binary_is_not_kept() {
     let case = Case::new();
-    let server = Server::start(|_, stream| send(stream, "", b"<html>Please log in</html>"));
+    let server = HttpServer::start(|_, stream| send(stream, "", b"<html>Please log in</html>"));
     assert!(matches!(case.refused(case.options(&server)), SearchOutcome::Malformed(_)));
 }
 
@@ -226,7 +173,8 @@ fn half_a_file_is_not_kept() {
     let length = case.bytes.len();
     for header in ["Content-Length", "X-DEBUGINFOD-SIZE"] {
         let half = case.bytes[..length - 1].to_vec();
-        let server = Server::start(move |_, stream| send(stream, &format!("{header}: {length}\r\n"), &half));
+        let server =
+            HttpServer::start(move |_, stream| send(stream, &format!("{header}: {length}\r\n"), &half));
         let outcome = case.refused(case.options(&server));
         assert!(reason(&outcome).contains(&format!("of {length} bytes")), "{outcome:?}");
     }
@@ -236,10 +184,10 @@ fn half_a_file_is_not_kept() {
 fn what_is_larger_than_it_says_or_may_be_is_cut_off() {
     let case = Case::new();
     // Said beforehand: not even begun.
-    let server = Server::start(|_, stream| send(stream, "X-DEBUGINFOD-SIZE: 999999999999999\r\n", b""));
+    let server = HttpServer::start(|_, stream| send(stream, "X-DEBUGINFOD-SIZE: 999999999999999\r\n", b""));
     assert!(reason(&case.refused(case.options(&server))).contains("larger than"));
     // Not said, and without an end.
-    let endless = Server::start(|_, stream| {
+    let endless = HttpServer::start(|_, stream| {
         send(stream, "", b"")?;
         loop {
             stream.write_all(&[0; 65536])?;
@@ -250,7 +198,7 @@ fn what_is_larger_than_it_says_or_may_be_is_cut_off() {
     // Small on the way, and large when it is unpacked.
     let bomb = gzip(&vec![0; 8 << 20]);
     assert!(bomb.len() < 1 << 16);
-    let server = Server::start(move |_, stream| {
+    let server = HttpServer::start(move |_, stream| {
         send(stream, &format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", bomb.len()), &bomb)
     });
     let options = DebuginfodOptions { max_size: Some(1 << 20), ..case.options(&server) };
@@ -268,16 +216,16 @@ fn a_packed_answer_is_unpacked() {
     let case = Case::new();
     let packed = gzip(&case.bytes);
     let cut = packed[..packed.len() / 2].to_vec();
-    let server = Server::start(move |request, stream| {
+    let server = HttpServer::start(move |request, stream| {
         assert!(request.to_lowercase().contains("accept-encoding: gzip"), "{request}");
         send(stream, &format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", packed.len()), &packed)
     });
     let path = case.fetch(case.options(&server)).path.unwrap();
     assert_eq!(fs::read(&path).unwrap(), case.bytes);
     fs::remove_file(path).unwrap();
-    let server = Server::start(move |_, stream| send(stream, "Content-Encoding: gzip\r\n", &cut));
+    let server = HttpServer::start(move |_, stream| send(stream, "Content-Encoding: gzip\r\n", &cut));
     case.refused(case.options(&server));
-    let server = Server::start(|_, stream| send(stream, "Content-Encoding: br\r\n", b"x"));
+    let server = HttpServer::start(|_, stream| send(stream, "Content-Encoding: br\r\n", b"x"));
     assert!(reason(&case.refused(case.options(&server))).contains("nobody asked for"));
 }
 
@@ -285,21 +233,21 @@ fn a_packed_answer_is_unpacked() {
 fn redirects_are_followed_to_the_web_only_and_not_for_ever() {
     let case = Case::new();
     let bytes = case.bytes.clone();
-    let target = Server::start(move |_, stream| send(stream, "", &bytes));
+    let target = HttpServer::start(move |_, stream| send(stream, "", &bytes));
     let to = |location: String| {
-        Server::start(move |_, stream| {
+        HttpServer::start(move |_, stream| {
             write!(
                 stream,
                 "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             )
         })
     };
-    let server = to(format!("{}/elsewhere", target.url));
+    let server = to(format!("{}/elsewhere", target.url()));
     let path = case.fetch(case.options(&server)).path.unwrap();
     fs::remove_file(path).unwrap();
     let file = to(format!("file://{}", case.scratch.path().join("a").display()));
     assert!(matches!(case.refused(case.options(&file)), SearchOutcome::Unreadable(_)));
-    let around = Server::start(|request, stream| {
+    let around = HttpServer::start(|request, stream| {
         let path = request.split(' ').nth(1).unwrap_or_default();
         write!(
             stream,
@@ -313,7 +261,7 @@ fn redirects_are_followed_to_the_web_only_and_not_for_ever() {
 #[test]
 fn errors_of_a_server_are_said_and_not_remembered() {
     let case = Case::new();
-    let server = Server::start(|_, stream| {
+    let server = HttpServer::start(|_, stream| {
         write!(stream, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     });
     assert_eq!(reason(&case.refused(case.options(&server))), "the server answered with status 503");
@@ -325,7 +273,7 @@ fn errors_of_a_server_are_said_and_not_remembered() {
 fn headers_are_sent_and_passwords_are_not_shown() {
     let case = Case::new();
     let bytes = case.bytes.clone();
-    let server = Server::start(move |request, stream| {
+    let server = HttpServer::start(move |request, stream| {
         let request = request.to_lowercase();
         assert!(request.contains("x-key: secret"), "{request}");
         // `me:word`, RFC 7617.
@@ -334,7 +282,7 @@ fn headers_are_sent_and_passwords_are_not_shown() {
     });
     let mut options = case.options(&server);
     options.headers.push(("X-Key".into(), "secret".into()));
-    options.urls = vec![server.url.replace("http://", "http://me:word@")];
+    options.urls = vec![server.url().replace("http://", "http://me:word@")];
     let fetched = case.fetch(options);
     assert!(fetched.path.is_some(), "{fetched:?}");
     assert!(!format!("{fetched:?}").contains("word"), "{fetched:?}");
@@ -353,7 +301,7 @@ fn what_was_not_used_for_long_is_removed() {
         let times = fs::FileTimes::new().set_accessed(old).set_modified(old);
         fs::File::open(directory.join(name)).unwrap().set_times(times).unwrap();
     }
-    let server = Server::start(|_, stream| send(stream, "", b""));
+    let server = HttpServer::start(|_, stream| send(stream, "", b""));
     let settings = [("cache_clean_interval_s", "86400"), ("max_unused_age_s", "500")];
     settings.iter().for_each(|(name, value)| fs::write(case.cache().join(name), value).unwrap());
     case.refused(case.options(&server));
@@ -369,21 +317,21 @@ const SYMBOLS: &str = "a.pdb/0123456789ABCDEF0123456789ABCDEF1/a.sym";
 #[test]
 fn symbol_files_are_checked_and_fetched_once() {
     let case = Case::new();
-    let fetch = |server: &Server| {
-        let symbol_urls = vec![server.url.clone()];
+    let fetch = |server: &HttpServer| {
+        let symbol_urls = vec![server.url().to_owned()];
         let options = DebuginfodOptions { urls: Vec::new(), symbol_urls, ..case.options(server) };
         Debuginfod::new(options).fetch(&case.id, ServerFile::SymbolFile(SYMBOLS))
     };
     for wrong in
         ["", "<html>", "MODULE windows x86 0123456789ABCDEF0123456789ABCDEF2 a.pdb\n", "MODULE a.pdb a.sym"]
     {
-        let server = Server::start(move |_, stream| send(stream, "", wrong.as_bytes()));
+        let server = HttpServer::start(move |_, stream| send(stream, "", wrong.as_bytes()));
         let fetched = fetch(&server);
         assert!(fetched.path.is_none(), "{wrong}: {fetched:?}");
         assert!(matches!(fetched.steps[0].outcome, SearchOutcome::Malformed(_)), "{wrong}: {fetched:?}");
     }
     let right = "MODULE windows x86 0123456789abcdef0123456789abcdef1 a.pdb\n";
-    let server = Server::start(move |request, stream| {
+    let server = HttpServer::start(move |request, stream| {
         assert!(request.starts_with(&format!("GET /{SYMBOLS} ")), "{request}");
         send(stream, "", right.as_bytes())
     });

@@ -1,5 +1,5 @@
-//! How many instructions of a program are stepped through in a second, without an event at each: `step_speed PROGRAM [ARGUMENT]…`. The program must
-//! be in a loop soon that counts in a register.
+//! How many instructions of a program are stepped through in a second, without an event at each: `step_speed PROGRAM
+//! [ARGUMENT]…`. The program must be in a loop soon that counts in a register.
 #![allow(clippy::print_stdout, reason = "it is what an example is for")]
 
 use std::{error::Error, thread, time::Duration};

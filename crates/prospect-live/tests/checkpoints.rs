@@ -4,9 +4,8 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio as Streams},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +18,7 @@ use prospect_process::{
         TrapPlace,
     },
 };
-use prospect_testing::{Fixture, fixture, require, state, tracer};
+use prospect_testing::{Computing, Fixture, Running, fixture, require, state, tracer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,12 +32,8 @@ fn launch(fixture: &Fixture, arguments: &[&str]) -> (Controlled, ProcessId) {
 
 /// Where a symbol of the program is.
 fn symbol(fixture: &Fixture, controlled: &Controlled, process: ProcessId, name: &str) -> Addr {
-    let nm = Command::new("nm").arg(fixture.path()).output().unwrap();
-    let text = String::from_utf8(nm.stdout).unwrap();
-    let line = text.lines().find(|line| line.split(' ').nth(2) == Some(name)).unwrap();
-    let offset = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
     let bias = controlled.process(process).unwrap().modules().executable().unwrap().bias;
-    Addr(bias.wrapping_add(offset))
+    Addr(bias.wrapping_add(fixture.symbol(name)))
 }
 
 fn trap(controlled: &mut Controlled, process: ProcessId, at: Addr, filter: Filter) -> TrapId {
@@ -152,15 +147,6 @@ fn a_process_of_several_threads_says_that_it_cannot() {
     controlled.kill(process).unwrap();
 }
 
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// No test, unless it is run by one: keeps moments of a process and goes back to them until it is killed.
 #[test]
 fn as_a_tool() {
@@ -183,17 +169,9 @@ fn as_a_tool() {
 #[test]
 fn an_attached_process_goes_on_as_it_was_and_nothing_stays_beside_it() {
     let fixture = require!(fixture("controlled"));
-    let mut child = fixture.command(&["checksum"]).stdout(Streams::piped()).spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-    let child = Killed(child);
-    let process = ProcessId(child.0.id());
     // What the copies print comes between.
-    let mut assert_goes_on = || {
-        for _ in 0..2 {
-            assert!(output.next().unwrap().unwrap().parse::<u64>().is_ok());
-        }
-    };
-    assert_goes_on();
+    let mut target = Computing::start(&mut fixture.command(&["checksum"]));
+    let process = ProcessId(target.pid());
     let controlled = Controlled::attach(process).unwrap();
     let work = symbol(&fixture, &controlled, process, "work");
     drop(controlled);
@@ -207,10 +185,8 @@ fn an_attached_process_goes_on_as_it_was_and_nothing_stays_beside_it() {
             let mut tool = Command::new(env::current_exe().unwrap());
             tool.args(["as_a_tool", "--exact", "--nocapture", "--test-threads=1"]).process_group(0);
             tool.env("CHECKPOINT_TARGET", process.0.to_string());
-            tool.env("CHECKPOINT_AT", work.0.to_string()).stdout(Streams::piped());
-            let mut tool = Killed(tool.spawn().unwrap());
-            let mut lines = BufReader::new(tool.0.stdout.take().unwrap()).lines();
-            assert!(lines.any(|line| line.is_ok_and(|line| line == "round 3")));
+            tool.env("CHECKPOINT_AT", work.0.to_string());
+            drop(Running::start_saying(&mut tool, "round 3"));
         } else {
             let mut controlled = Controlled::attach(process).unwrap();
             trap(&mut controlled, process, work, Filter::default());
@@ -235,6 +211,6 @@ fn an_attached_process_goes_on_as_it_was_and_nothing_stays_beside_it() {
         let mut code = vec![0; 16];
         prospect_live::LiveMemory::new(process).read(work, &mut code).unwrap();
         assert_eq!((code, children(process)), (own.clone(), String::new()), "{kill}");
-        assert_goes_on();
+        target.assert_goes_on();
     }
 }

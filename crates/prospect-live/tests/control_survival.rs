@@ -4,9 +4,8 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use prospect_process::{
     Addr, Memory as _, ProcessId, Target as _,
     control::{Action, Control as _, EventKind, Filter, Resume, Then, Trap, TrapPlace},
 };
-use prospect_testing::{Fixture, Random, fixture, require, tracer};
+use prospect_testing::{Computing, Fixture, Random, fixture, require, tracer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,45 +23,12 @@ fn rounds() -> u32 {
     env::var("CONTROL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
-/// A program that checks what it computes, and ends when it was wrong.
-struct Checksum {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Checksum {
-    fn start(fixture: &Fixture) -> Self {
-        let mut child = fixture.command(&["checksum"]).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    fn assert_goes_on(&mut self) {
-        for _ in 0..2 {
-            let mut line = String::new();
-            self.output.read_line(&mut line).unwrap();
-            assert!(line.trim().parse::<u64>().is_ok(), "{line:?} {:?}", self.child.try_wait());
-        }
-    }
-}
-
-impl Drop for Checksum {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Where the function is that traps are set at.
 fn work(fixture: &Fixture, process: ProcessId) -> Addr {
-    let nm = Command::new("nm").arg(fixture.path()).output().unwrap();
-    let text = String::from_utf8(nm.stdout).unwrap();
-    let line = text.lines().find(|line| line.ends_with(" work")).unwrap();
-    let offset = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
     let live = prospect_live::LiveProcess::open(process).unwrap();
     let stopped = live.stop(PATIENCE).unwrap();
     let bias = prospect_process::Process::modules(&stopped).executable().unwrap().bias;
-    Addr(bias.wrapping_add(offset))
+    Addr(bias.wrapping_add(fixture.symbol("work")))
 }
 
 /// No test, unless it is run by one: controls a process until it is killed, in one of several ways.
@@ -140,9 +106,8 @@ fn a_hot_thread_gets_its_processors_back_also_when_its_tracer_is_killed() {
 
 fn survives(way: u64, program: &str) {
     let fixture = require!(fixture(program));
-    let mut target = Checksum::start(&fixture);
-    target.assert_goes_on();
-    let process = ProcessId(target.child.id());
+    let mut target = Computing::start(&mut fixture.command(&["checksum"]));
+    let process = ProcessId(target.pid());
     let at = work(&fixture, process);
     let code = || {
         let mut bytes = [0; 32];

@@ -4,8 +4,8 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Command, Stdio},
+    io::Write as _,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -259,18 +259,11 @@ fn a_tool_that_is_killed_while_it_holds_some_threads_leaves_them_free() {
     let fixture = require!(fixture("threads"));
     let mut target = Counting::start(&fixture);
     let name = "a_tool_that_is_killed_while_it_holds_some_threads_leaves_them_free";
-    let mut tool = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env("PAUSE_SOME_OF", target.running.arg())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(tool.stdout.take().unwrap()).lines();
-    let holding = lines.any(|line| line.is_ok_and(|line| line == "HOLDING"));
+    let mut tool = Command::new(std::env::current_exe().unwrap());
+    tool.args(["--exact", name, "--nocapture"]).env("PAUSE_SOME_OF", target.running.arg());
+    let tool = Running::start_saying(&mut tool, "HOLDING");
     let held = states(target.running.pid());
-    tool.kill().unwrap();
-    tool.wait().unwrap();
-    assert!(holding);
+    drop(tool);
     assert_eq!(held.matches('t').count(), 5, "{held}");
     target.running.assert_unharmed();
     target.assert_still(&[]);

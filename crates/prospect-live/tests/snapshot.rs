@@ -20,7 +20,8 @@ use std::{
 use prospect_live::{LiveError, LiveProcess, Snapshot, SnapshotError, SnapshotPlan, Untaken};
 use prospect_process::{Addr, FrozenProcess, MemoryError, Process as _, ProcessId, RegisterSet, Unreadable};
 use prospect_testing::{
-    Fixture, Heartbeat, Missing, Running, Signal, fixture, require, root, send, states, tasks, tool, tracer,
+    Fixture, Heartbeat, Missing, Running, Signal, Tool, fixture, require, root, send, states, tasks, tool,
+    tracer,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -286,8 +287,7 @@ fn a_filter_that_cannot_be_suspended_is_respected() {
     let mut target = Target::start_command(fixture.command(&[EVERY_KIND]).env("FORBID_CLONE", "1"));
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]);
-    let output = the_tool_as(command, target.running.pid()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = Tool::finish(&mut the_tool_as(command, target.running.pid())).text();
     assert!(said.contains("seccomp") && said.contains("CAP_SYS_ADMIN"), "{said}");
     target.assert_unharmed();
 }
@@ -420,6 +420,15 @@ const STEPS: &[&str] = &[
     "gone",
 ];
 
+/// Those at which the thread that clones has registers that are not its own.
+const STEPS_IN_CLONE: &[&str] = &[
+    "guardian: registers replaced",
+    "guardian: in the call",
+    "guardian: at the end of the clone",
+    "guardian: leaving the call",
+    "guardian: behind the call",
+];
+
 /// How often each step; `SNAPSHOT_ROUNDS` in the environment for more.
 fn rounds() -> u32 {
     env::var("SNAPSHOT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
@@ -529,7 +538,7 @@ fn as_a_tool() {
 /// snapshot then, and another one tries.
 fn assert_killed(tool: impl Fn() -> Command, step: &str) {
     const ATTEMPTS: usize = 5;
-    let mut outputs = (0..ATTEMPTS).map(|_| tool().output().unwrap());
+    let mut outputs = (0..ATTEMPTS).map(|_| Tool::finish(&mut tool()));
     let is_killed = outputs.any(|output| {
         let is_killed = output.status.signal() == Some(libc::SIGKILL);
         assert!(is_killed || output.status.success(), "{step}: {output:?}");
@@ -606,7 +615,7 @@ fn assert_survives_the_guardian(fixture: &Fixture, threads: &str) {
     for step in steps_of_guardians().map(str::to_owned).chain(of_two) {
         for _ in 0..rounds() {
             let mut tool = the_tool(target.running.pid(), &step);
-            let output = tool.env("SNAPSHOT_VICTIM", "guardian").output().unwrap();
+            let output = Tool::finish(tool.env("SNAPSHOT_VICTIM", "guardian"));
             assert!(output.status.success(), "{step}: {output:?}");
             assert_left_alone(target.running.pid());
             target.running.assert_unharmed();
@@ -659,7 +668,7 @@ fn both_are_killed_at_each_step_and_the_target_finds_back() {
                 };
                 assert_killed(tool, step);
                 // On the way back from the clone the thread waits for the copy itself.
-                let is_in_clone = STEPS[9..14].contains(&step);
+                let is_in_clone = STEPS_IN_CLONE.contains(&step);
                 left = assert_no_copy(pid, if is_in_clone { left } else { left + 1 });
                 target.running.assert_unharmed();
                 target.heartbeat.assert_beats();

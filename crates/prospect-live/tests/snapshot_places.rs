@@ -123,8 +123,8 @@ fn reads_and_writes_with_a_limit_are_not_interrupted() {
     take_at("8");
 }
 
-/// They wake nobody, but for a thread that is traced. (Those that are sent to a whole process also wake other threads of it, where
-/// only its first thread is.)
+/// They wake nobody, but for a thread that is traced. (Those that are sent to a whole process also wake other threads
+/// of it, where only its first thread is.)
 #[test]
 fn signals_that_are_ignored_do_not_interrupt_calls_while_it_is_looked_at() {
     let fixture = require!(fixture("places"));

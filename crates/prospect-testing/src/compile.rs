@@ -17,6 +17,7 @@ use crate::{
     require::{Missing, tool},
     running::Running,
     steps,
+    tool::Tool,
 };
 
 /// A program that was built for tests.
@@ -85,6 +86,21 @@ impl Fixture {
     #[must_use]
     pub fn recipe(&self) -> &'static Recipe {
         self.recipe
+    }
+
+    /// The address of a symbol, as the file says it (`nm`).
+    ///
+    /// # Panics
+    /// When it has none of that name.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> u64 {
+        let said = Tool::finish(Command::new("nm").arg(self.path())).text();
+        let mut lines = said.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let address = lines.find_map(|line| match line[..] {
+            [address, _, symbol] if symbol == name => u64::from_str_radix(address, 16).ok(),
+            _ => None,
+        });
+        address.unwrap_or_else(|| panic!("{} has no symbol {name}", self.path().display()))
     }
 
     /// A command that runs it.
@@ -242,7 +258,7 @@ fn hash(recipe: &Recipe) -> u64 {
         }
     };
     mix(format!("{recipe:?}").as_bytes());
-    let headers = ["fixture.h", "bench/gap.h"];
+    let headers = ["fixture.h", "checksum.h", "bench/gap.h"];
     for name in [recipe.source].into_iter().chain(recipe.libraries.iter().copied()).chain(headers) {
         mix(&fs::read(fixtures_directory().join(name)).unwrap_or_default());
     }

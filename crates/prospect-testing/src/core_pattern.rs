@@ -10,8 +10,9 @@ use crate::{Missing, root, tool};
 
 const SETTING: &str = "/proc/sys/kernel/core_pattern";
 
-/// What the guard runs: it holds a lock, so that only one test of this machine is about the setting, says that it is ready, waits for
-/// the end of its input, which comes however the test ends, or for two minutes, and puts back what was there.
+/// What the guard runs: it holds a lock, so that only one test of this machine is about the setting, says that it is
+/// ready, waits for the end of its input, which comes however the test ends, or for two minutes, and puts back what was
+/// there.
 const GUARD: &str = "
     before=$(cat $0) || exit 1
     trap '' INT TERM HUP PIPE
@@ -20,8 +21,8 @@ const GUARD: &str = "
     printf '%s\\n' \"$before\" > $0
     echo restored";
 
-/// As long as this lives, a test may change `/proc/sys/kernel/core_pattern`: a process of its own puts back what was there, also when
-/// the test is killed.
+/// As long as this lives, a test may change `/proc/sys/kernel/core_pattern`: a process of its own puts back what was
+/// there, also when the test is killed.
 #[derive(Debug)]
 pub struct CorePattern {
     guard: Child,

@@ -9,11 +9,13 @@
 
 mod catalogue;
 mod compile;
+mod computing;
 mod core_pattern;
 mod cores;
 mod debuginfod;
 mod go;
 mod heartbeat;
+mod http_server;
 mod mangled;
 mod minidump;
 mod procfs;
@@ -29,11 +31,13 @@ mod tool;
 
 pub use catalogue::{CATALOGUE, Compiler, Recipe, Step};
 pub use compile::{Fixture, fixture, fixtures_directory};
+pub use computing::Computing;
 pub use core_pattern::CorePattern;
 pub use cores::{abort, crash, gcore, kernel_cores, with_cores};
 pub use debuginfod::{DebuginfodServer, free_address};
 pub use go::{GoBuild, GoToolchain, go_toolchains};
 pub use heartbeat::Heartbeat;
+pub use http_server::HttpServer;
 pub use mangled::{cxxfilt, filter, library, mangled_names};
 pub use minidump::{SAMPLE_CODE, SAMPLE_HEAP, SAMPLE_STACK, SAMPLES, sample_minidump};
 pub use procfs::{parent, state, states, tasks, tracer};

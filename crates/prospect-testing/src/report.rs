@@ -1,5 +1,7 @@
 //! Reading `prospect stack --json`: version 1 of the schema, as a user of it would.
 
+use std::{fs, path::Path};
+
 use serde_json::Value;
 
 /// One target's report.
@@ -25,6 +27,16 @@ impl Report {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON: {error}: {line}"));
         assert_eq!(value["version"], 1, "the schema's version");
         Self(value)
+    }
+
+    /// Reads a file of one line.
+    ///
+    /// # Panics
+    /// When it cannot be read, and as [`Report::parse`].
+    #[must_use]
+    pub fn of_file(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::parse(text.trim_end())
     }
 
     /// The whole of it, for fields that have no method here.
@@ -55,6 +67,22 @@ impl Report {
     #[must_use]
     pub fn groups(&self) -> Vec<Thread<'_>> {
         self.0["groups"].as_array().into_iter().flatten().map(Thread).collect()
+    }
+
+    /// Of each thread, by its number: where its frames are, and how they were found. To be compared with those of another
+    /// report.
+    #[must_use]
+    pub fn frames(&self) -> Vec<(Option<u32>, Vec<String>)> {
+        let frame = |frame: &Frame<'_>| {
+            format!("{:#x} {:?} {:?} {}", frame.pc(), frame.function(), frame.place(), frame.trust())
+        };
+        let threads = self.threads();
+        let mut all: Vec<_> = threads
+            .iter()
+            .map(|thread| (thread.tid(), thread.frames().iter().map(frame).collect()))
+            .collect();
+        all.sort();
+        all
     }
 
     /// The thread of this number.

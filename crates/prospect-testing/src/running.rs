@@ -54,18 +54,28 @@ impl Running {
     /// As [`Running::start`].
     #[must_use]
     pub fn start_restless(command: &mut Command) -> Self {
+        Self::start_saying(command, "READY")
+    }
+
+    /// Starts a command and waits until it has printed a line that begins so.
+    ///
+    /// # Panics
+    /// As [`Running::start`].
+    #[must_use]
+    pub fn start_saying(command: &mut Command, beginning: &str) -> Self {
         let running = Self::spawn(command);
         let deadline = Instant::now() + Self::START_DEADLINE;
         loop {
             match running.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.starts_with("READY") => return running,
+                Ok(line) if line.starts_with(beginning) => return running,
                 Ok(_) => {}
                 Err(error) => panic!("{command:?} did not become ready: {error}"),
             }
         }
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts a command, and waits for nothing.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let deadline = Instant::now() + Self::START_DEADLINE;
         let mut child = command.spawn();
@@ -92,6 +102,16 @@ impl Running {
         Self { child, lines }
     }
 
+    /// Forgets the lines that it has printed until now.
+    pub(crate) fn forget_lines(&self) {
+        let _ = self.lines.try_iter().count();
+    }
+
+    /// The next line that it prints. `None` when it is not printed in time, or its output has ended.
+    pub(crate) fn next_line(&self, within: Duration) -> Option<String> {
+        self.lines.recv_timeout(within).ok()
+    }
+
     /// Its number.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -107,6 +127,16 @@ impl Running {
     /// How it has ended; `None` while it lives.
     pub fn ending(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Kills it, and says how it has ended: by itself, if it was before that.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> ExitStatus {
+        // An error: it was waited for before.
+        let _ = self.child.kill();
+        self.child.wait().unwrap_or_else(|error| panic!("cannot wait for {}: {error}", self.pid()))
     }
 
     /// Whether it has not ended.

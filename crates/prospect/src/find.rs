@@ -46,16 +46,16 @@ impl Session {
         matches
     }
 
-    /// The symbol that the dynamic linker binds a linkage name to that any module needs, of this version or with `None` the default
-    /// one: the first in its order, and the module that it is of.
+    /// The symbol that the dynamic linker binds a linkage name to that any module needs, of this version or with `None`
+    /// the default one: the first in its order, and the module that it is of.
     #[must_use]
     pub fn export(&self, name: &[u8], version: Option<&str>) -> Option<(&Module, Symbol)> {
         self.modules_in_load_order()
             .find_map(|(module, binary)| Some((module, binary.export(name, version)?)))
     }
 
-    /// The function that an indirect one, which a symbol of `module` is the name of, was found to mean: what the dynamic linker put
-    /// into the slots of those who call it. `None` while nobody did.
+    /// The function that an indirect one, which a symbol of `module` is the name of, was found to mean: what the
+    /// dynamic linker put into the slots of those who call it. `None` while nobody did.
     #[must_use]
     pub fn indirect_target(&self, module: &Module, symbol: &Symbol) -> Option<Addr> {
         let process = self.process();
@@ -80,8 +80,8 @@ impl Session {
         })
     }
 
-    /// Where the arguments of a function that begins at `start` can be read: behind its prologue, as far as debug information says
-    /// where that ends, or else at its start.
+    /// Where the arguments of a function that begins at `start` can be read: behind its prologue, as far as debug
+    /// information says where that ends, or else at its start.
     #[must_use]
     pub fn after_prologue(&self, start: Addr) -> Addr {
         let process = self.process();

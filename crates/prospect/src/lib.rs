@@ -14,11 +14,10 @@
 //! ```
 //!
 //! [`open`] with [`OpenOptions`] chooses how a live process is looked at; a [`Session`] is what was opened. A [`Watch`]
-//! looks at processes again and again, and says when they end.
-//! Below it are the parts that it is made of, each of use alone: [`live`] stops and reads processes of this
-//! machine, [`dump`] reads and writes cores, [`stack`] walks, [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they
-//! share. With the feature
-//! `debuginfod`, `debuginfod` fetches debug files from servers.
+//! looks at processes again and again, and says when they end. Below it are the parts that it is made of, each of use
+//! alone: [`live`] stops and reads processes of this machine, [`dump`] reads and writes cores, [`stack`] walks,
+//! [`symbols`] knows binaries, [`value`] reads what variables hold, and [`process`] has the words that they share. With
+//! the feature `debuginfod`, `debuginfod` fetches debug files from servers.
 
 mod core_files;
 mod crash;

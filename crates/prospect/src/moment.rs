@@ -1,4 +1,5 @@
-//! What names mean at a moment of a process under control: where it stands, as a record of a hit has it, or in frames that are made up.
+//! What names mean at a moment of a process under control: where it stands, as a record of a hit has it, or in frames
+//! that are made up.
 
 use std::sync::Arc;
 
@@ -20,9 +21,9 @@ impl OpenOptions {
         self.binaries()
     }
 
-    /// A session beside a live process that somebody else holds, with the files that are known: its modules and its memory, and
-    /// none of its threads. What a thread is in is asked for [at a moment](Session::at_moment). When its modules change, another one is
-    /// made.
+    /// A session beside a live process that somebody else holds, with the files that are known: its modules and its
+    /// memory, and none of its threads. What a thread is in is asked for [at a moment](Session::at_moment). When its
+    /// modules change, another one is made.
     #[must_use]
     pub fn beside(&self, process: &dyn Process, binaries: &Arc<Binaries>) -> Session {
         let memory = CapturedMemory::new(Vec::new(), []);

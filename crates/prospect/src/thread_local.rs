@@ -1,5 +1,6 @@
-//! Where thread-local variables are: by the data that glibc keeps for debuggers, by the numbers that musl gives to modules, or, of
-//! the program itself, by the layout that the platform prescribes (Ulrich Drepper, "ELF Handling For Thread-Local Storage").
+//! Where thread-local variables are: by the data that glibc keeps for debuggers, by the numbers that musl gives to
+//! modules, or, of the program itself, by the layout that the platform prescribes (Ulrich Drepper, "ELF Handling For
+//! Thread-Local Storage").
 
 mod glibc;
 mod layout;

@@ -4,9 +4,8 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::Command,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -25,43 +24,14 @@ use prospect::{
     },
     symbols::Binaries,
 };
-use prospect_testing::{Missing, Random, fixture, require, tracer};
+use prospect_testing::{Computing, Missing, Random, Running, fixture, require, tracer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program that checks what it computes, and ends when it was wrong.
-struct Computing {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Computing {
-    fn start() -> Result<Self, Missing> {
-        let mut child = fixture("invoked")?.command(&[]).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut computing = Self { child, output };
-        computing.assert_goes_on();
-        Ok(computing)
-    }
-
-    fn id(&self) -> ProcessId {
-        ProcessId(self.child.id())
-    }
-
-    fn assert_goes_on(&mut self) {
-        for _ in 0..2 {
-            let mut line = String::new();
-            self.output.read_line(&mut line).unwrap();
-            assert!(line.trim().parse::<u64>().is_ok(), "{line:?} {:?}", self.child.try_wait());
-        }
-    }
-}
-
-impl Drop for Computing {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start() -> Result<(Computing, ProcessId), Missing> {
+    let computing = Computing::start(&mut fixture("invoked")?.command(&[]));
+    let process = ProcessId(computing.pid());
+    Ok((computing, process))
 }
 
 struct Caller {
@@ -119,8 +89,8 @@ fn integer(number: u64) -> InvocationEnd {
 
 #[test]
 fn functions_take_and_return_what_their_convention_says() {
-    let mut computing = require!(Computing::start());
-    let mut caller = Caller::attach(computing.id());
+    let (mut computing, process) = require!(start());
+    let mut caller = Caller::attach(process);
     let minus = Argument::Integer(3i64.wrapping_neg() as u64);
     assert_eq!(caller.call("add", vec![minus, Argument::Integer(10)], Returns::Integer), integer(7));
     let scaled = caller.call("scale", vec![Argument::Double(1.5), Argument::Float(4.0)], Returns::Double);
@@ -148,8 +118,8 @@ fn functions_take_and_return_what_their_convention_says() {
 
 #[test]
 fn what_does_not_return_is_undone_and_said() {
-    let mut computing = require!(Computing::start());
-    let mut caller = Caller::attach(computing.id());
+    let (mut computing, process) = require!(start());
+    let mut caller = Caller::attach(process);
     let short = Duration::from_millis(50);
     let faults = caller.call("faults", vec![Argument::Integer(16)], Returns::Integer);
     assert!(matches!(faults, InvocationEnd::Signalled { signal: 11, .. }), "{faults:?}");
@@ -168,15 +138,15 @@ fn what_does_not_return_is_undone_and_said() {
     caller.controlled.clear_trap(trap);
     drop(caller);
     computing.assert_goes_on();
-    let mut caller = Caller::attach(computing.id());
+    let mut caller = Caller::attach(process);
     let leaves = caller.call("leaves", vec![Argument::Integer(9)], Returns::Integer);
     assert_eq!(leaves, InvocationEnd::Exited(Ending::Exited(9)));
 }
 
 #[test]
 fn a_call_that_waits_for_another_thread_needs_that_thread() {
-    let mut computing = require!(Computing::start());
-    let mut caller = Caller::attach(computing.id());
+    let (mut computing, process) = require!(start());
+    let mut caller = Caller::attach(process);
     // Alone, unless the lock is free at this very moment: then it runs on until it is taken.
     let deadline = Instant::now() + PATIENCE;
     while caller.call_within("locks", Duration::from_millis(50), false) != InvocationEnd::TimeOver {
@@ -216,20 +186,17 @@ fn as_a_tool() {
 
 #[test]
 fn a_thread_gets_back_what_it_had_when_the_caller_is_killed() {
-    let mut computing = require!(Computing::start());
+    let (mut computing, process) = require!(start());
     let mut random = Random::new(5);
     for _ in 0..10 {
         let mut tool = Command::new(env::current_exe().unwrap());
         tool.args(["as_a_tool", "--exact", "--nocapture", "--test-threads=1"]);
-        tool.env("INVOKE_TARGET", computing.id().0.to_string()).stdout(Stdio::piped()).process_group(0);
-        let mut tool = tool.spawn().unwrap();
-        let mut lines = BufReader::new(tool.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.is_ok_and(|line| line == "it calls")), "it never begins");
+        tool.env("INVOKE_TARGET", process.0.to_string()).process_group(0);
+        let mut tool = Running::start_saying(&mut tool, "it calls");
         let deadline = Instant::now() + PATIENCE;
         thread::sleep(Duration::from_micros(random.below(20_000) as u64));
-        tool.kill().unwrap();
-        assert_eq!(tool.wait().unwrap().signal(), Some(9), "it was killed, and did not end by itself");
-        while tracer(computing.id().0) != 0 {
+        assert_eq!(tool.kill().signal(), Some(9), "it was killed, and did not end by itself");
+        while tracer(process.0) != 0 {
             assert!(Instant::now() < deadline, "it stays traced");
             thread::yield_now();
         }

@@ -13,11 +13,12 @@ const LONGEST_NAME: usize = 4096;
 /// A message is no longer.
 const LONGEST_MESSAGE: u64 = 64 << 10;
 
-/// Where the header of an unwinder's exception stands behind the word that says its type, in words: `__cxa_exception` of the C++ ABI's
+/// How many bytes the word that says an exception's type is before the unwinder's header: `__cxa_exception` of the C++ ABI's
 /// exception handling, as libstdc++ (`unwind-cxx.h`) and libc++abi (`cxa_exception.h`) have it on machines with 64 bits.
 const TYPE_BEFORE_HEADER: u64 = 80;
 
-/// The classes of exceptions of C++ that have that layout (`_Unwind_Exception::exception_class`), as numbers of this machine's bytes.
+/// The classes of exceptions of C++ that have that layout (`_Unwind_Exception::exception_class`), as numbers of this
+/// machine's bytes.
 const CLASSES: [&[u8; 8]; 2] = [b"\0++CCUNG", b"\0++CGNLC"];
 
 /// What a language's runtime does.
@@ -55,8 +56,8 @@ impl Catch {
         self.function().parse()
     }
 
-    /// What is thrown, caught or thrown again, by a thread that stands where that is [done](Self::function). `None` for a panic, and where
-    /// it is not known.
+    /// What is thrown, caught or thrown again, by a thread that stands where that is [done](Self::function). `None` for
+    /// a panic, and where it is not known.
     #[must_use]
     pub fn thrown(self, process: &dyn Process, registers: &Registers) -> Option<Thrown> {
         let (arch, memory) = (process.info().arch, process.memory());
@@ -95,12 +96,13 @@ fn arguments(arch: Arch, registers: &Registers) -> Option<[u64; 2]> {
     (arch == Arch::X86_64).then_some([register("rdi")?, register("rsi")?])
 }
 
-/// The text in a panic's payload: `FormatStringPayload` has an `Option<String>` that is filled when the hook was called, and a reference;
-/// `StaticStrPayload` a `&'static str`. Where their members are is the compiler's matter: what looks like either is taken.
+/// The text in a panic's payload: `FormatStringPayload` has an `Option<String>` that is filled when the hook was
+/// called, and a reference; `StaticStrPayload` a `&'static str`. Where their members are is the compiler's matter: what
+/// looks like either is taken.
 fn message(memory: &dyn Memory, arch: Arch, payload: u64) -> Option<String> {
     let mut words = [0; 4];
-    for (word, at) in words.iter_mut().zip((payload..).step_by(8)) {
-        *word = memory.read_word(arch, Addr(at)).unwrap_or(0);
+    for (word, offset) in words.iter_mut().zip((0..).step_by(8)) {
+        *word = memory.read_word(arch, Addr(payload.wrapping_add(offset))).unwrap_or(0);
     }
     let text = |at: u64, length: u64| {
         let length =

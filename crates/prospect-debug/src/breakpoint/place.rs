@@ -35,8 +35,8 @@ pub struct Resolution {
 }
 
 impl BreakpointSpec {
-    /// Where it leads to in a process. `entry`: at the first instruction of functions, else where their arguments can be read, behind the
-    /// prologue. `evaluate` says what an expression comes to; the error is a sentence.
+    /// Where it leads to in a process. `entry`: at the first instruction of functions, else where their arguments can
+    /// be read, behind the prologue. `evaluate` says what an expression comes to; the error is a sentence.
     pub fn resolve(
         &self,
         process: &dyn Process,

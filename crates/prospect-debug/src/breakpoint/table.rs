@@ -173,8 +173,8 @@ impl Breakpoints {
         self.all.len() < before
     }
 
-    /// Enables or disables one; an enabled one is at its places after the next [`update`](Self::update). False when there is none of that
-    /// number.
+    /// Enables or disables one; an enabled one is at its places after the next [`update`](Self::update). False when
+    /// there is none of that number.
     pub fn enable(&mut self, control: &mut dyn Control, id: BreakpointId, enabled: bool) -> bool {
         let Some(breakpoint) = self.all.iter_mut().find(|one| one.id == id) else { return false };
         breakpoint.is_enabled = enabled;
@@ -185,6 +185,7 @@ impl Breakpoints {
     }
 
     /// Passes over so many more hits of one, from now on. Its traps are set anew at the next [`update`](Self::update).
+    /// False when there is none of that number.
     pub fn ignore(&mut self, control: &mut dyn Control, id: BreakpointId, hits: u64) -> bool {
         let Some(breakpoint) = self.all.iter_mut().find(|one| one.id == id) else { return false };
         breakpoint.wanted.ignore = hits;
@@ -193,8 +194,8 @@ impl Breakpoints {
         true
     }
 
-    /// Looks where each leads to in a process now, and puts it there: when one was added or enabled, and when libraries were loaded or
-    /// unloaded.
+    /// Looks where each leads to in a process now, and puts it there: when one was added or enabled, and when libraries
+    /// were loaded or unloaded.
     ///
     /// # Errors
     /// When the target has no such process, or cannot be run.
@@ -294,8 +295,8 @@ impl Breakpoints {
         }
     }
 
-    /// Another program has begun in a process, with no code and no memory of the former one: an [`update`](Self::update) is due. What
-    /// watches memory is disabled where no other process has it.
+    /// Another program has begun in a process, with no code and no memory of the former one: an
+    /// [`update`](Self::update) is due. What watches memory is disabled where no other process has it.
     pub fn executed(&mut self, control: &mut dyn Control, process: ProcessId) {
         for one in &mut self.all {
             clear(control, one, |site| site.process != process || site.place.is_none());
@@ -310,9 +311,9 @@ impl Breakpoints {
         self.leave_loader(control, process);
     }
 
-    /// All processes are gone, and their tracer with them, and another run begins: every breakpoint stays, with its number and its wishes;
-    /// hits are counted from 0, and as many are ignored as were wanted. What watches memory is disabled: its address means nothing in
-    /// another run.
+    /// All processes are gone, and their tracer with them, and another run begins: every breakpoint stays, with its
+    /// number and its wishes; hits are counted from 0, and as many are ignored as were wanted. What watches memory is
+    /// disabled: its address means nothing in another run.
     pub fn restarted(&mut self) {
         for one in &mut self.all {
             one.sites.clear();
@@ -324,8 +325,8 @@ impl Breakpoints {
         self.passed.clear();
     }
 
-    /// Whether an event is the dynamic linker's word that libraries have come or gone: an [`update`](Self::update) of that process is due
-    /// then.
+    /// Whether an event is the dynamic linker's word that libraries have come or gone: an [`update`](Self::update) of
+    /// that process is due then.
     #[must_use]
     pub fn is_loader(&self, event: &EventKind) -> bool {
         let EventKind::Trapped { traps, .. } = event else { return false };
@@ -400,7 +401,8 @@ fn sum(one: TrapCounts, other: TrapCounts) -> TrapCounts {
     }
 }
 
-/// Where the dynamic linker calls before and after it changes what is loaded: as it says itself, or before it has begun, by name.
+/// Where the dynamic linker calls before and after it changes what is loaded: as it says itself, or before it has
+/// begun, by name.
 fn loader_trap(process: &dyn Process, binaries: &Binaries) -> Option<Addr> {
     let (modules, arch) = (process.modules(), process.info().arch);
     modules.loader_trap(arch, process.memory()).or_else(|| {

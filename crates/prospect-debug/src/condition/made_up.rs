@@ -18,8 +18,8 @@ pub struct MadeUp {
 }
 
 impl MadeUp {
-    /// Frames at this address, of this module. `None` where numbers cannot be made up: on machines whose addresses have fewer than 64
-    /// bits.
+    /// Frames at this address, of this module. `None` where numbers cannot be made up: on machines whose addresses have
+    /// fewer than 64 bits.
     #[must_use]
     pub fn new(arch: Arch, at: Addr, binary: Option<&ModuleBinary>, bias: u64) -> Option<Self> {
         let info = arch.info();
@@ -58,8 +58,8 @@ impl MadeUp {
         self.arch
     }
 
-    /// What a number is that has come out with each of the frames: a register plus an offset, or always the same. `None` for anything
-    /// else.
+    /// What a number is that has come out with each of the frames: a register plus an offset, or always the same.
+    /// `None` for anything else.
     pub(super) fn origin(&self, found: [u64; TIMES]) -> Option<(Option<RegisterId>, u64)> {
         if found.iter().all(|one| *one == found[0]) {
             // A number that looks made up would have been made of something else.
@@ -79,7 +79,8 @@ fn numbers(arch: Arch) -> impl Iterator<Item = u8> {
     (0..=u8::MAX).take(arch.info().registers.len())
 }
 
-/// A number for a register. What two of them make together is no third one; low bits differ, so that what is rounded is found out.
+/// A number for a register. What two of them make together is no third one; low bits differ, so that what is rounded is
+/// found out.
 fn made_up(register: u8, time: usize) -> u64 {
     let times = [0x0123_4567_89ab_u64, 0x0fed_cba9_8764, 0x0a5a_5a5a_5a51];
     MARK | (u64::from(register) + 1) << 48

@@ -5,8 +5,9 @@
 //!                                        └► Compiled::No(why)                at a stop, by who asked for it
 //! template ─► Template ─ Compiler ─► Collection ─► Record ─ RecordedMoment ─► text
 //! ```
-//! Where a variable is is asked for in frames with [made-up registers](MadeUp): what follows one register, or none, wherever that leads,
-//! can be computed there. What is read for it from memory, or depends on callers, is found nowhere in such a frame and is not compiled.
+//! Where a variable is is asked for in frames with [made-up registers](MadeUp): what follows one register, or none,
+//! wherever that leads, can be computed there. What is read for it from memory, or depends on callers, is found nowhere
+//! in such a frame and is not compiled.
 
 mod assembly;
 mod compiler;

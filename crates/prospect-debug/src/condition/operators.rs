@@ -1,7 +1,7 @@
 //! Operators: of one operand, of two, casts.
 
 use prospect_process::agent::Opcode;
-use prospect_symbols::type_info::{Type, TypeKind, TypeRef};
+use prospect_symbols::type_info::{BaseEncoding, Type, TypeKind, TypeRef};
 use prospect_value::expression::{BinaryOperator as Op, Expression, Node, UnaryOperator};
 
 use super::{
@@ -110,8 +110,7 @@ impl Work<'_> {
             Some(value) => Ok(value),
             None => self.operand(self.thing(named)?),
         };
-        let (left, right) = (of(left, right)?, (of(right, left)?, right));
-        let (right, written) = right;
+        let (written, left, right) = (right, of(left, right)?, of(right, left)?);
         match (&left.kind, &right.kind) {
             (Kind::Number(one), Kind::Number(other)) => {
                 let (one, other) = (*one, *other);
@@ -209,8 +208,7 @@ impl Work<'_> {
         let ty = cast.evaluate(self.scopes[0]).map_err(|error| error.to_string())?.ty;
         let Operand { code, .. } = self.operand(self.thing(operand)?)?;
         let bare = self.bare(&ty)?;
-        if matches!(&bare.kind, TypeKind::Base(base) if base.encoding == prospect_symbols::type_info::BaseEncoding::Boolean)
-        {
+        if matches!(&bare.kind, TypeKind::Base(base) if base.encoding == BaseEncoding::Boolean) {
             return Err("casts to truth values are not evaluated next to a stop".into());
         }
         self.typed(code, &ty)
@@ -218,9 +216,9 @@ impl Work<'_> {
 }
 
 pub(super) fn is_letter(bare: &Type) -> bool {
-    use prospect_symbols::type_info::BaseEncoding as Encoding;
-    bare.size == Some(1)
-        && matches!(&bare.kind, TypeKind::Base(base) if matches!(base.encoding, Encoding::SignedChar | Encoding::UnsignedChar | Encoding::Utf))
+    use BaseEncoding::{SignedChar, UnsignedChar, Utf};
+    let TypeKind::Base(base) = &bare.kind else { return false };
+    bare.size == Some(1) && matches!(base.encoding, SignedChar | UnsignedChar | Utf)
 }
 
 /// A number as it is written.

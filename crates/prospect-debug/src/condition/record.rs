@@ -5,8 +5,8 @@ use prospect_process::{
     control::Record,
 };
 
-/// The moment of a hit: of the thread that hit, the registers that were collected, and no memory but what was. All else is of the
-/// process as it was seen before.
+/// The moment of a hit: of the thread that hit, the registers that were collected, and no memory but what was. All else
+/// is of the process as it was seen before.
 pub struct RecordedMoment<'a> {
     base: &'a dyn Process,
     thread: ThreadId,

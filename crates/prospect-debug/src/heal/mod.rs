@@ -1,6 +1,7 @@
 //! What tools that were killed have left in a process: breakpoints that nobody waits for any more.
 //!
-//! A thread that comes to such a byte dies of `SIGTRAP`. It is found by comparing the code in memory with the file of the same build-id.
+//! A thread that comes to such a byte dies of `SIGTRAP`. It is found by comparing the code in memory with the file of
+//! the same build-id.
 
 use std::sync::Arc;
 
@@ -93,7 +94,8 @@ fn compare_module(
     if has_file { Ok(()) } else { Err("no file of the same build is known".into()) }
 }
 
-/// Puts back what the files have, in a process that stands; says how many there were. What is no breakpoint any more is left alone.
+/// Puts back what the files have, in a process that stands; says how many there were. What is no breakpoint any more is
+/// left alone.
 ///
 /// # Errors
 /// When the target cannot be written to.

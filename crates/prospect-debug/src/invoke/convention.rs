@@ -25,9 +25,10 @@ pub enum Class {
     Sse,
 }
 
-/// The classes of a structure's eight bytes each: its size, and its fields with theirs, those of inner structures and arrays too:
-/// `float` and `double` are [`Class::Sse`], whole numbers and pointers the other one. Empty for one that is in memory: a longer one, or
-/// one in C++ that is not copied byte by byte. One with a `long double` or vectors is not told apart here.
+/// The classes of a structure's eight bytes each: its size, and its fields with theirs, those of inner structures and
+/// arrays too: `float` and `double` are [`Class::Sse`], whole numbers and pointers the other one. Empty for one that is
+/// in memory: a longer one, or one in C++ that is not copied byte by byte. One with a `long double` or vectors is not
+/// told apart here.
 #[must_use]
 pub fn classify(size: usize, fields: &[(Range<usize>, Class)]) -> Vec<Class> {
     if size > 16 {
@@ -67,7 +68,8 @@ pub(super) fn place(
     stack_pointer: u64,
 ) -> Result<Placed, InvocationError> {
     // What pointers lead to is highest; where it is, is known when it is known how much there is.
-    let room = |length: usize| length.next_multiple_of(16);
+    // One that is much too long is only that here.
+    let room = |length: usize| length.min(MOST_BYTES + 1).next_multiple_of(16);
     let result = match returns {
         Returns::Structure(size, classes) if classes.is_empty() => room(*size),
         _ => 0,
@@ -168,6 +170,8 @@ mod tests {
         assert_eq!(placed.integers, [placed.result_at.unwrap(), 5]);
         assert!(placed.result_at.unwrap() + 40 <= 0x1000 - 128);
         assert_eq!(placed.stack.len(), 8 + 48);
+        let endless = Returns::Structure(usize::MAX, Vec::new());
+        assert!(matches!(place(&[], &endless, 1, 0x1000), Err(InvocationError::TooLong(_))));
         let much = [Argument::Bytes(vec![0; 1 << 20])];
         assert!(matches!(place(&much, &Returns::Integer, 1, 0x1000), Err(InvocationError::TooLong(_))));
     }

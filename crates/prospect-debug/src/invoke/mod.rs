@@ -1,9 +1,9 @@
 //! Calls of functions in the target.
 //!
-//! A thread that stands is [borrowed](prospect_process::control::Control::borrow_thread), given arguments as its calling convention wants them, and
-//! runs the function. Its return address is the entry point of the program, which nothing runs any more: there it is trapped. Whatever
-//! comes of it, the thread gets back what it had, also when the program that called dies in the middle. What the function has done to
-//! memory, files and locks stays done.
+//! A thread that stands is [borrowed](prospect_process::control::Control::borrow_thread), given arguments as its
+//! calling convention wants them, and runs the function. Its return address is the entry point of the program, which
+//! nothing runs any more: there it is trapped. Whatever comes of it, the thread gets back what it had, also when the
+//! program that called dies in the middle. What the function has done to memory, files and locks stays done.
 
 mod convention;
 mod run;
@@ -75,7 +75,8 @@ pub struct Invocation {
     pub arguments: Vec<Argument>,
     /// What it returns.
     pub returns: Returns,
-    /// Whether all threads run meanwhile. If only one does, nothing else changes, and the call does not end that waits for another.
+    /// Whether all threads run meanwhile. If only one does, nothing else changes, and the call does not end that waits
+    /// for another.
     pub all_run: bool,
     /// For so long at most.
     pub within: Duration,

@@ -1,6 +1,6 @@
 //! Making a call, and undoing it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prospect_process::{
     Addr, Arch, Process, ProcessId, RegisterSet, Registers, Target, ThreadId,
@@ -8,15 +8,16 @@ use prospect_process::{
         Action, Control, ControlError, Event, EventKind, Filter, Numbers, Resume, Trap, TrapId, TrapPlace,
     },
 };
-use prospect_symbols::{Binaries, Pattern};
+use prospect_symbols::Binaries;
 
 use super::{
     Class, Invocation, InvocationEnd, InvocationError, Returned, Returns,
     convention::{self, INTEGERS, Placed},
 };
-
-/// So long is waited for a target to stand that was told to.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
+use crate::{
+    runtime_functions::{LONG_JUMPS, functions},
+    waiting::next_event,
+};
 
 /// A jump out of frames takes fewer instructions.
 const MOST_STEPS: usize = 4000;
@@ -33,9 +34,6 @@ const FLAGS: u64 = 1 << 8 | 1 << 10;
 
 /// Signals that a function ends with which fails: of faults, and that of `abort`.
 const FAILURES: [u32; 7] = [4, 5, 6, 7, 8, 11, 31];
-
-/// What leaves frames without returning.
-const JUMPS: &[&str] = &["longjmp", "_longjmp", "siglongjmp", "__longjmp_chk"];
 
 pub(super) struct Run<'a> {
     target: &'a mut dyn Target,
@@ -73,25 +71,16 @@ impl<'a> Run<'a> {
             return Err(InvocationError::Architecture);
         }
         let returns_to = entry_point(view).ok_or(InvocationError::NoEntryPoint)?;
-        let jumps = jumps(view, binaries);
+        let jumps = functions(view, binaries, &LONG_JUMPS);
         let sp = self.registers()?.sp().ok_or(InvocationError::NotStopped(self.thread))?;
         let Invocation { arguments, returns, .. } = self.what;
         let placed = convention::place(arguments, returns, returns_to.0, sp.0)?;
         let thread = self.thread;
         self.control()?.borrow_thread(thread)?;
-        let (mut traps, mut result) = (Vec::new(), Ok(()));
-        for at in [returns_to].into_iter().chain(jumps) {
-            match self.trap(TrapPlace::Code { at, hardware: false }) {
-                Ok(trap) => traps.push(trap),
-                Err(error) if traps.is_empty() => result = Err(error),
-                // It is only not seen where it goes.
-                Err(_) => {}
-            }
-        }
-        let failures = self.trap(TrapPlace::Signal(Numbers::Only(FAILURES.to_vec())));
-        let result = result.and_then(|()| self.begin(&placed)).and_then(|()| self.follow(&placed, &traps));
+        let mut set = Vec::new();
+        let result = self.trapped(returns_to, &jumps, &placed, &mut set);
         let control = self.control()?;
-        for trap in traps.into_iter().chain(failures) {
+        for trap in set {
             control.clear_trap(trap);
         }
         match &result {
@@ -99,6 +88,26 @@ impl<'a> Run<'a> {
             _ => control.return_thread(thread)?,
         }
         result
+    }
+
+    /// Makes the call between traps at all that may become of it, which are `set` then.
+    fn trapped(
+        &mut self,
+        returns_to: Addr,
+        jumps: &[Addr],
+        placed: &Placed,
+        set: &mut Vec<TrapId>,
+    ) -> Result<InvocationEnd, InvocationError> {
+        // One that fails would end the process.
+        set.push(self.trap(TrapPlace::Signal(Numbers::Only(FAILURES.to_vec())))?);
+        let code = |at| TrapPlace::Code { at, hardware: false };
+        let back = self.trap(code(returns_to))?;
+        set.push(back);
+        // Without one, it is only not seen where it goes.
+        let jumps: Vec<TrapId> = jumps.iter().filter_map(|at| self.trap(code(*at)).ok()).collect();
+        set.extend(&jumps);
+        self.begin(placed)?;
+        self.follow(placed, back, &jumps)
     }
 
     fn trap(&mut self, place: TrapPlace) -> Result<TrapId, InvocationError> {
@@ -146,7 +155,12 @@ impl<'a> Run<'a> {
     }
 
     /// Lets it run until there is an end.
-    fn follow(&mut self, placed: &Placed, traps: &[TrapId]) -> Result<InvocationEnd, InvocationError> {
+    fn follow(
+        &mut self,
+        placed: &Placed,
+        back: TrapId,
+        jumps: &[TrapId],
+    ) -> Result<InvocationEnd, InvocationError> {
         let deadline = Instant::now() + self.what.within;
         let thread = self.thread;
         loop {
@@ -156,11 +170,11 @@ impl<'a> Run<'a> {
             };
             let Some(event) = self.next(&how, deadline)? else { return Ok(InvocationEnd::TimeOver) };
             let EventKind::Trapped { traps: hit, .. } = &event.kind else { return Ok(self.other(event)) };
-            let (first, jumps) = traps.split_first().map_or((None, &[][..]), |(one, all)| (Some(one), all));
-            if event.thread != thread || !hit.iter().all(|trap| traps.contains(trap)) {
+            let is_own = |trap: &TrapId| *trap == back || jumps.contains(trap);
+            if event.thread != thread || !hit.iter().all(is_own) {
                 return Ok(InvocationEnd::Stopped(event));
             }
-            if hit.iter().any(|trap| Some(trap) == first) {
+            if hit.contains(&back) {
                 let sp = self.registers()?.sp();
                 // It has taken the return address with it.
                 let is_back = sp == Some(Addr(placed.stack_pointer.wrapping_add(8)));
@@ -209,26 +223,10 @@ impl<'a> Run<'a> {
 
     /// Lets threads run to the next event; `None` when the time is over, and all stand then.
     fn next(&mut self, how: &Resume, deadline: Instant) -> Result<Option<Event>, InvocationError> {
+        let thread = self.thread;
         let control = self.control()?;
         control.resume(how)?;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Records end a wait too.
-            if let Some(event) = control.wait(Some(left))? {
-                return Ok(Some(event));
-            }
-            if left.is_zero() {
-                break;
-            }
-        }
-        control.interrupter().interrupt();
-        let give_up = Instant::now() + STOPS_WITHIN;
-        while Instant::now() < give_up {
-            if let Some(event) = control.wait(Some(STOPS_WITHIN))? {
-                return Ok(Some(event).filter(|event| event.kind != EventKind::Interrupted));
-            }
-        }
-        Err(InvocationError::NotStopped(self.thread))
+        Ok(next_event(control, thread, deadline)?)
     }
 
     fn returned(&self, placed: &Placed) -> Result<Returned, InvocationError> {
@@ -275,21 +273,4 @@ fn entry_point(process: &dyn Process) -> Option<Addr> {
     let entry = Addr(u64::from_le_bytes(word).wrapping_add(executable.bias));
     let mapping = process.mappings().at(entry)?;
     mapping.permissions.execute.then_some(entry)
-}
-
-/// Functions that jump out of frames.
-fn jumps(process: &dyn Process, binaries: &Binaries) -> Vec<Addr> {
-    let modules = process.modules().in_load_order(process.info().arch, process.memory());
-    let mut found: Vec<Addr> = Vec::new();
-    for module in modules {
-        let binary = binaries.get(module, process.info(), process.memory());
-        for pattern in JUMPS.iter().filter_map(|name| Pattern::name(name).ok()) {
-            let symbols = binary.symbols(&pattern, JUMPS.len());
-            found.extend(symbols.iter().map(|symbol| symbol.range.start.to_addr(module.bias)));
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found.retain(|at| process.mappings().at(*at).is_some_and(|mapping| mapping.permissions.execute));
-    found
 }

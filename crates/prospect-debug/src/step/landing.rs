@@ -4,19 +4,17 @@ use prospect_process::{
     Addr, Arch, Process,
     control::{Action, TrapId},
 };
-use prospect_symbols::{Binaries, Pattern};
+use prospect_symbols::Binaries;
 
 use super::{
     StepError,
     run::{Ran, Runner},
 };
+use crate::runtime_functions::{LONG_JUMPS, functions};
 
-/// Called by the personality routine of each frame that gets the word of an exception, with where that frame goes on (Itanium C++ ABI,
-/// exception handling, section 1.6.2). Unwinders of C++ and of Rust have it.
+/// Called by the personality routine of each frame that gets the word of an exception, with where that frame goes on
+/// (Itanium C++ ABI, exception handling, section 1.6.2). Unwinders of C++ and of Rust have it.
 const SET_IP: &str = "_Unwind_SetIP";
-
-/// `man 3 setjmp`. Most are one function.
-const LONG_JUMPS: [&str; 4] = ["longjmp", "_longjmp", "siglongjmp", "__longjmp_chk"];
 
 /// So many instructions has `longjmp`, with what it calls.
 const MOST_INSTRUCTIONS: usize = 5000;
@@ -33,30 +31,11 @@ pub(super) struct Landings {
 
 impl Landings {
     pub(super) fn find(process: &dyn Process, binaries: &Binaries) -> Self {
-        let mut found = Self::default();
         if !matches!(process.info().arch, Arch::X86_64 | Arch::I386) {
-            return found;
+            return Self::default();
         }
-        let patterns = |names: &[&str]| -> Vec<Pattern> {
-            names.iter().filter_map(|name| Pattern::name(name).ok()).collect()
-        };
-        let (set_ip, long_jumps) = (patterns(&[SET_IP]), patterns(&LONG_JUMPS));
-        for module in process.modules().iter() {
-            let binary = binaries.get(module, process.info(), process.memory());
-            let all = |patterns: &[Pattern], into: &mut Vec<Addr>| {
-                for symbol in patterns.iter().flat_map(|pattern| binary.symbols(pattern, 4)) {
-                    let at = symbol.range.start.to_addr(module.bias);
-                    if process.mappings().at(at).is_some_and(|one| one.permissions.execute)
-                        && !into.contains(&at)
-                    {
-                        into.push(at);
-                    }
-                }
-            };
-            all(&set_ip, &mut found.set_ip);
-            all(&long_jumps, &mut found.long_jumps);
-        }
-        found
+        let of = |names: &[&str]| functions(process, binaries, names);
+        Self { set_ip: of(&[SET_IP]), long_jumps: of(&LONG_JUMPS) }
     }
 }
 
@@ -76,7 +55,8 @@ impl Runner<'_> {
         })
     }
 
-    /// Goes on from the first instruction of `longjmp` to where it jumps to: the stack pointer is above what it was, and then it jumps away.
+    /// Goes on from the first instruction of `longjmp` to where it jumps to: the stack pointer is above what it was,
+    /// and then it jumps away.
     pub(super) fn follow_jump(&mut self) -> Result<Ran, StepError> {
         let stand = |runner: &Self| -> Result<(u64, u64), StepError> {
             let registers = runner.registers()?;

@@ -1,8 +1,8 @@
 //! Steps: from line to line, over calls, into them and out of them.
 //!
-//! A step is a plan that is carried out over [`Control`](prospect_process::control::Control). Frames are told apart by their canonical frame
-//! address, so that a step over a call that recurses ends in the frame that it began in. What else happens meanwhile, a breakpoint or the end of
-//! the process, ends the plan, and is what it gives back.
+//! A step is a plan that is carried out over [`Control`](prospect_process::control::Control). Frames are told apart by
+//! their canonical frame address, so that a step over a call that recurses ends in the frame that it began in. What
+//! else happens meanwhile, a breakpoint or the end of the process, ends the plan, and is what it gives back.
 
 mod driver;
 mod landing;
@@ -48,8 +48,8 @@ pub enum Step {
     RunTo(Addr),
 }
 
-/// What a function has returned, where the calling convention says that it is (System V ABI, AMD64 supplement, section 3.2.3; of i386, section
-/// 2.2.3): which one counts depends on its type.
+/// What a function has returned, where the calling convention says that it is (System V ABI, AMD64 supplement, section
+/// 3.2.3; of i386, section 2.2.3): which one counts depends on its type.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Returned {
     /// A whole number or pointer.

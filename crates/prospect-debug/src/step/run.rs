@@ -1,10 +1,6 @@
 //! Letting a thread run, until it is where it was to go.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use prospect_process::{
     Addr, Process, ProcessId, Registers, ThreadId,
@@ -14,9 +10,7 @@ use prospect_stack::{StepContext, Walker};
 use prospect_symbols::Binaries;
 
 use super::{Driver, Returned, StepError, Stepping, landing::Landings, line::Position};
-
-/// So long is waited for a target to stand that was told to.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
+use crate::waiting::next_event;
 
 /// A frame is looked for among so many.
 const MOST_FRAMES: usize = 64;
@@ -91,27 +85,8 @@ impl<'a> Runner<'a> {
 
     /// The next event; `None` when the time is over, and all stand then.
     fn wait(&mut self) -> Result<Option<Event>, StepError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let give_up = Instant::now() + left + STOPS_WITHIN;
-        let control = self.control()?;
-        let mut left = left;
-        loop {
-            // Records end a wait too.
-            if let Some(event) = control.wait(Some(left))? {
-                let is_ours = event.kind == EventKind::Interrupted && left.is_zero();
-                return Ok(Some(event).filter(|_| !is_ours));
-            }
-            if Instant::now() >= give_up {
-                return Ok(None);
-            }
-            left = left.min(give_up.saturating_duration_since(Instant::now()).saturating_sub(STOPS_WITHIN));
-            if left.is_zero() {
-                control.interrupter().interrupt();
-                if let Some(event) = control.wait(Some(STOPS_WITHIN))? {
-                    return Ok(Some(event).filter(|event| event.kind != EventKind::Interrupted));
-                }
-            }
-        }
+        let (thread, deadline) = (self.thread, self.deadline);
+        Ok(next_event(self.control()?, thread, deadline)?)
     }
 
     fn resume(&mut self, action: Action) -> Result<(), StepError> {
@@ -172,8 +147,8 @@ impl<'a> Runner<'a> {
         Ok(landings)
     }
 
-    /// Lets the thread run until it is back in the frame with this canonical frame address, at this place: or, when that frame or what it has
-    /// called is left without returning, until it has come down in that frame or one of its callers.
+    /// Lets the thread run until it is back in the frame with this canonical frame address, at this place: or, when that frame
+    /// or what it has called is left without returning, until it has come down in that frame or one of its callers.
     pub(super) fn run_back_to(&mut self, at: Addr, cfa: Option<Addr>) -> Result<Ran, StepError> {
         let landings = self.landings()?;
         let trap = self.set(at)?;

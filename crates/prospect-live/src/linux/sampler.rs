@@ -116,8 +116,8 @@ impl Sampler {
     /// # Errors
     /// [`Ended`](LiveError::Ended) when the process has; [`NoSuchThread`](LiveError::NoSuchThread) when it has no such
     /// thread, whoever has one of that number; when the system does not let us trace it; or when it has not stopped
-    /// within `timeout` (it waits for a device, say). After that the sampler is spent: the thread is set free for good when the work
-    /// that has the sampler ends.
+    /// within `timeout` (it waits for a device, say). After that the sampler is spent: the thread is set free for good
+    /// when the work that has the sampler ends.
     pub fn sample(&self, thread: ThreadId, timeout: Duration, sample: &mut Sample) -> Result<(), LiveError> {
         if let Some(stuck) = self.stuck.get() {
             return Err(LiveError::NotStopped(*stuck));

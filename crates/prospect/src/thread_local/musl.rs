@@ -1,6 +1,6 @@
-//! Where musl has the blocks of modules. It tells debuggers nothing; but its `struct dso` begins as `struct link_map`, modules are
-//! numbered as they are loaded (`ldso/dynlink.c`), and where a thread's vector lies is part of its interface (`struct pthread`
-//! in `src/internal/pthread_impl.h`).
+//! Where musl has the blocks of modules. It tells debuggers nothing; but its `struct dso` begins as `struct link_map`,
+//! modules are numbered as they are loaded (`ldso/dynlink.c`), and where a thread's vector lies is part of its
+//! interface (`struct pthread` in `src/internal/pthread_impl.h`).
 
 use prospect_process::{Addr, Arch, Module, module::ElfImage};
 
@@ -30,8 +30,9 @@ pub(super) fn block(scene: Scene<'_>, pointer: Addr, module: &Module) -> Option<
     Some(Addr(block)).filter(|_| block != 0)
 }
 
-/// Where the address of the thread's vector is: the second word of `struct pthread` where that begins at the thread pointer, and
-/// else the last, where it ends there. Other machines keep biased addresses in the vector, or move the pointer.
+/// Where the address of the thread's vector is: the second word of `struct pthread` where that begins at the thread
+/// pointer, and else the last, where it ends there. Other machines keep biased addresses in the vector, or move the
+/// pointer.
 fn vector_place(arch: Arch, pointer: Addr) -> Option<Addr> {
     match arch {
         Arch::X86_64 | Arch::I386 | Arch::S390x => Some(pointer.wrapping_add(word_bytes(arch))),

@@ -85,9 +85,9 @@ impl CrashDumpOptions {
         self
     }
 
-    /// The same with other names: `%p` becomes the process, `%i` the thread, `%e` the process's short name, `%s` the signal's number,
-    /// `%t` the time in seconds since 1970, `%u` the user (`man 5 core`). Without it, `%e.%p.%t.dmp`, or `core.%e.%p.%t`. Where a
-    /// file of the name is there, a number is added.
+    /// The same with other names: `%p` becomes the process, `%i` the thread, `%e` the process's short name, `%s` the
+    /// signal's number, `%t` the time in seconds since 1970, `%u` the user (`man 5 core`). Without it, `%e.%p.%t.dmp`,
+    /// or `core.%e.%p.%t`. Where a file of the name is there, a number is added.
     #[must_use]
     pub fn with_name(mut self, name: Option<String>) -> Self {
         self.name = name;

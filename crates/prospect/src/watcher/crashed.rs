@@ -30,7 +30,8 @@ impl<'a> Crashed<'a> {
             threads[..=place].rotate_right(1);
         }
         let registers = registers.map(|mut registers| {
-            // What the kernel does not save there, as bases of segments, a handler does not change. It is in no system call then.
+            // What the kernel does not save there, as bases of segments, a handler does not change. It is in no system
+            // call then.
             let Some(now) = process.registers(thread) else { return registers };
             for (id, register) in (0..).map(RegisterId).zip(now.arch().info().registers) {
                 if let (None, Some(value)) = (registers.get(id), now.get(id)) {

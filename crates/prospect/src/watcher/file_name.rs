@@ -7,8 +7,8 @@ use super::CrashRequest;
 /// The longest name of a file, without what makes it another one.
 const MOST_BYTES: usize = 200;
 
-/// Fills in a template: `%p` the process, `%i` the thread, `%e` the process's short name, `%s` the signal's number, `%t` the time in
-/// seconds since 1970, `%u` the user, `%%` a percent sign. Nothing in it leads to another directory.
+/// Fills in a template: `%p` the process, `%i` the thread, `%e` the process's short name, `%s` the signal's number,
+/// `%t` the time in seconds since 1970, `%u` the user, `%%` a percent sign. Nothing in it leads to another directory.
 pub(super) fn fill_in(template: &str, request: &CrashRequest, name: &str) -> String {
     let mut text = String::new();
     let mut rest = template.chars();

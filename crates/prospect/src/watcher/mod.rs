@@ -18,8 +18,8 @@ pub use crash_dump::{CrashDump, CrashDumpError, CrashDumpFormat, CrashDumpOption
 pub use request::CrashRequest;
 pub use serve::{Stopper, Watcher};
 
-/// Forks a watcher of this process, which dumps it when it crashes, and ends with it. Install the returned client to be dumped. See
-/// [`fork_watcher`] for what the forked process is.
+/// Forks a watcher of this process, which dumps it when it crashes, and ends with it. Install the returned client to be
+/// dumped. See [`fork_watcher`] for what the forked process is.
 ///
 /// # Errors
 /// `InvalidInput` when this process has more than one thread. Else when there is no room for another process.

@@ -68,8 +68,8 @@ impl Watcher {
     /// No more clients than that have a connection; others wait.
     const MOST_CLIENTS: usize = 900;
 
-    /// A watcher that clients find at a path ([`Client::connect`](prospect_crash::Client::connect)): processes of this user, and of
-    /// root. The path is removed with the watcher. A socket that was left there is replaced.
+    /// A watcher that clients find at a path ([`Client::connect`](prospect_crash::Client::connect)): processes of this
+    /// user, and of root. The path is removed with the watcher. A socket that was left there is replaced.
     ///
     /// # Errors
     /// `AddrInUse` when another one listens there, or something else is there; when nothing may be made there.
@@ -95,8 +95,8 @@ impl Watcher {
         Ok(Self { listener, clients, bell, rung, is_stopped, rate, at_once: 4 })
     }
 
-    /// The same with another limit: at most so many dumps in a time, for each user. It is 60 in a minute else. Who wants more has
-    /// none, and does not wait.
+    /// The same with another limit: at most so many dumps in a time, for each user. It is 60 in a minute else. Who
+    /// wants more has none, and does not wait.
     #[must_use]
     pub fn with_rate(mut self, most: usize, time: Duration) -> Self {
         self.rate = Rate::new(most, time);
@@ -116,8 +116,8 @@ impl Watcher {
         Stopper { is_stopped: self.is_stopped.clone(), bell: self.bell.clone() }
     }
 
-    /// Has each request handled, in a thread of its own, until it is [stopped](Stopper::stop); without a path, until the client has
-    /// gone.
+    /// Has each request handled, in a thread of its own, until it is [stopped](Stopper::stop); without a path, until
+    /// the client has gone.
     ///
     /// # Errors
     /// When the system fails us.

@@ -28,6 +28,8 @@ pub(crate) use x86_64_calls::{
     restart_interrupted, set_debug_register,
 };
 
+use std::ops::RangeInclusive;
+
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{ARCH, current, extended_part, interrupted};
 #[cfg(target_arch = "x86")]
@@ -36,6 +38,9 @@ pub(crate) use i386::{ARCH, current, extended_part, interrupted};
 pub(crate) use unknown::{ARCH, current, extended_part, interrupted};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{ARCH, current, extended_part, interrupted};
+
+/// Kernel-internal results of calls that did not begin, or are to begin again: `include/linux/errno.h`.
+pub(crate) const RESTARTS: RangeInclusive<i64> = -516..=-512;
 
 /// How a program of one kind does system calls.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use std::io;
 
 use prospect_process::{Arch, Registers, ThreadId};
 
-use super::CallConvention;
+use super::{CallConvention, RESTARTS};
 
 /// Selectors of user code: `__USER_CS` and `__USER32_CS` of the kernel's `arch/x86/include/asm/segment.h`.
 const CODE_64: u64 = 0x33;
@@ -58,8 +58,6 @@ pub(crate) const FIRST_ARGUMENT_OFFSET: usize = 104;
 const CONTEXT_FLAGS: u64 = 7;
 /// Flags of an alternate stack that the kernel refuses: the thread keeps the one that it has.
 const NO_STACK_FLAGS: u64 = 0x7fff;
-/// Results of interrupted calls that begin again: `include/linux/errno.h`.
-const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// The call as which the kernel begins some again that were interrupted: `restart_syscall`.
 const RESTART: u64 = 219;
@@ -80,10 +78,10 @@ const RAX_OFFSET: usize = std::mem::offset_of!(libc::user_regs_struct, rax);
 const RESTART_UNLESS_HANDLED: i64 = -514;
 const INTERRUPTED: i64 = -(libc::EINTR as i64);
 
-/// Calls that do nothing and say `EINTR` when their thread is stopped (`man 7 signal`, "Interruption of system calls and
-/// library functions by stop signals"): accept, recvfrom, recvmsg, semop, rt_sigtimedwait, io_getevents, semtimedop,
-/// epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, epoll_pwait2; of a socket with a time limit, and of inotify: read,
-/// write, readv, writev, sendto, sendmsg, sendmmsg; and io_uring_enter (`man 2 io_uring_enter`).
+/// Calls that do nothing and say `EINTR` when their thread is stopped (`man 7 signal`, "Interruption of system calls
+/// and library functions by stop signals"): accept, recvfrom, recvmsg, semop, rt_sigtimedwait, io_getevents,
+/// semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, epoll_pwait2; of a socket with a time limit,
+/// and of inotify: read, write, readv, writev, sendto, sendmsg, sendmmsg; and io_uring_enter (`man 2 io_uring_enter`).
 const INTERRUPTED_64: &[u64] =
     &[0, 1, 19, 20, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 333, 426, 441];
 /// The same, as far as they are calls of their own: rt_sigtimedwait, io_getevents, epoll_wait, epoll_pwait, recvmmsg,
@@ -185,9 +183,9 @@ impl CallRegisters {
         Self(libc::user_regs_struct { rip: pc, ..self.0 })
     }
 
-    /// The same in the call that the program has made, where the kernel has begun it again as [another one](RESTART): the state of that
-    /// is lost when registers are given back in another way than by a debugger. Which it was, the code before it says, that `read`
-    /// reads; else it stays as it is.
+    /// The same in the call that the program has made, where the kernel has begun it again as [another one](RESTART):
+    /// the state of that is lost when registers are given back in another way than by a debugger. Which it was, the
+    /// code before it says, that `read` reads; else it stays as it is.
     pub(crate) fn with_own_call(&self, read: impl FnOnce(u64, &mut [u8]) -> bool) -> Self {
         let mut code = [0; BYTES_BEFORE];
         let end = self.0.rip.wrapping_sub(LONG.instruction.len() as u64);

@@ -101,8 +101,8 @@ impl Channel {
     /// that it has said was received.
     pub(super) fn receive(&self, payload: &mut [u8]) -> io::Result<Message> {
         match self.receive_next(payload) {
-            // The other end is gone and has left something unread. That is told once, and before what it has said (`unix_release_sock`
-            // in `net/unix/af_unix.c`).
+            // The other end is gone and has left something unread. That is told once, and before what it has said
+            // (`unix_release_sock` in `net/unix/af_unix.c`).
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.receive_next(payload),
             received => received,
         }

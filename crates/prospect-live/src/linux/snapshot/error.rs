@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use prospect_process::{ProcessId, ThreadId};
 
-use super::borrowed::Trouble;
+use super::trouble::Trouble;
 use crate::linux::{LiveError, procfs::ProcError};
 
 /// Why a process has no snapshot. In each case it runs on as it did before.

@@ -10,11 +10,11 @@ use prospect_process::{Arch, ProcessId, RegisterSet, Registers, ThreadId};
 
 use super::{
     SnapshotError, Untaken,
-    borrowed::Trouble,
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
     places::Places,
-    raw, replaced,
-    vigil::{self, GENERAL, MOST_THREADS, Vigil, Witness},
+    raw, register_copy, replaced,
+    trouble::Trouble,
+    vigil::{MOST_THREADS, Vigil, Witness},
 };
 use crate::linux::{identity::Identity, pidfd::PidFd};
 
@@ -24,7 +24,7 @@ const UNDONE_WITHIN: Duration = Duration::from_secs(5);
 /// How much longer than its own deadline a guardian is waited for: it ends what it has begun.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// A process that does for us what must not end with us: see [`vigil`]. What it has done is undone when this is dropped.
+/// A process that does for us what must not end with us: see [`super::vigil`]. What it has done is undone when this is dropped.
 #[derive(Debug)]
 pub(super) struct Guardian {
     process: ProcessId,
@@ -141,8 +141,8 @@ fn not_cloned(answer: Message) -> SnapshotError {
 
 fn lent(thread: ThreadId, bytes: &[u8]) -> Lent {
     let (mut registers, mut register_sets) = (None, Vec::new());
-    for (set, bytes) in vigil::register_sets(bytes) {
-        if set == GENERAL {
+    for (set, bytes) in register_copy::read(bytes) {
+        if set == register_copy::GENERAL {
             registers = Arch::from_regset_bytes(bytes.len()).map(|arch| Registers::from_regset(arch, bytes));
         } else if !bytes.is_empty() {
             register_sets.push((set, bytes.into()));

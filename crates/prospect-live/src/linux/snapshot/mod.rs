@@ -28,9 +28,11 @@ mod memory;
 mod parking;
 mod places;
 mod raw;
+mod register_copy;
 pub(in crate::linux) mod replaced;
 mod survey;
 mod taking;
+mod trouble;
 mod vigil;
 mod way;
 

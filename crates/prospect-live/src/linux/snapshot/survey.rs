@@ -11,8 +11,9 @@ use crate::linux::procfs::{self, ProcError, TaskDirectory, ThreadFacts};
 /// and then there are two of it.
 const LEAST_SHARE: u64 = 8;
 
-/// What cloning takes, measured on machines of 2019 to 2025 that do little else, and up to twice as much: at all, for each thread
-/// that is stopped, for each mapping, for each page of its own, for each huge page, for each page of page tables.
+/// What cloning takes, measured on machines of 2019 to 2025 that do little else, and up to twice as much: at all, for
+/// each thread that is stopped, for each mapping, for each page of its own, for each huge page, for each page of page
+/// tables.
 const FOR_ALL: Duration = Duration::from_micros(500);
 const FOR_EACH_THREAD: Duration = Duration::from_micros(60);
 const FOR_EACH_MAPPING: Duration = Duration::from_micros(2);
@@ -168,8 +169,8 @@ fn estimate(own: Own, threads: usize, mappings: usize) -> Duration {
         .saturating_add(times(FOR_EACH_TABLE, own.tables / PAGE_BYTES))
 }
 
-/// `/proc/PID/smaps_rollup` (Linux 4.14): its lines `Anonymous`, `AnonHugePages`, `Swap` and `Rss`. What the kernel counts as it
-/// goes where there is no such file.
+/// `/proc/PID/smaps_rollup` (Linux 4.14): its lines `Anonymous`, `AnonHugePages`, `Swap` and `Rss`. What the kernel
+/// counts as it goes where there is no such file.
 fn own_memory(process: ProcessId) -> Own {
     let about = own_memory_about(process);
     let bytes = sizes_in(&format!("/proc/{process}/smaps_rollup"));

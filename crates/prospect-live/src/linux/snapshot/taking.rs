@@ -43,9 +43,9 @@ impl LiveProcess {
     /// Copies the process: it stands still for as long as the kernel takes to clone it, runs on, and its copy is read at
     /// leisure. The copy is a child of it that never runs, and is gone with nothing left when the snapshot is dropped.
     ///
-    /// It stands still for about [`snapshot_estimate`](Self::snapshot_estimate): what a process has of its own in memory
-    /// decides, some twenty microseconds for each megabyte, and more on a busy machine; huge pages take nearly nothing. `timeout` is for
-    /// all of its threads to stop.
+    /// It stands still for about [`snapshot_estimate`](Self::snapshot_estimate): what a process has of its own in
+    /// memory decides, some twenty microseconds for each megabyte, and more on a busy machine; huge pages take nearly
+    /// nothing. `timeout` is for all of its threads to stop.
     ///
     /// Of a program that is killed while it does this nothing stays: a second process ends what was begun.
     ///
@@ -85,7 +85,8 @@ impl LiveProcess {
     }
 
     /// About how long the process would stand still if it were [stopped](Self::stop_for_core) for as long as all of its
-    /// memory is read and written to a file, or `most` bytes of it, rather more than less. How fast the file takes it is not known.
+    /// memory is read and written to a file, or `most` bytes of it, rather more than less. How fast the file takes it
+    /// is not known.
     ///
     /// # Errors
     /// When it is gone, or we may not look.
@@ -174,7 +175,8 @@ fn length(range: &Range<Addr>) -> usize {
 /// Where it is, how long it is, and where its bytes begin in the copy: as [`CapturedMemory`] wants it.
 type CopiedRange = (Addr, usize, usize);
 
-/// Copies these ranges one behind the other into `room`, which is as long as they are: says where each is then, and what could not be read.
+/// Copies these ranges one behind the other into `room`, which is as long as they are: says where each is then, and
+/// what could not be read.
 fn copy(process: ProcessId, ranges: &[Range<Addr>], room: &mut [u8]) -> (Vec<CopiedRange>, Vec<Range<Addr>>) {
     let memory = LiveMemory::new(process);
     let (mut copied, mut failed, mut used) = (Vec::new(), Vec::new(), 0);

@@ -7,44 +7,44 @@
 //!
 //! It is forked from a program of many threads: nothing here allocates memory or takes a lock.
 
+mod child;
+mod facts;
+mod late;
+
 use std::{
     os::fd::{AsRawFd as _, BorrowedFd, RawFd},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use prospect_process::{Arch, ProcessId, RegisterSet, ThreadId};
+use prospect_process::{ProcessId, ThreadId};
 
 use super::{
-    borrowed::{Borrowed, Told, Trouble, wait_long},
+    borrowed::{Borrowed, Told},
     channel::{Channel, Message, PAYLOAD_BYTES, Word},
     places::Places,
-    raw,
+    raw, register_copy,
     replaced::Replaced,
+    trouble::Trouble,
 };
 use crate::linux::{
-    arch::{self, CallConvention},
+    arch,
     ptrace::{self, Stop, Waited},
     wall_clock::monotonic_clock,
 };
 
+use child::Child;
+use facts::{child_by_number, facts};
+use late::Late;
+
 /// `PTRACE_O_SUSPEND_SECCOMP` of `include/uapi/linux/ptrace.h`: its filters see nothing of what a tracee is made to do.
 const SUSPEND_FILTERS: i32 = 1 << 21;
-
-/// `PTRACE_O_EXITKILL`: the tracee ends with its tracer.
-const END_WITH_US: i32 = 1 << 20;
 
 /// How long a thread is given to stop before another one is tried.
 const STOP_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long a thread is given to come to its call: at the processor's own pace, or never (a frozen group).
 const CALL_WITHIN: Duration = Duration::from_secs(1);
-
-/// Between two attempts to make the target wait for its child, at most.
-const RETRY: Duration = Duration::from_millis(100);
-
-/// `NT_PRSTATUS`.
-pub(super) const GENERAL: RegisterSet = RegisterSet(1);
 
 /// How often it is looked whether a thread that was too late has stopped since.
 const WATCH: Duration = Duration::from_millis(5);
@@ -78,46 +78,6 @@ pub(super) struct Vigil {
     child: Option<Child>,
     /// Threads that were asked to stop, did not in time, and will be let go when they do.
     late: Late,
-}
-
-/// The copy of the target.
-#[derive(Clone, Copy)]
-struct Child {
-    /// Its number here, and as the target has it.
-    id: ProcessId,
-    number: i64,
-    has_ended: bool,
-}
-
-/// A few threads, by number.
-#[derive(Default)]
-struct Late {
-    threads: [u32; 32],
-}
-
-impl Late {
-    fn slot(&mut self, number: u32) -> Option<&mut u32> {
-        self.threads.iter_mut().find(|one| **one == number)
-    }
-
-    fn has_room(&mut self) -> bool {
-        self.slot(0).is_some()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.threads.iter().all(|one| *one == 0)
-    }
-
-    fn add(&mut self, thread: ThreadId) {
-        if let Some(slot) = self.slot(0) {
-            *slot = thread.0;
-        }
-    }
-
-    /// Whether it was one of them; now it is not.
-    fn remove(&mut self, thread: ThreadId) -> bool {
-        self.slot(thread.0).map(|slot| *slot = 0).is_some()
-    }
 }
 
 impl Vigil {
@@ -245,7 +205,7 @@ impl Vigil {
             let is_last = index + 1 == count;
             let until = if is_last { deadline } else { deadline.min(Instant::now() + STOP_WITHIN) };
             let mut registers = 0;
-            let taken = self.take(id, until, || registers = copy_registers(id, payload));
+            let taken = self.take(id, until, || registers = register_copy::write(id, payload));
             let trouble = match taken {
                 Ok(borrowed) if borrowed.convention().is_some() => {
                     self.pass("guardian: held");
@@ -345,39 +305,6 @@ impl Vigil {
         }
     }
 
-    /// The child that was just made, which stops before it runs.
-    fn find_child(&mut self, parent: ThreadId, number: i64) -> Child {
-        loop {
-            match self.hear_of_tracees() {
-                Some((id, waited)) if id != parent => {
-                    // Without us it would have run on until now, though not far.
-                    let _ = ptrace::set_options(id, END_WITH_US | libc::PTRACE_O_TRACESYSGOOD);
-                    return Child { id: ProcessId(id.0), number, has_ended: waited == Waited::Ended };
-                }
-                Some(_) => {}
-                None => raw::await_news(Duration::from_millis(100)),
-            }
-        }
-    }
-
-    /// Makes the child give up the table of files that it shares with the target, by the one system call that it ever does:
-    /// what the target holds open, and whom that belongs to, must not depend on how long the child lives.
-    fn leave_files(&self, child: ProcessId) {
-        /// `CLOSE_RANGE_UNSHARE` of `include/uapi/linux/close_range.h`: the table becomes its own first. Linux 5.9.
-        const UNSHARE: u64 = 1 << 1;
-        let id = ThreadId(child.0);
-        let filter = facts(child, id).is_some_and(|facts| facts.has_filter);
-        let options = END_WITH_US | libc::PTRACE_O_TRACESYSGOOD | if filter { SUSPEND_FILTERS } else { 0 };
-        if ptrace::set_options(id, options).is_err() {
-            return;
-        }
-        let all = u64::from(u32::MAX);
-        let number = |calls: &CallConvention| calls.close_range;
-        if let Ok(mut child) = Borrowed::standing(id, || {}) {
-            let _ = child.call(number, [0, all, UNSHARE, 0], Instant::now() + CALL_WITHIN, |_| {});
-        }
-    }
-
     /// Undoes what there is to undo.
     fn finish(&mut self) {
         self.pass("guardian: finishing");
@@ -389,27 +316,6 @@ impl Vigil {
         // Those that our end would let go are told of an interruption that they do not know of.
         self.let_late_ones_go(Instant::now() + LATE_WITHIN);
         let _ = self.channel.send(Word::Finished, 0, &[]);
-    }
-
-    fn end_child(&mut self) {
-        let Some(child) = self.child.take() else { return };
-        if !child.has_ended {
-            raw::kill(child.id);
-            self.pass("guardian: child killed");
-            while wait_long(ThreadId(child.id.0)) != Waited::Ended {}
-        }
-        self.pass("guardian: child ended");
-        let mut pause = Duration::from_millis(1);
-        while !self.has_target_ended() {
-            if self.reap(child.number) {
-                self.pass("guardian: child waited for");
-                return;
-            }
-            self.pass("guardian: child not waited for yet");
-            raw::poll([self.target_end], pause);
-            pause = (pause * 2).min(RETRY);
-            self.hear_of_tracees();
-        }
     }
 
     /// Goes on where another guardian was killed: gives the thread back what is its own, and finds the child.
@@ -430,123 +336,8 @@ impl Vigil {
         }
         self.pass("guardian: recovered");
         if number > 0 {
-            let id = find_child(self.target, own.thread, number);
+            let id = child_by_number(self.target, own.thread, number);
             self.child = Some(Child { id: id.unwrap_or(ProcessId(0)), number, has_ended: id.is_none() });
         }
     }
-
-    fn has_target_ended(&self) -> bool {
-        let [has_ended] = raw::poll([self.target_end], Duration::ZERO);
-        has_ended
-    }
-
-    /// Makes a thread of the target wait for the child, whose zombie would else stay for as long as the target lives.
-    fn reap(&mut self, child: i64) -> bool {
-        let mut threads = [ThreadId(0); MOST_THREADS];
-        let count = raw::threads(self.target, &mut threads);
-        let flags = (libc::__WALL | libc::WNOHANG) as u64;
-        let arguments = [child.cast_unsigned(), 0, flags, 0];
-        for id in self.preferred.into_iter().chain(threads.into_iter().take(count)) {
-            let Ok(mut borrowed) = self.take(id, Instant::now() + STOP_WITHIN, || {}) else { continue };
-            self.pass("guardian: held to wait for the child");
-            let deadline = Instant::now() + CALL_WITHIN;
-            let channel = &self.channel;
-            let tell = |told: Told<'_>| {
-                if let Told::Replacing(own) = told {
-                    let _ = channel.send(Word::Replacing, 0, &own.write());
-                }
-            };
-            let result = borrowed.call(|calls| calls.wait4, arguments, deadline, tell);
-            self.pass("guardian: registers put back again");
-            borrowed.let_go();
-            // That there is no such child means that somebody else was faster, or it belongs to another parent by now.
-            if result.is_ok_and(|result| result == child || result == -i64::from(libc::ECHILD)) {
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// The child of a thread by the number that it has for its parent.
-fn find_child(process: ProcessId, parent: ThreadId, number: i64) -> Option<ProcessId> {
-    let mut children = [0; 16 << 10];
-    let path = raw::Path::new(format_args!("/proc/{process}/task/{parent}/children"))?;
-    let children = raw::read_file(&path, &mut children)?;
-    children.split(|byte| *byte == b' ').filter_map(raw::leading_number).find_map(|child| {
-        let mut text = [0; 4096];
-        let text = raw::read_file(&raw::Path::new(format_args!("/proc/{child}/status"))?, &mut text)?;
-        let numbers = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
-        let last = numbers.trim_ascii_end().rsplit(|byte| *byte == b'\t').next()?;
-        (i64::from(raw::leading_number(last)?) == number).then_some(ProcessId(child))
-    })
-}
-
-struct ThreadFacts {
-    /// It may stop when it is asked to, and nobody else traces it.
-    is_usable: bool,
-    has_filter: bool,
-}
-
-/// What decides whether a thread can be used: `None` when it is gone.
-fn facts(process: ProcessId, thread: ThreadId) -> Option<ThreadFacts> {
-    let mut text = [0; 4096];
-    let path = raw::Path::new(format_args!("/proc/{process}/task/{thread}/status"))?;
-    let text = raw::read_file(&path, &mut text)?;
-    let field = |name: &[u8]| {
-        let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-        Some(line.trim_ascii_start())
-    };
-    let number = |name: &[u8]| field(name).and_then(raw::leading_number).unwrap_or(0);
-    let state = field(b"State:").and_then(<[u8]>::first).copied();
-    Some(ThreadFacts {
-        is_usable: !matches!(state, None | Some(b'Z' | b'X' | b'D')) && number(b"TracerPid:") == 0,
-        has_filter: number(b"Seccomp:") != 0,
-    })
-}
-
-/// Copies all registers of a thread that stands: for each set its number, its length and its bytes. Says how long that is.
-fn copy_registers(thread: ThreadId, room: &mut [u8; PAYLOAD_BYTES]) -> usize {
-    let mut used = 0;
-    let mut general = [0; ptrace::REGISTER_SET_BYTES];
-    let Ok(length) = ptrace::register_set(thread, &mut general) else { return 0 };
-    let mut add = |note: u32, fill: &mut dyn FnMut(&mut [u8]) -> usize| {
-        let Some((head, rest)) = room.get_mut(used..).and_then(|room| room.split_at_mut_checked(8)) else {
-            return;
-        };
-        let length = fill(rest);
-        let (number, size) = head.split_at_mut(4);
-        number.copy_from_slice(&note.to_ne_bytes());
-        size.copy_from_slice(&u32::try_from(length).unwrap_or(0).to_ne_bytes());
-        used += 8 + length;
-    };
-    add(GENERAL.0, &mut |rest| {
-        let general = general.get(..length).unwrap_or_default();
-        rest.get_mut(..general.len()).map_or(0, |rest| {
-            rest.copy_from_slice(general);
-            general.len()
-        })
-    });
-    for set in Arch::from_regset_bytes(length).map_or(&[][..], |arch| arch.info().other_sets) {
-        // The kernel wants room for whole elements, which are of 4 to 16 bytes (`ptrace_regset` in `kernel/ptrace.c`).
-        add(set.0, &mut |rest| {
-            let whole = rest.len() & !15;
-            let room = rest.get_mut(..whole).unwrap_or_default();
-            ptrace::other_register_set(thread, *set, room).unwrap_or(0)
-        });
-    }
-    used
-}
-
-/// Registers as [`copy_registers`] has written them.
-pub(super) fn register_sets(mut bytes: &[u8]) -> Vec<(RegisterSet, &[u8])> {
-    let mut sets = Vec::new();
-    while let Some((head, rest)) = bytes.split_at_checked(8) {
-        let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-        let (Some(note), Some(length)) = (word(0), word(4)) else { break };
-        let Some((set, rest)) = rest.split_at_checked(length as usize) else { break };
-        sets.push((RegisterSet(note), set));
-        bytes = rest;
-    }
-    sets
 }

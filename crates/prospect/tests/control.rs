@@ -55,7 +55,9 @@ impl Debugged {
         *session = OpenOptions::new().beside(controlled.process(*process).unwrap(), binaries);
         let no = |_: &str| Err("no expressions".to_owned());
         breakpoints
-            .update(controlled, *process, binaries, &no, &mut |_, place| filter(session, place.unwrap().at))
+            .update(controlled, *process, binaries, &no, &mut |_, place| {
+                Ok(filter(session, place.unwrap().at))
+            })
             .unwrap();
     }
 

@@ -38,6 +38,7 @@ pub(super) fn soak(prospect: &Tool, snapshots: u32) -> Result<()> {
         })?;
         busy = busy.max(one);
         loads += 1;
+        println!("redis: {taken} of {snapshots} snapshots");
     }
     server.check()?;
     println!(

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use prospect_process::{
     Addr, Process, ProcessId, Target, ThreadId,
-    control::{Control, ControlError, EventKind, Filter, Trap, TrapCounts, TrapId, TrapPlace},
+    control::{Control, ControlError, EventKind, Filter, Trap, TrapCounts, TrapError, TrapId, TrapPlace},
 };
 use prospect_symbols::{Binaries, Pattern};
 
@@ -114,8 +114,8 @@ impl Breakpoint {
     }
 }
 
-/// Says what is done at a place of a breakpoint.
-pub type FilterAt<'f> = dyn FnMut(&Breakpoint, Option<&Place>) -> Filter + 'f;
+/// Says what is done at a place of a breakpoint, or why it cannot be set there.
+pub type FilterAt<'f> = dyn FnMut(&Breakpoint, Option<&Place>) -> Result<Filter, String> + 'f;
 
 /// The breakpoints of processes that are run together: each is in each of them.
 #[derive(Debug, Default)]
@@ -237,34 +237,50 @@ impl Breakpoints {
                 if breakpoint.sites.iter().any(is_known) {
                     continue;
                 }
-                let mut filter = filter(breakpoint, place.as_ref());
+                let cannot = |why: &dyn fmt::Display| match &place {
+                    Some(place) => format!("cannot be set at {}: {why}", place.at),
+                    None => format!("cannot be set: {why}"),
+                };
+                let mut filter = match filter(breakpoint, place.as_ref()) {
+                    Ok(filter) => filter,
+                    Err(why) => {
+                        breakpoint.problems.push(cannot(&why));
+                        continue;
+                    }
+                };
                 filter.thread = filter.thread.or(breakpoint.wanted.thread);
                 filter.ignore = if may_be_elsewhere(breakpoint) { 0 } else { breakpoint.wanted.ignore };
                 match control.set_trap(process, Trap { place: trap, filter }) {
                     Ok(trap) => breakpoint.sites.push(Site { process, trap, place }),
-                    Err(error) => breakpoint.problems.push(match &place {
-                        Some(place) => format!("cannot be set at {}: {error}", place.at),
-                        None => format!("cannot be set: {error}"),
-                    }),
+                    Err(error) => breakpoint.problems.push(cannot(&error)),
                 }
             }
             breakpoint.most_sites = breakpoint.most_sites.max(breakpoint.sites.len());
         }
-        self.watch_loader(control, process, loader);
+        if let Err(error) = self.watch_loader(control, process, loader) {
+            for breakpoint in self.all.iter_mut().filter(|one| one.is_enabled && one.sites.is_empty()) {
+                breakpoint.problems.push(format!("libraries that come are not seen: {error}"));
+            }
+        }
         Ok(())
     }
 
-    fn watch_loader(&mut self, control: &mut dyn Control, process: ProcessId, loader: Option<Addr>) {
+    /// Without it, breakpoints are put into no library that comes later.
+    fn watch_loader(
+        &mut self,
+        control: &mut dyn Control,
+        process: ProcessId,
+        loader: Option<Addr>,
+    ) -> Result<(), TrapError> {
         if self.loaders.get(&process).map(|(at, _)| *at) == loader {
-            return;
+            return Ok(());
         }
         self.leave_loader(control, process);
-        let Some(at) = loader else { return };
-        let trap = Trap { place: TrapPlace::Code { at, hardware: false }, filter: Filter::default() };
-        // Without it, breakpoints are put into no library that comes later.
-        if let Ok(trap) = control.set_trap(process, trap) {
-            self.loaders.insert(process, (at, trap));
+        if let Some(at) = loader {
+            let trap = Trap { place: TrapPlace::Code { at, hardware: false }, filter: Filter::default() };
+            self.loaders.insert(process, (at, control.set_trap(process, trap)?));
         }
+        Ok(())
     }
 
     fn leave_loader(&mut self, control: &mut dyn Control, process: ProcessId) {

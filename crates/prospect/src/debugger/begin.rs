@@ -9,7 +9,7 @@ use std::{
 
 use prospect_debug::{breakpoint::Breakpoints, step::StepMemo};
 use prospect_live::{Controlled, Launch, procfs};
-use prospect_process::{ProcessId, Target as _, control::Follow};
+use prospect_process::{ProcessId, Target as _, ThreadState, control::Follow};
 
 use super::{DebugError, Debugger};
 use crate::OpenOptions;
@@ -59,11 +59,15 @@ impl Debugger {
         name: &str,
         within: Duration,
     ) -> Result<Option<Self>, DebugError> {
-        let known = named(name)?;
+        let mut known = named(name)?;
         let deadline = Instant::now() + within;
         loop {
             if let Some(new) = named(name)?.into_iter().find(|one| !known.contains(one)) {
-                return Self::attach(options, new).map(Some);
+                match Self::attach(options.clone(), new) {
+                    // It has ended already: another one may begin.
+                    Err(_) if has_ended(new) => known.push(new),
+                    attached => return attached.map(Some),
+                }
             }
             if Instant::now() >= deadline {
                 return Ok(None);
@@ -141,6 +145,11 @@ impl Debugger {
         self.update_all()?;
         Ok(process)
     }
+}
+
+fn has_ended(process: ProcessId) -> bool {
+    let state = procfs::thread_state(process.into());
+    state.is_none_or(|state| matches!(state, ThreadState::Zombie | ThreadState::Dead))
 }
 
 fn named(name: &str) -> Result<Vec<ProcessId>, DebugError> {

@@ -232,7 +232,7 @@ impl Debugger {
     }
 
     /// Adds a breakpoint, and sets it in all processes. Where it leads nowhere yet, it waits for libraries; what is wrong with places that
-    /// were found, [`breakpoints`](Self::breakpoints) says.
+    /// were found, or with its condition or log there, [`breakpoints`](Self::breakpoints) says: it is not set there.
     ///
     /// # Errors
     /// When a process cannot be looked at.
@@ -264,6 +264,7 @@ impl Debugger {
         }
         self.points.remove(&id);
         self.handlers.remove(&id);
+        self.matched.remove(&id);
         self.plans.retain(|(of, _), _| *of != id);
         if let Some(watched) = self.watched.remove(&id) {
             watched.forget(&mut self.controlled);
@@ -361,13 +362,13 @@ impl Debugger {
         let Self { controlled, binaries, sessions, breakpoints, plans, points, handlers, .. } = self;
         let session = sessions.get(&process).ok_or(DebugError::NoProcess(process))?;
         breakpoints.update(controlled, process, binaries, &evaluate, &mut |breakpoint, place| {
-            let Some(point) = points.get(&breakpoint.id) else { return Filter::default() };
+            let Some(point) = points.get(&breakpoint.id) else { return Ok(Filter::default()) };
             let at = place.filter(|_| is_code(&breakpoint.wanted.at)).map(|place| place.at);
             let stops = handlers.contains_key(&breakpoint.id) || breakpoint.wanted.temporary;
-            let plan = Plan::new(point, session, at, stops);
+            let plan = Plan::new(point, session, at, stops)?;
             let filter = plan.filter.clone();
             plans.insert((breakpoint.id, at), plan);
-            filter
+            Ok(filter)
         })?;
         Ok(())
     }

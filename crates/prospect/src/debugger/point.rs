@@ -70,14 +70,19 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `stops`: somebody is to be asked at each hit.
-    pub(super) fn new(point: &Point, session: &Session, at: Option<Addr>, stops: bool) -> Self {
+    /// `stops`: somebody is to be asked at each hit. An error: why the condition or the template is none.
+    pub(super) fn new(
+        point: &Point,
+        session: &Session,
+        at: Option<Addr>,
+        stops: bool,
+    ) -> Result<Self, String> {
         let mut filter = Filter { thread: point.wanted.thread, ..Filter::default() };
         let (mut notes, mut condition) = (Vec::new(), None);
         let mut stops = stops || point.then == Then::Stop;
-        if let Some(text) = &point.condition
-            && let Ok(expression) = Expression::parse(text, &|name| is_type(session, name))
-        {
+        if let Some(text) = &point.condition {
+            let parsed = Expression::parse(text, &|name| is_type(session, name));
+            let expression = parsed.map_err(|error| format!("`{text}`: {error}"))?;
             let compiled = match at {
                 Some(at) => session.compile(at, &expression),
                 None => Compiled::No("it is of no place in the code".into()),
@@ -90,7 +95,7 @@ impl Plan {
                 }
             }
         }
-        let template = template(point, session, at);
+        let template = template(point, session, at)?;
         if point.log.is_some() && !stops {
             match collection(point, session, at, template.as_ref()) {
                 Ok(Some(collection)) => filter.collect = Some(collection),
@@ -102,24 +107,29 @@ impl Plan {
             }
         }
         filter.then = if stops { Then::Stop } else { point.then };
-        Self { condition, template, filter, notes }
+        Ok(Self { condition, template, filter, notes })
     }
 }
 
-fn template(point: &Point, session: &Session, at: Option<Addr>) -> Option<Template> {
-    match (point.log.as_ref()?, at) {
-        (Log::Template(text), _) => Template::parse(text, &|name| is_type(session, name)).ok(),
-        (Log::Arguments, Some(at)) => {
-            let process = session.process();
-            let frame = [Frame::from_parts(process.info().arch, CodeAddress::Exact(at), Addr(0), None)];
-            let scope = session.at_moment(process, ThreadId(0), &frame)?;
-            let parameters = scope.calls().first()?.variables.iter().map(|(variable, _)| variable);
-            let named = parameters.filter(|one| one.kind == VariableKind::Parameter && !one.name.is_empty());
-            let names: Vec<&str> = named.map(|one| &*one.name).collect();
-            Template::of_names(names).ok()
+fn template(point: &Point, session: &Session, at: Option<Addr>) -> Result<Option<Template>, String> {
+    match (&point.log, at) {
+        (Some(Log::Template(text)), _) => {
+            let parsed = Template::parse(text, &|name| is_type(session, name));
+            parsed.map(Some).map_err(|error| format!("`{text}`: {error}"))
         }
-        _ => None,
+        (Some(Log::Arguments), Some(at)) => Ok(template_of_arguments(session, at)),
+        _ => Ok(None),
     }
+}
+
+fn template_of_arguments(session: &Session, at: Addr) -> Option<Template> {
+    let process = session.process();
+    let frame = [Frame::from_parts(process.info().arch, CodeAddress::Exact(at), Addr(0), None)];
+    let scope = session.at_moment(process, ThreadId(0), &frame)?;
+    let parameters = scope.calls().first()?.variables.iter().map(|(variable, _)| variable);
+    let named = parameters.filter(|one| one.kind == VariableKind::Parameter && !one.name.is_empty());
+    let names: Vec<&str> = named.map(|one| &*one.name).collect();
+    Template::of_names(names).ok()
 }
 
 /// What must be collected at a hit so that it can be told later; `None` where that is looked at in what stands.

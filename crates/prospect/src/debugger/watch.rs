@@ -82,7 +82,6 @@ impl Debugger {
             .memory()
             .read(at, &mut last)
             .map_err(prospect_process::control::ControlError::from)?;
-        let frame = self.frame_of(process, thread, at)?;
         let place = TrapPlace::Data { at, bytes, access };
         let wanted = Wanted { at: BreakAt::Trap(place), ..point.wanted.clone() };
         let id = self.add(Point { wanted, ..point })?;
@@ -93,6 +92,7 @@ impl Debugger {
             self.remove(id)?;
             return Err(DebugError::Expression(format!("`{variable}`: {problem}")));
         }
+        let frame = self.frame_of(process, thread, at)?;
         self.watched.insert(id, Watched { at, last, frame });
         Ok(id)
     }

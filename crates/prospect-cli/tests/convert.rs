@@ -22,17 +22,7 @@ fn stacks(dump: &Path) -> Report {
 
 /// Of each thread, by its number: where its frames are, and how they were found.
 fn frames(dump: &Path) -> Vec<(Option<u32>, Vec<String>)> {
-    let report = stacks(dump);
-    let frame = |frame: &prospect_testing::Frame<'_>| {
-        format!("{:#x} {:?} {:?} {}", frame.pc(), frame.function(), frame.place(), frame.trust())
-    };
-    let mut all: Vec<_> = report
-        .threads()
-        .iter()
-        .map(|thread| (thread.tid(), thread.frames().iter().map(frame).collect::<Vec<_>>()))
-        .collect();
-    all.sort();
-    all
+    stacks(dump).frames()
 }
 
 /// Converts, and says what is lost.

@@ -33,20 +33,6 @@ fn stack_of(file: &Path) -> Report {
     outcome.report()
 }
 
-/// Of each thread, by its number: where its frames are, and how they were found.
-fn frames(report: &Report) -> Vec<(Option<u32>, Vec<String>)> {
-    let frame = |frame: &prospect_testing::Frame<'_>| {
-        format!("{:#x} {:?} {:?} {}", frame.pc(), frame.function(), frame.place(), frame.trust())
-    };
-    let mut all: Vec<_> = report
-        .threads()
-        .iter()
-        .map(|thread| (thread.tid(), thread.frames().iter().map(frame).collect::<Vec<_>>()))
-        .collect();
-    all.sort();
-    all
-}
-
 /// At how many places of a file a text is.
 fn places(file: &Path, needle: &str) -> usize {
     let found = Command::new("grep").args(["-aoF", "-e", needle]).arg(file).output().unwrap();
@@ -61,7 +47,7 @@ fn assert_same_stacks(name: &str, args: &[&str]) {
     let file = scratch.path().join("a.dmp");
     for more in [&[][..], &["--sanitize"], &["--full"], &["--depth", "1"], &["--full", "--mode", "stop"]] {
         dump(&running, &file, more);
-        assert_eq!(frames(&live), frames(&stack_of(&file)), "{more:?}");
+        assert_eq!(live.frames(), stack_of(&file).frames(), "{more:?}");
     }
     running.assert_unharmed();
 }
@@ -143,6 +129,23 @@ fn the_format_is_known_by_the_name_and_options_by_the_format() {
 }
 
 #[test]
+fn annotations_are_told() {
+    let fixture = require!(fixture("deep"));
+    let scratch = Scratch::new("minidump-annotations");
+    let running = fixture.start(&["3"]);
+    let file = scratch.path().join("a.dmp");
+    dump(&running, &file, &["--annotation", "channel=beta", "--annotation", "note=a=b"]);
+    let info = prospect().run(&["info", file.to_str().unwrap()]);
+    for line in ["channel: beta", "note: a=b", "CrashpadInfo"] {
+        assert!(info.text().contains(line), "{line}: {}", info.text());
+    }
+    let nameless = ["dump", "--format", "minidump", "--annotation", "=beta", &running.arg()];
+    assert_eq!(prospect().run(&nameless).code(), Some(2));
+    let of_core = ["dump", "--format", "core", "--annotation", "a=b", &running.arg()];
+    assert_eq!(prospect().run(&of_core).code(), Some(2));
+}
+
+#[test]
 fn other_tools_read_it() {
     let fixture = require!(fixture("threads"));
     require!(tool("lldb"));
@@ -191,7 +194,7 @@ fn many_threads_take_little_room() {
     let file = scratch.path().join("a.dmp");
     dump(&running, &file, &[]);
     let live = prospect().stack(running.pid(), &[]);
-    assert_eq!(frames(&live), frames(&stack_of(&file)));
+    assert_eq!(live.frames(), stack_of(&file).frames());
     let frames: usize = live.threads().iter().map(|thread| thread.frames().len()).sum();
     let most = 100_000 + 2_000 * live.threads().len() + 128 * frames;
     let bytes = fs::metadata(&file).unwrap().len();

@@ -230,6 +230,22 @@ fn install_earlier_handler(handler: extern "C" fn(libc::c_int, *mut libc::siginf
     }
 }
 
+/// A process and its child ask at the same time, again and again, and the child crashes.
+fn ask_in_two_processes(client: &Client) {
+    // SAFETY: nobody else runs in this program, and the child ends here.
+    let child = unsafe { libc::fork() };
+    for _ in 0..5 {
+        report(client.dump_now());
+    }
+    if child == 0 {
+        read_null();
+    }
+    let mut status = 0;
+    // SAFETY: it is written into a value of its type.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    println!("ENDED {}", libc::WTERMSIG(status));
+}
+
 fn main() -> ExitCode {
     run(&std::env::args().skip(1).collect::<Vec<_>>())
 }
@@ -288,6 +304,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             report(client.dump_now());
             in_a_thread("asking", move || report(client.dump_now()));
         }
+        "forked" => ask_in_two_processes(&client.unwrap()),
         "sys" => forbidden_call(),
         "trapped-handler" => {
             trap_call(libc::SYS_sendto);

@@ -41,6 +41,10 @@ const CRASHED: u32 = 1 << 31;
 /// How long other threads that crash leave the first one to end the process.
 const TO_END: Duration = Duration::from_secs(1);
 
+/// How long a reply to another process is left to it, and how often it is looked whether it has taken it.
+const TO_TAKE: Duration = Duration::from_millis(200);
+const TURNS_TO_TAKE: Duration = Duration::from_millis(1);
+
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
 /// Why nobody was told.
@@ -157,6 +161,14 @@ fn take_turn(thread: u32, timeout: Duration, purpose: Purpose) -> Option<u32> {
             Err(seen) => seen,
         };
         let (is_own, has_crashed) = (seen & !CRASHED == thread, seen & CRASHED != 0);
+        // One that is no thread of this process had its turn when the process was forked.
+        let is_stale = !system::has_thread(seen & !CRASHED);
+        if is_stale && (!has_crashed || purpose == Purpose::Demand) {
+            if let Ok(before) = take(seen) {
+                return Some(if has_crashed { before } else { 0 });
+            }
+            continue;
+        }
         if has_crashed && !saw_crash {
             saw_crash = true;
             deadline = deadline.min(system::now() + TO_END);
@@ -198,10 +210,22 @@ fn tell(
         }
     }
     let mut buffer = [0; Reply::BYTES];
+    let mut left_to_others = Duration::ZERO;
     loop {
         if system::is_late(line.socket, libc::POLLIN, deadline) {
             return Err(Untold::Late);
         }
+        // Processes that were forked share the socket: what is for another one is left to it for a while.
+        let next = system::peek(line.socket, &mut buffer).ok().and_then(|length| buffer.get(..length));
+        let is_others = next
+            .and_then(Reply::from_bytes)
+            .is_some_and(|reply| reply.thread != thread && !system::has_thread(reply.thread));
+        if is_others && left_to_others < TO_TAKE {
+            system::pause(TURNS_TO_TAKE);
+            left_to_others += TURNS_TO_TAKE;
+            continue;
+        }
+        left_to_others = Duration::ZERO;
         match system::receive(line.socket, &mut buffer) {
             Ok(0) | Err(libc::ECONNRESET) => return Err(Untold::Gone),
             Ok(length) => {
@@ -216,5 +240,29 @@ fn tell(
             Err(libc::EINTR | libc::EAGAIN) => {}
             Err(error) => return Err(Untold::Failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_of_a_thread_of_another_process_is_none() {
+        let gone = std::thread::spawn(system::thread_id).join().unwrap_or_default();
+        let own = system::thread_id();
+        let left = Duration::from_secs(60);
+        for (turn, purpose, before) in [
+            (0, Purpose::Crash, Some(0)),
+            (gone, Purpose::Crash, Some(0)),
+            (gone, Purpose::Demand, Some(0)),
+            (gone | CRASHED, Purpose::Demand, Some(gone | CRASHED)),
+            (own, Purpose::Demand, None),
+            (own, Purpose::Crash, None),
+        ] {
+            TURN.store(turn, Ordering::Release);
+            assert_eq!(take_turn(own, left, purpose), before, "{turn:#x}");
+        }
+        TURN.store(0, Ordering::Release);
     }
 }

@@ -45,6 +45,19 @@ pub(crate) fn now() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Whether this process has a thread of that number.
+pub(crate) fn has_thread(thread: u32) -> bool {
+    // SAFETY: it takes numbers. Signal 0 is not sent; it is only found out whether it could be (`man 2 tgkill`).
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.cast_signed(), 0) != -1 }
+}
+
+/// Does nothing for a while.
+pub(crate) fn pause(time: Duration) {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: libc::c_long::from(time.subsec_nanos().cast_signed()) };
+    // SAFETY: it outlives the call, which may end early.
+    unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+}
+
 /// Sends a packet without waiting. Who does not listen any more is an error, and no signal.
 pub(crate) fn send(socket: i32, bytes: &[u8]) -> Result<(), Errno> {
     // SAFETY: the bytes outlive the call.
@@ -56,9 +69,18 @@ pub(crate) fn send(socket: i32, bytes: &[u8]) -> Result<(), Errno> {
 
 /// Receives a packet without waiting; says how long it is. 0: the other side has gone.
 pub(crate) fn receive(socket: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    receive_with(socket, buffer, 0)
+}
+
+/// The same, and leaves the packet there.
+pub(crate) fn peek(socket: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    receive_with(socket, buffer, libc::MSG_PEEK)
+}
+
+fn receive_with(socket: i32, buffer: &mut [u8], flags: i32) -> Result<usize, Errno> {
     // SAFETY: the buffer is written within its length.
     let received =
-        unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+        unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT | flags) };
     usize::try_from(received).map_err(|_| errno())
 }
 
@@ -91,7 +113,7 @@ pub(crate) fn let_look(process: u32) {
 pub(crate) fn wait(word: &AtomicU32, seen: u32, deadline: Duration) {
     let left = deadline.saturating_sub(now());
     let timeout = libc::timespec {
-        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: left.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_nsec: libc::c_long::from(left.subsec_nanos().cast_signed()),
     };
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;

@@ -26,7 +26,7 @@ use prospect_crash::{
     Client, Signals,
     server::{Heard, Listener, wait},
 };
-use prospect_testing::{Scratch, require, state, tool};
+use prospect_testing::{Missing, Scratch, require, state, tool};
 
 /// What the program is to do, as words. A test that finds it in its environment is the program.
 const ROLE: &str = "PROSPECT_TEST_CRASH";
@@ -71,9 +71,18 @@ struct Crashing(Child);
 
 impl Crashing {
     fn start(words: &[&str]) -> Self {
+        Self::start_by(&[], words)
+    }
+
+    /// The same by another program, which runs what it is given as its last arguments.
+    fn start_by(starter: &[&str], words: &[&str]) -> Self {
+        let start = [starter, &["sh"]].concat();
+        let mut command = Command::new(start[0]);
         // The kernel's own dump is none of our business here.
-        let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -c 0; exec \"$0\" \"$@\""]).arg(env::current_exe().unwrap());
+        command
+            .args(&start[1..])
+            .args(["-c", "ulimit -c 0; exec \"$0\" \"$@\""])
+            .arg(env::current_exe().unwrap());
         command.args(["program", "--exact", "--nocapture", "--test-threads=1"]).env(ROLE, words.join(" "));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
@@ -322,6 +331,46 @@ fn a_dump_without_a_crash() {
     let (thread, functions) = first_stack(&dump.path);
     assert_eq!(thread, dump.thread.0);
     assert!(has(&functions, "dump_now"), "{functions:?}");
+}
+
+#[test]
+fn a_process_and_its_child_are_both_served() {
+    let watching = Watching::start(|options| options);
+    let (status, said) = Crashing::start(&[watching.socket(), "forked"]).end();
+    assert!(status.success() && said.contains("ENDED 11"), "{status} {said}");
+    assert_eq!(said.matches("DUMPED").count(), 10, "{said}");
+    let (results, _scratch) = watching.end();
+    let dumps: Vec<_> = results.iter().map(|result| result.as_ref().unwrap()).collect();
+    let crashes: Vec<_> = dumps.iter().filter(|dump| dump.signal.is_some()).collect();
+    assert_eq!((dumps.len(), crashes.len()), (11, 1), "{dumps:?}");
+    assert!(has(&first_stack(&crashes[0].path).1, "read_null"));
+    let of_child = dumps.iter().filter(|dump| dump.process.id == crashes[0].process.id).count();
+    assert_eq!(of_child, 6, "{dumps:?}");
+}
+
+#[test]
+fn the_first_process_of_a_namespace() {
+    require!(tool("unshare"));
+    let flags = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let unshare = [&["unshare"], &flags[..]].concat();
+    let can = Command::new(unshare[0]).args(flags).arg("true").stderr(Stdio::null()).status().unwrap();
+    require!(if can.success() { Ok(()) } else { Err(Missing::new("no namespaces can be made")) });
+    for (case, signal, function) in [("segv", "SIGSEGV", "read_null"), ("abrt", "SIGABRT", "call_abort")] {
+        let watching = Watching::start(|options| options);
+        let end_with = |socket: &str| Crashing::start_by(&unshare, &[socket, case]).end();
+        let (status, said) = end_with(watching.socket());
+        // The kernel keeps signals from it that it sends itself: it does not end by every one.
+        assert_eq!(status.signal(), end_with("-").0.signal(), "{status} {said}");
+        assert!(status.signal().is_some());
+        let (results, _scratch) = watching.end();
+        assert_eq!(results.len(), 1, "{results:?}");
+        let dump = results[0].as_ref().unwrap();
+        assert!(dump.warnings.is_empty() && dump.thread.0 != 1, "{dump:?}");
+        assert_eq!(dump.signal.as_ref().unwrap().name(), Some(signal));
+        let (thread, functions) = first_stack(&dump.path);
+        assert_eq!(thread, dump.thread.0);
+        assert!(has(&functions, function), "{functions:?}");
+    }
 }
 
 #[test]

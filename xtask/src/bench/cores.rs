@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use prospect_testing::{Scratch, fixture, tool};
+use prospect_testing::{Scratch, tool};
 
 use super::{
-    Figures,
+    get,
     measure::{Gap, Meter, Sample, median},
 };
 
@@ -19,7 +19,7 @@ use super::{
 pub(super) const OPEN: &str = "i.T4";
 
 /// MiB that nothing compresses, half zeros and half text, and never touched: half of the large one, for small disks.
-const SIZES: [&str; 3] = ["1024", "1024", "8192"];
+pub(super) const SIZES: [&str; 3] = ["1024", "1024", "8192"];
 
 /// Each tool writes gigabytes.
 const MOST_REPS: usize = 5;
@@ -240,30 +240,6 @@ pub(super) fn measure_opening(meter: &Meter, prospect: &Path, reps: usize) -> Re
         let bt = ["lldb", "--no-lldbinit", "--batch", "-c", &core, &program, "-o", "bt all"];
         tools.push(("lldb", words(&bt)));
     }
-    let mut samples: Vec<Vec<Sample>> = tools.iter().map(|_| Vec::new()).collect();
-    for round in 0..=reps {
-        for ((name, argv), samples) in tools.iter().zip(&mut samples) {
-            match meter.run(argv) {
-                // The first round warms up.
-                Ok(sample) if round > 0 => samples.push(sample),
-                Ok(_) => {}
-                Err(error) => println!("  {name}: {error:#}"),
-            }
-        }
-    }
-    let figures = tools.iter().zip(samples).map(|((name, _), samples)| Figures {
-        name,
-        sample: Sample {
-            wall_ms: median(samples.iter().map(|sample| sample.wall_ms)),
-            cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
-            rss_mb: median(samples.iter().map(|sample| sample.rss_mb)),
-        },
-        stop_ms: None,
-    });
-    super::print(&figures.collect::<Vec<_>>());
+    super::print(&super::take_turns(&tools, meter, reps));
     Ok(())
-}
-
-fn get(name: &str) -> Result<prospect_testing::Fixture> {
-    fixture(name).map_err(|missing| anyhow::anyhow!("{missing}"))
 }

@@ -20,6 +20,14 @@ pub(super) struct Sample {
     pub(super) rss_mb: f64,
 }
 
+impl Sample {
+    /// The medians of several runs.
+    pub(super) fn median_of(samples: &[Self]) -> Self {
+        let of = |what: fn(&Self) -> f64| median(samples.iter().map(what));
+        Self { wall_ms: of(|one| one.wall_ms), cpu_ms: of(|one| one.cpu_ms), rss_mb: of(|one| one.rss_mb) }
+    }
+}
+
 /// Runs tools under the small C program that calls `wait4`.
 pub(super) struct Meter {
     program: PathBuf,

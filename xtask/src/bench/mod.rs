@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     if arguments.quick && is_wanted("c.") {
-        println!("\nc.*, i.*  left out: --quick");
+        println!("\nc.*, d.*, i.*  left out: --quick");
     }
     for row in cores::DUMPS {
         if is_wanted(row.name) && !arguments.quick {
@@ -158,8 +158,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if is_wanted(service::ROW) && !arguments.quick {
         service::measure(&meter, &prospect)?;
     }
-    if is_wanted(minidumps::WRITE) && !arguments.quick {
-        minidumps::measure(&meter, &prospect, reps)?;
+    for row in minidumps::WRITES {
+        if is_wanted(row.name) && !arguments.quick {
+            minidumps::measure(row, &meter, &prospect, reps)?;
+        }
+    }
+    if is_wanted(minidumps::PRINT) && !arguments.quick {
+        minidumps::measure_printing(&meter, &prospect, reps)?;
     }
     if is_wanted(cores::OPEN) && !arguments.quick {
         cores::measure_opening(&meter, &prospect, reps)?;
@@ -181,19 +186,31 @@ struct Figures {
     stop_ms: Option<f64>,
 }
 
-fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Result<()> {
-    let quiet = row.target.start()?;
-    let mut samples: Vec<Vec<Sample>> = peers.iter().map(|_| Vec::new()).collect();
+/// The medians of tools that take turns, by their names and command lines.
+fn take_turns(tools: &[(&'static str, Vec<String>)], meter: &Meter, reps: usize) -> Vec<Figures> {
+    let mut samples: Vec<Vec<Sample>> = tools.iter().map(|_| Vec::new()).collect();
     for round in 0..=reps {
-        for (peer, samples) in peers.iter().zip(&mut samples) {
-            match meter.run(&peer.argv(quiet.pid())) {
+        for ((name, argv), samples) in tools.iter().zip(&mut samples) {
+            match meter.run(argv) {
                 // The first round warms up.
                 Ok(sample) if round > 0 => samples.push(sample),
                 Ok(_) => {}
-                Err(error) => println!("  {}: {error:#}", peer.name),
+                Err(error) => println!("  {name}: {error:#}"),
             }
         }
     }
+    let figures = tools.iter().zip(samples).map(|((name, _), samples)| Figures {
+        name,
+        sample: Sample::median_of(&samples),
+        stop_ms: None,
+    });
+    figures.collect()
+}
+
+fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Result<()> {
+    let quiet = row.target.start()?;
+    let tools: Vec<_> = peers.iter().map(|peer| (peer.name, peer.argv(quiet.pid()))).collect();
+    let mut figures = take_turns(&tools, meter, reps);
     drop(quiet);
     let stops = match row.target {
         Target::Fixture(name, args) if get(name)?.recipe().source.ends_with(".c") => {
@@ -201,16 +218,10 @@ fn measure_row(row: &Row, meter: &Meter, peers: Vec<Peer>, reps: usize) -> Resul
         }
         _ => None,
     };
-    let figures = peers.iter().zip(samples).enumerate().map(|(index, (peer, samples))| Figures {
-        name: peer.name,
-        sample: Sample {
-            wall_ms: median(samples.iter().map(|sample| sample.wall_ms)),
-            cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
-            rss_mb: median(samples.iter().map(|sample| sample.rss_mb)),
-        },
-        stop_ms: stops.as_ref().map(|stops| stops[index]),
-    });
-    print(&figures.collect::<Vec<_>>());
+    for (figures, stop) in figures.iter_mut().zip(stops.unwrap_or_default()) {
+        figures.stop_ms = Some(stop);
+    }
+    print(&figures);
     Ok(())
 }
 

@@ -70,11 +70,7 @@ pub(super) fn measure(name: &str, about: &str, meter: &Meter, reps: usize) -> Re
         let measured = tools.iter().zip(samples).filter(|(_, samples)| !samples.is_empty());
         let figures = measured.map(|(tool, samples)| Figures {
             name: tool.name,
-            sample: Sample {
-                wall_ms: median(samples.iter().map(|sample| sample.wall_ms)),
-                cpu_ms: median(samples.iter().map(|sample| sample.cpu_ms)),
-                rss_mb: median(samples.iter().map(|sample| sample.rss_mb)),
-            },
+            sample: Sample::median_of(&samples),
             stop_ms: None,
         });
         super::print(&figures.collect::<Vec<_>>());

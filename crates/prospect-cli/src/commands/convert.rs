@@ -14,7 +14,7 @@ use prospect::{
 };
 
 use crate::{
-    commands::dump::{bar::Bar, destination::Destination, interrupted::Interrupted},
+    commands::dump::{bar::Bar, destination::Destination, format::Format, interrupted::Interrupted},
     downloads,
     exit::{Failure, Outcome, Result},
     report::{self, ConvertReport},
@@ -52,20 +52,11 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Core,
-    Minidump,
-}
-
 impl Args {
     fn to(&self) -> DumpFormat {
-        let is_minidump = || self.output.extension().is_some_and(|extension| extension == "dmp");
-        match self.to {
-            Some(Format::Minidump) => DumpFormat::Minidump,
-            Some(Format::Core) => DumpFormat::Core,
-            None if is_minidump() => DumpFormat::Minidump,
-            None => DumpFormat::Core,
+        match self.to.unwrap_or_else(|| Format::by_name(Some(&self.output))) {
+            Format::Minidump => DumpFormat::Minidump,
+            Format::Core => DumpFormat::Core,
         }
     }
 }

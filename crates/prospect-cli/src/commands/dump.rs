@@ -3,6 +3,7 @@
 pub(crate) mod bar;
 pub(crate) mod compress;
 pub(crate) mod destination;
+pub(crate) mod format;
 pub(crate) mod interrupted;
 mod minidump;
 mod new_file;
@@ -33,6 +34,7 @@ use crate::{
 use bar::Bar;
 use compress::Compression;
 use destination::Destination;
+use format::Format;
 use interrupted::Interrupted;
 use minidump::MinidumpArgs;
 use redact::RedactArgs;
@@ -109,12 +111,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Core,
-    Minidump,
-}
-
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Mode {
     Snapshot,
@@ -132,15 +128,7 @@ impl From<Mode> for DumpMode {
 
 impl Args {
     fn format(&self) -> Format {
-        let is_minidump = || {
-            let name = self.output.as_ref()?.to_str()?;
-            Some(name.strip_suffix(Compression::SUFFIX).unwrap_or(name).ends_with(".dmp"))
-        };
-        self.format.unwrap_or_else(
-            || {
-                if is_minidump() == Some(true) { Format::Minidump } else { Format::Core }
-            },
-        )
+        self.format.unwrap_or_else(|| Format::by_name(self.output.as_deref()))
     }
 
     fn selection(&self) -> Selection {
@@ -174,7 +162,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     if args.format() == Format::Core && args.minidump.is_given() {
         return Err(Failure::usage(
-            "--full, --depth, --sanitize, --principal, --memory, --stack-bytes, --with-environment and \
+            "--full, --depth, --sanitize, --principal, --memory, --stack-bytes, --annotation, --with-environment and \
              --with-command-line are for minidumps: --format minidump",
         ));
     }

@@ -139,6 +139,9 @@ impl MinidumpReport {
         for message in &self.facts.crash_messages {
             entry("message", message);
         }
+        for (name, id) in [("report", self.facts.report_id), ("client", self.facts.client_id)] {
+            entry(name, &id.map_or_else(String::new, |id| id.to_string()));
+        }
         for (_, name, value) in &self.facts.annotations {
             entry("annotation", &if name.is_empty() { value.clone() } else { format!("{name}: {value}") });
         }
@@ -185,6 +188,8 @@ impl MinidumpReport {
             processors: self.system.processors,
             streams: self.streams.iter().map(stream).collect(),
             comments: &self.facts.comments,
+            report_id: self.facts.report_id.map(|id| id.to_string()),
+            client_id: self.facts.client_id.map(|id| id.to_string()),
             annotations: self.facts.annotations.iter().map(annotation).collect(),
             messages: &self.facts.crash_messages,
             limits: self.limits.as_deref(),
@@ -202,6 +207,10 @@ pub(super) struct MinidumpJson<'a> {
     processors: u8,
     streams: Vec<StreamJson>,
     comments: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
     annotations: Vec<AnnotationJson>,
     messages: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]

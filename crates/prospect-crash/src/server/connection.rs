@@ -73,6 +73,12 @@ impl Connection {
         request.zip(sender).map_or(Heard::Nonsense, |(request, sender)| Heard::Request(request, sender))
     }
 
+    /// Whether nobody has the other end any more. Requests may have been sent before.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        sockets::has_hung_up(&self.0)
+    }
+
     /// Replies, without waiting: a client that does not take its replies has none.
     pub fn reply(&self, reply: &Reply) {
         let _ = system::send(self.0.as_raw_fd(), &reply.to_bytes());
@@ -110,7 +116,11 @@ mod tests {
             system::send(near.as_raw_fd(), nonsense).unwrap();
             assert_eq!(connection.hear(), Heard::Nonsense);
         }
+        system::send(near.as_raw_fd(), &request.to_bytes()).unwrap();
+        assert!(!connection.has_ended(), "another request is no end");
         drop(near);
+        assert!(connection.has_ended());
+        assert!(matches!(connection.hear(), Heard::Request(..)));
         assert_eq!(connection.hear(), Heard::End);
         connection.reply(&reply);
     }

@@ -165,6 +165,14 @@ pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize,
     }
 }
 
+/// Whether nobody is at the other side any more, whatever was sent before and was not read yet.
+pub(super) fn has_hung_up(socket: &OwnedFd) -> bool {
+    let mut one = libc::pollfd { fd: socket.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: it is written into a value of its type.
+    let ready = unsafe { libc::poll(&raw mut one, 1, 0) };
+    ready == 1 && one.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0
+}
+
 /// Waits until one of these can be read from, or its other side has gone; at most so long. Says of each whether it is so.
 ///
 /// # Errors

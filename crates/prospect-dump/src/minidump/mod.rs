@@ -7,6 +7,7 @@
 //! for. What a minidump does not have, or has damaged, is told by [`Minidump::notices`], and all else is used. [`write()`] writes one of any process.
 
 pub(crate) mod contexts;
+mod crashpad;
 mod dump;
 mod error;
 mod layout;
@@ -14,6 +15,7 @@ mod read;
 mod stream;
 mod write;
 
+pub use crashpad::{AnnotationObject, CrashpadInfo, CrashpadModule, Uuid};
 pub use dump::Minidump;
 pub use error::{MinidumpError, MinidumpNotice};
 pub use read::{Assertion, Facts, Handle, ModuleVersion, SystemDetails, UnloadedModule};

@@ -13,6 +13,8 @@ pub struct Progress {
     bytes_total: AtomicU64,
     bytes_done: AtomicU64,
     cancelled: AtomicBool,
+    /// What cancels it too.
+    cancelled_by: Option<&'static AtomicBool>,
     ended: Mutex<Option<Result<(), String>>>,
 }
 
@@ -41,6 +43,13 @@ impl Progress {
         Self::default()
     }
 
+    /// The same, which is cancelled also when this becomes true: what a signal handler can do.
+    #[must_use]
+    pub fn cancelled_by(mut self, flag: &'static AtomicBool) -> Self {
+        self.cancelled_by = Some(flag);
+        self
+    }
+
     /// Ends the writing as soon as possible, with an error.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -61,7 +70,8 @@ impl Progress {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        let flags = [Some(&self.cancelled), self.cancelled_by];
+        flags.into_iter().flatten().any(|flag| flag.load(Ordering::Relaxed))
     }
 
     pub(crate) fn begin(&self, threads: u64, bytes: u64) {

@@ -18,6 +18,7 @@ use super::{
     hold::{Hold, Holds},
     identity::Identity,
     own::OwnProcess,
+    present::present_bytes,
     procfs::{
         self, ProcError, RepeatedMap, TaskDirectory, ThreadFacts,
         auxv::{self, Auxv},
@@ -333,29 +334,31 @@ impl LiveProcess {
             return OwnProcess::new().freeze(plan, timeout);
         }
         let deadline = Instant::now() + timeout;
-        // Written, so that its pages are there. Most threads use less of their stack than this.
+        // Most threads use less of their stack than this.
         let threads = self.of_itself(|id| TaskDirectory::open(id)?.expected_count())?;
         let room = usize::try_from(threads).unwrap_or(usize::MAX).saturating_mul(TYPICAL_STACK_BYTES);
-        let room = vec![1; room.max(LEAST_ROOM_BYTES).min(plan.stack_bytes)];
+        let room = present_bytes(room.max(LEAST_ROOM_BYTES).min(plan.stack_bytes));
         let of_all = usize::try_from(threads).unwrap_or(usize::MAX).min(MOST_EXPECTED);
         let mut sets = plan.register_sets.then(|| RegisterRoom::new(WantedSets::Values, of_all));
         let (id, plan) = (self.info.id, plan.clone());
-        let (threads, copy, mappings, pause) = self.still_itself(self.holds.run(move |attachment| {
-            let memory = LiveMemory::new(id);
-            let map = RepeatedMap::new(id);
-            let (grip, mut threads) = attachment.hold(&Threads::All, deadline)?;
-            if let Some(sets) = &mut sets {
-                sets.copy(&threads);
-            }
-            let mappings = map.now(id);
-            let registers = threads.iter().filter_map(|one| one.registers.as_ref());
-            let copy = capture_stacks(&plan, registers, &mappings, &memory, room);
-            let pause = attachment.release(grip);
-            if let Some(sets) = sets {
-                sets.hand_out(&mut threads);
-            }
-            Ok((threads, copy, mappings, pause))
-        }))?;
+        let (mut threads, sets, copy, mappings, pause) =
+            self.still_itself(self.holds.run(move |attachment| {
+                let memory = LiveMemory::new(id);
+                let map = RepeatedMap::new(id);
+                let (grip, threads) = attachment.hold(&Threads::All, deadline)?;
+                if let Some(sets) = &mut sets {
+                    sets.copy(&threads);
+                }
+                let mappings = map.now(id);
+                let registers = threads.iter().filter_map(|one| one.registers.as_ref());
+                let copy = capture_stacks(&plan, registers, &mappings, &memory, room);
+                let pause = attachment.release(grip);
+                Ok((threads, sets, copy, mappings, pause))
+            }))?;
+        // What stays is asked for by the thread that stays.
+        if let Some(sets) = sets {
+            sets.hand_out(&mut threads);
+        }
         Ok(Freeze { process: self.frozen(threads, copy, mappings), pause })
     }
 

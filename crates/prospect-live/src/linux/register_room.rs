@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use prospect_process::{Arch, FrozenThread, RegisterSet, ThreadId};
 
-use super::ptrace;
+use super::{present::present_bytes, ptrace};
 
 /// What the sets of a thread are expected to take: `XSAVE` with AVX-512, and a little.
 const TYPICAL_BYTES: usize = 3 << 10;
@@ -37,8 +37,7 @@ pub(crate) struct RegisterRoom {
 impl RegisterRoom {
     /// Room for so many threads.
     pub(crate) fn new(wanted: WantedSets, threads: usize) -> Self {
-        // Written, so that its pages are there.
-        let bytes = vec![1; threads.saturating_mul(TYPICAL_BYTES).max(ptrace::EXTENDED_SET_BYTES)];
+        let bytes = present_bytes(threads.saturating_mul(TYPICAL_BYTES).max(ptrace::EXTENDED_SET_BYTES));
         Self {
             wanted,
             bytes,

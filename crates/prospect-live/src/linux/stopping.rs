@@ -146,7 +146,8 @@ impl<'a> Stopping<'a> {
             // An error means that it has ended, which waiting for it shows.
             let _ = ptrace::interrupt(self.threads[*index].thread.id);
         }
-        let began = Instant::now();
+        // Reading why they do not stop takes long where they are many, and holds up what is waited for.
+        let mut next_look = Instant::now() + GRACE;
         let mut patience = Patience::new();
         while !waiting.is_empty() {
             let before = waiting.len();
@@ -156,9 +157,10 @@ impl<'a> Stopping<'a> {
                 continue;
             }
             let now = Instant::now();
-            let (in_grace, in_time) = (now < began + GRACE, now < self.deadline);
-            if !in_grace || !in_time {
+            let in_time = now < self.deadline;
+            if now >= next_look || !in_time {
                 waiting.retain(|index| !give_up(&mut self.threads[*index], self.tasks, in_time));
+                next_look = Instant::now() + GRACE;
             }
             if let Some(index) = waiting.first().copied()
                 && look_at(&mut self.threads[index], |thread| patience.wait(thread))

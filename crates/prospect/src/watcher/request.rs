@@ -7,7 +7,7 @@ use std::sync::{
 
 use prospect_crash::{
     Reply, Request,
-    server::{Connection, Sender, wait},
+    server::{Connection, Sender},
 };
 use prospect_process::{ProcessId, ThreadId};
 
@@ -74,11 +74,9 @@ impl CrashRequest {
         self.is_made = true;
     }
 
-    /// Whether the client has gone: then its number may be another process's.
+    /// Whether the client has gone, with all that it has forked: then its number may be another process's.
     pub(super) fn has_gone(&self) -> bool {
-        use std::{os::fd::AsFd as _, time::Duration};
-        // It waits for its reply, so that it sends nothing; what can be read is its end.
-        wait(&[self.connection.as_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready.contains(&true))
+        self.connection.has_ended()
     }
 }
 

@@ -6,7 +6,7 @@ use prospect::{
     DumpError, Dumped,
     dump::{
         elf_core::{Progress, Selection, WriteError},
-        minidump::{Options, Written},
+        minidump::{CrashpadInfo, Options, Written},
         redact::Redaction,
     },
     live::LiveProcess,
@@ -47,6 +47,10 @@ pub(crate) struct MinidumpArgs {
     #[arg(long, value_name = "RANGE", value_parser = range)]
     memory: Vec<Range<Addr>>,
 
+    /// Give it an annotation, as crash reports have them: NAME=VALUE; may be given several times.
+    #[arg(long = "annotation", value_name = "NAME=VALUE", value_parser = annotation)]
+    annotations: Vec<(String, String)>,
+
     /// Write the environment.
     #[arg(long)]
     with_environment: bool,
@@ -65,8 +69,9 @@ pub(super) struct Wanted {
 impl MinidumpArgs {
     /// Whether any of them is there.
     pub(super) fn is_given(&self) -> bool {
-        let Self { full, depth, stack_bytes, sanitize, principal, memory, .. } = self;
+        let Self { full, depth, stack_bytes, sanitize, principal, memory, annotations, .. } = self;
         let is_some = depth.is_some() || stack_bytes.is_some() || principal.is_some() || !memory.is_empty();
+        let is_some = is_some || !annotations.is_empty();
         is_some || *full || *sanitize || self.with_environment || self.with_command_line
     }
 
@@ -108,7 +113,9 @@ pub(super) fn write(
     redaction: Option<&Redaction>,
 ) -> std::result::Result<Dumped<Written>, DumpError> {
     let own = &args.minidump;
+    let crashpad = CrashpadInfo { annotations: own.annotations.clone(), ..CrashpadInfo::default() };
     let options = Options::new()
+        .crashpad_info((!own.annotations.is_empty()).then_some(&crashpad))
         .full(wanted.full)
         .depth(own.depth)
         .stack_bytes(own.stack_bytes.unwrap_or(Options::STACK_BYTES))
@@ -132,4 +139,11 @@ fn range(text: &str) -> std::result::Result<Range<Addr>, String> {
     let range = text.split_once('-').and_then(|(start, end)| Some(number(start)?..number(end)?));
     let range = range.filter(|range| range.start < range.end);
     range.ok_or_else(|| format!("{text:?} is no range (7f0000001000-7f0000002000)"))
+}
+
+/// Reads `NAME=VALUE`.
+fn annotation(text: &str) -> std::result::Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or_else(|| format!("{text:?} is no NAME=VALUE"))?;
+    Ok((name.into(), value.into()))
 }

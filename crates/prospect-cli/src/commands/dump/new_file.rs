@@ -50,13 +50,17 @@ impl NewFile {
     /// Gives it its name.
     pub(super) fn publish(mut self) -> io::Result<()> {
         if self.temporary.is_none() {
-            let named = if self.replace { beside(&self.path)? } else { self.path.clone() };
             let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            rustix::fs::linkat(CWD, unnamed, CWD, &named, AtFlags::SYMLINK_FOLLOW)?;
-            if !self.replace {
-                return Ok(());
+            let name = |path: &Path| rustix::fs::linkat(CWD, &*unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW);
+            match name(&self.path) {
+                // What has the name is to be replaced, which a name beside it can do.
+                Err(Errno::EXIST) if self.replace => {
+                    let temporary = beside(&self.path)?;
+                    name(&temporary)?;
+                    self.temporary = Some(temporary);
+                }
+                named => return Ok(named?),
             }
-            self.temporary = Some(named);
         }
         if let Some(temporary) = &self.temporary {
             if self.replace {

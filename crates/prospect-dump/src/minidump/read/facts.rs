@@ -1,13 +1,13 @@
 //! What else a minidump says.
 
 use super::{
-    crashpad,
+    crashpad::Crashpad,
     directory::Directory,
     mac,
     reader::{Reader, View, to_zero},
     threads::sized,
 };
-use crate::minidump::{MinidumpNotice, kinds};
+use crate::minidump::{MinidumpNotice, Uuid, kinds};
 
 /// More than a process has.
 const MOST_HANDLES: usize = 1 << 20;
@@ -19,6 +19,10 @@ pub struct Facts {
     pub comments: Vec<String>,
     /// An assertion that failed.
     pub assertion: Option<Assertion>,
+    /// The number of the crash report, where Crashpad gave it one.
+    pub report_id: Option<Uuid>,
+    /// The number of the installation that it comes from, by Crashpad.
+    pub client_id: Option<Uuid>,
     /// Crashpad's annotations: the module's place in the dump's list where it is one of a module, the name, the value.
     pub annotations: Vec<(Option<u32>, String, String)>,
     /// The handles that were open (Windows), or the file descriptors.
@@ -74,10 +78,13 @@ impl Facts {
         let wide = |bytes: Vec<u8>| reader.view(&bytes).utf16();
         let comments =
             bytes(kinds::COMMENT).map(text).into_iter().chain(bytes(kinds::COMMENT_WIDE).map(wide));
+        let Crashpad { report_id, client_id, annotations } = Crashpad::read(reader, directory);
         Self {
             comments: comments.collect(),
             assertion: bytes(kinds::ASSERTION).and_then(|bytes| assertion(reader.view(&bytes))),
-            annotations: crashpad::annotations(reader, directory),
+            report_id,
+            client_id,
+            annotations,
             handles: handles(reader, directory, notices),
             crash_messages: mac::crash_info(reader, directory),
             boot_arguments: mac::boot_arguments(reader, directory),

@@ -59,8 +59,7 @@ pub(super) fn counted<'a>(
 ) -> impl Iterator<Item = View<'a>> + use<'a> {
     let count = u64::from(view.u32(0).unwrap_or(0));
     let start = if view.bytes.len() as u64 == 8 + count.saturating_mul(entry as u64) { 8 } else { 4 };
-    check(view, start, entry, count, kind, most, notices);
-    view.entries(start, entry, count, most)
+    checked(view, (start, entry, count), kind, most, notices)
 }
 
 /// The entries of a list that begins with the length of its header, of an entry, and their number (of 8 bytes where the
@@ -79,21 +78,18 @@ pub(super) fn sized<'a>(
     let is_sound = header >= 12 && entry >= least;
     if !is_sound {
         notices.push(MinidumpNotice::BadStream(kind));
-    } else {
-        check(view, header, entry, count, kind, most, notices);
     }
-    view.entries(header, entry, if is_sound { count } else { 0 }, most)
+    checked(view, if is_sound { (header, entry, count) } else { (0, 1, 0) }, kind, most, notices)
 }
 
-fn check(
-    view: View<'_>,
-    start: usize,
-    entry: usize,
-    count: u64,
+/// Entries from a place on, of a length, and so many of them. What is wrong with that is told.
+fn checked<'a>(
+    view: View<'a>,
+    (start, entry, count): (usize, usize, u64),
     kind: u32,
     most: usize,
     notices: &mut Vec<MinidumpNotice>,
-) {
+) -> impl Iterator<Item = View<'a>> + use<'a> {
     let there = view.bytes.len().saturating_sub(start) / entry;
     if view.bytes.len() < start || (there as u64) < count {
         notices.push(MinidumpNotice::BadStream(kind));
@@ -101,6 +97,7 @@ fn check(
     if count.min(there as u64) > most as u64 {
         notices.push(MinidumpNotice::TooMany { kind, read: most });
     }
+    view.entries(start, entry, count, most)
 }
 
 /// `MINIDUMP_THREAD_NAME`: packed to four bytes.

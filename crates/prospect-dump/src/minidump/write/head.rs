@@ -34,6 +34,11 @@ impl Head {
         }
     }
 
+    /// Whether the most significant byte comes first.
+    pub(super) fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
     pub(super) fn u16(&mut self, number: u16) {
         self.bytes.extend(if self.big_endian { number.to_be_bytes() } else { number.to_le_bytes() });
     }
@@ -71,6 +76,22 @@ impl Head {
         let units: Vec<u16> = text.encode_utf16().collect();
         self.u32((2 * units.len()) as u32);
         units.into_iter().chain([0]).for_each(|unit| self.u16(unit));
+        at
+    }
+
+    /// A `MinidumpUTF8String`, and where it is: its length, and a zero behind it that the length does not count.
+    pub(super) fn utf8(&mut self, text: &str) -> u32 {
+        let at = self.byte_array(text.as_bytes());
+        self.bytes(&[0]);
+        at
+    }
+
+    /// A `MinidumpByteArray`, and where it is.
+    pub(super) fn byte_array(&mut self, bytes: &[u8]) -> u32 {
+        self.align(4);
+        let at = self.position();
+        self.u32(bytes.len() as u32);
+        self.bytes(bytes);
         at
     }
 

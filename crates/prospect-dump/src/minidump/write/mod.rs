@@ -3,6 +3,7 @@
 //! A minidump is written from its beginning to its end, so that it can go into a pipe: the header, all streams, the directory, and
 //! then the memory, which is read as it is written.
 
+mod crashpad;
 mod exception;
 mod head;
 mod linux;
@@ -169,7 +170,10 @@ fn streams(subject: &Subject<'_>, plan: &Plan, sanitizer: Option<&Sanitizer<'_>>
     system::add(&mut head, subject);
     let contexts = threads::add(&mut head, subject, plan, sanitizer);
     exception::add(&mut head, subject, sanitizer, &contexts);
-    modules::add(&mut head, subject);
+    let modules = modules::add(&mut head, subject);
+    if let Some(info) = subject.options.crashpad_info {
+        crashpad::add(&mut head, info, &modules);
+    }
     memory::add_info(&mut head, subject);
     linux::add(&mut head, subject);
     soft_errors::add(&mut head, &soft_errors::all(subject, plan));

@@ -22,8 +22,8 @@ struct Listed {
     code_view: [u32; 2],
 }
 
-/// Adds `ModuleListStream`. The program comes first: readers take the first one for it.
-pub(super) fn add(head: &mut Head, subject: &Subject<'_>) {
+/// Adds `ModuleListStream`, and says where the modules are, in its order. The program comes first: readers take the first one for it.
+pub(super) fn add(head: &mut Head, subject: &Subject<'_>) -> Vec<Range<Addr>> {
     let users = subject.options.user_mapping_list;
     let is_users = |module: &&Module| {
         users.iter().any(|one| one.range.start < module.range.end && module.range.start < one.range.end)
@@ -46,19 +46,20 @@ pub(super) fn add(head: &mut Head, subject: &Subject<'_>) {
     }
     head.stream(kinds::MODULES, |head| {
         head.u32(listed.len() as u32);
-        for Listed { range, name, code_view } in listed {
+        for Listed { range, name, code_view } in &listed {
             let bytes = range.end.0.saturating_sub(range.start.0);
             head.u64(range.start.0);
             // Neither checksum nor time.
-            [u32::try_from(bytes).unwrap_or(u32::MAX), 0, 0, name]
+            [u32::try_from(bytes).unwrap_or(u32::MAX), 0, 0, *name]
                 .into_iter()
                 .for_each(|number| head.u32(number));
             head.zeros(VERSION_BYTES);
-            head.location(code_view);
+            head.location(*code_view);
             // No other record, and what is reserved.
             head.zeros(8 + 16);
         }
     });
+    listed.into_iter().map(|one| one.range).collect()
 }
 
 fn list(head: &mut Head, range: Range<Addr>, name: &str, code_view: Option<(u32, Vec<u8>)>) -> Listed {

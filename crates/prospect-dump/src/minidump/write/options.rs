@@ -4,7 +4,12 @@ use std::{ops::Range, time::Instant};
 
 use prospect_process::{Addr, RegisterSet, RegisterSets, Registers, SignalInfo, ThreadId};
 
-use crate::{elf_core::Selection, minidump::kinds, redact::Redaction, writing::Progress};
+use crate::{
+    elf_core::Selection,
+    minidump::{CrashpadInfo, kinds},
+    redact::Redaction,
+    writing::Progress,
+};
 
 /// How a minidump is written. Without a word: all threads with their registers and stacks, the code around each thread's
 /// program counter, and all streams but the environment and the command line.
@@ -43,6 +48,8 @@ pub struct Options<'a> {
     pub auxiliary_vector: Option<&'a [u8]>,
     /// Streams as they are. See [`streams`](Self::streams()).
     pub streams: &'a [UserStream],
+    /// What Crashpad's stream has. See [`crashpad_info`](Self::crashpad_info()).
+    pub crashpad_info: Option<&'a CrashpadInfo>,
     /// File descriptors. See [`handles`](Self::handles()).
     pub handles: &'a [OpenHandle],
     /// The system. See [`os_version`](Self::os_version()).
@@ -351,6 +358,13 @@ impl<'a> Options<'a> {
         self
     }
 
+    /// Numbers of the report, and annotations: Crashpad's stream, which readers of crash reports know.
+    #[must_use]
+    pub fn crashpad_info(mut self, info: Option<&'a CrashpadInfo>) -> Self {
+        self.crashpad_info = info;
+        self
+    }
+
     /// Its file descriptors.
     #[must_use]
     pub fn handles(mut self, handles: &'a [OpenHandle]) -> Self {
@@ -425,6 +439,7 @@ impl Default for Options<'_> {
             user_mapping_list: &[],
             auxiliary_vector: None,
             streams: &[],
+            crashpad_info: None,
             handles: &[],
             os_version: "",
             soft_errors: &[],

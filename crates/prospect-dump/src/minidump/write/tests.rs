@@ -10,7 +10,7 @@ use prospect_process::Addr;
 use super::*;
 use crate::{
     elf_core::{Selection, Stream},
-    minidump::{Minidump, kinds},
+    minidump::{AnnotationObject, CrashpadInfo, CrashpadModule, Minidump, MinidumpNotice, Uuid, kinds},
 };
 
 const STACK: u64 = 0x7000_0000;
@@ -267,6 +267,80 @@ fn streams_and_handles_are_there_as_they_were_given() {
     let (bytes, _) = written(&process, &options.environment(true));
     let minidump = Minidump::from_bytes(bytes).unwrap();
     assert_eq!(stream(&minidump, kinds::LINUX_ENVIRONMENT).as_deref(), Some(&b"A=planted\0"[..]));
+}
+
+#[test]
+fn what_crashpad_keeps_is_there_as_it_was_given() {
+    let id = |first| Uuid(std::array::from_fn(|at| first + at as u8));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let object =
+        |name: &str, kind, value: &[u8]| AnnotationObject { name: name.into(), kind, value: value.into() };
+    let module = CrashpadModule {
+        messages: vec!["a message".into()],
+        annotations: vec![pair("buïld", "7")],
+        objects: vec![
+            object("text", AnnotationObject::STRING, b"value"),
+            object("number", 0x8001, &[1, 255]),
+        ],
+        ..CrashpadModule::new(Addr(HEAP + 8))
+    };
+    let nowhere = CrashpadModule { messages: vec!["of nothing".into()], ..CrashpadModule::new(Addr(0x10)) };
+    let info = CrashpadInfo {
+        report_id: id(1),
+        client_id: id(0x80),
+        annotations: vec![pair("product", "Pröspect"), pair("empty", "")],
+        modules: vec![nowhere, module],
+    };
+    let users = [
+        UserMapping { range: Addr(CODE)..Addr(CODE + 16), name: "first".into(), build_id: vec![1; 20] },
+        UserMapping { range: Addr(HEAP)..Addr(HEAP + 16), name: "second".into(), build_id: vec![2; 20] },
+    ];
+    let own = |name: &str, value: &str| (None, name.to_owned(), value.to_owned());
+    let of_module = |name: &str, value: &str| (Some(1), name.to_owned(), value.to_owned());
+    for arch in [Arch::X86_64, Arch::Ppc] {
+        let options = Options::new().user_mapping_list(&users).crashpad_info(Some(&info));
+        let (bytes, _) = written(&process(arch), &options);
+        assert!(!has(&bytes, b"of nothing"));
+        let minidump = Minidump::from_bytes(bytes).unwrap();
+        let is_bad = |notice: &MinidumpNotice| matches!(notice, MinidumpNotice::BadStream(_));
+        assert!(!minidump.notices().iter().any(is_bad), "{arch:?}");
+        let facts = minidump.facts();
+        assert_eq!((facts.report_id, facts.client_id), (Some(id(1)), Some(id(0x80))));
+        let expected = [
+            own("product", "Pröspect"),
+            own("empty", ""),
+            of_module("", "a message"),
+            of_module("buïld", "7"),
+            of_module("text", "value"),
+            of_module("number", "01ff"),
+        ];
+        assert_eq!(facts.annotations, expected, "{arch:?}");
+        // `version`, and the first number of the first GUID, as other readers expect them.
+        let stream = stream(&minidump, kinds::CRASHPAD).unwrap();
+        let word = |at: usize| arch.info().word(&stream[at..at + 4]).unwrap();
+        if arch == Arch::Ppc {
+            assert_eq!((stream.len(), word(0), word(4)), (52, 1, 0x0102_0304));
+        } else {
+            assert_eq!((stream.len(), &stream[..8]), (52, &[1, 0, 0, 0, 4, 3, 2, 1][..]));
+        }
+    }
+    assert_eq!(id(1).to_string(), "01020304-0506-0708-090a-0b0c0d0e0f10");
+    let (bytes, _) =
+        written(&process(Arch::X86_64), &Options::new().crashpad_info(Some(&CrashpadInfo::default())));
+    let facts = Minidump::from_bytes(bytes).unwrap();
+    assert_eq!((facts.facts().report_id, facts.facts().annotations.len()), (None, 0));
+}
+
+#[test]
+fn an_auxiliary_vector_that_was_given_is_there() {
+    let process = process(Arch::X86_64);
+    let vector: Vec<u8> = [auxv::ENTRY, CODE + 16, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+    let (bytes, _) = written(&process, &Options::new().auxiliary_vector(Some(&vector)));
+    let minidump = Minidump::from_bytes(bytes).unwrap();
+    assert_eq!(
+        (minidump.entry(), stream(&minidump, kinds::LINUX_AUXV)),
+        (Some(Addr(CODE + 16)), Some(vector))
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Memory that is read in pages, each once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, btree_map},
     sync::{Mutex, PoisonError},
 };
 
@@ -17,7 +17,7 @@ pub(crate) struct PageCache<'a> {
 }
 
 struct Pages {
-    read: HashMap<u64, Vec<u8>>,
+    read: BTreeMap<u64, Vec<u8>>,
     /// How many more pages may be read.
     left: u64,
 }
@@ -25,7 +25,7 @@ struct Pages {
 impl<'a> PageCache<'a> {
     /// Memory of which at most so many bytes are read, and at least one page.
     pub(crate) fn new(memory: &'a dyn Memory, bytes: u64) -> Self {
-        let pages = Pages { read: HashMap::new(), left: (bytes / PAGE).max(1) };
+        let pages = Pages { read: BTreeMap::new(), left: (bytes / PAGE).max(1) };
         Self { memory, pages: Mutex::new(pages) }
     }
 
@@ -76,17 +76,18 @@ impl Memory for PageCache<'_> {
         }
         let (page, skip) = (at.0 / PAGE, (at.0 % PAGE) as usize);
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if !pages.read.contains_key(&page) {
-            if pages.left == 0 {
-                return Err(MemoryError { at, why: Unreadable::NotCaptured });
+        let Pages { read, left } = &mut *pages;
+        let there: &[u8] = match read.entry(page) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => {
+                *left = left.checked_sub(1).ok_or(MemoryError { at, why: Unreadable::NotCaptured })?;
+                let mut bytes = vec![0; PAGE as usize];
+                let read = self.memory.read_available(Addr(page * PAGE), &mut bytes);
+                bytes.truncate(read);
+                new.insert(bytes)
             }
-            pages.left -= 1;
-            let mut bytes = vec![0; PAGE as usize];
-            let read = self.memory.read_available(Addr(page * PAGE), &mut bytes);
-            bytes.truncate(read);
-            pages.read.insert(page, bytes);
-        }
-        let there = pages.read.get(&page).and_then(|bytes| bytes.get(skip..)).unwrap_or_default();
+        };
+        let there = there.get(skip..).unwrap_or_default();
         if !there.is_empty() {
             let length = there.len().min(buffer.len());
             buffer[..length].copy_from_slice(&there[..length]);

@@ -1,7 +1,7 @@
 //! Numbers, from their bytes.
 
 use prospect_process::{Arch, ArchInfo};
-use prospect_symbols::type_info::{Base, BaseEncoding, Type, TypeKind};
+use prospect_symbols::type_info::{Base, Type, TypeKind};
 
 use crate::{FloatFormat, value::Float};
 
@@ -33,29 +33,6 @@ pub(crate) fn bytes_of(number: u128, count: usize, big_endian: bool) -> Vec<u8> 
         bytes.reverse();
     }
     bytes
-}
-
-/// Whether numbers of a type have a sign; `None` where its values are no whole numbers.
-pub(crate) fn is_signed(ty: &Type) -> Option<bool> {
-    match &ty.kind {
-        TypeKind::Base(base) => match base.encoding {
-            BaseEncoding::Signed | BaseEncoding::SignedChar => Some(true),
-            BaseEncoding::Unsigned
-            | BaseEncoding::UnsignedChar
-            | BaseEncoding::Utf
-            | BaseEncoding::Boolean
-            | BaseEncoding::Address => Some(false),
-            _ => None,
-        },
-        TypeKind::Enumeration(enumeration) => {
-            let underlying = enumeration.underlying.as_ref().and_then(|ty| ty.bare().ok());
-            let of_underlying = underlying
-                .and_then(|(_, ty)| if matches!(ty.kind, TypeKind::Base(_)) { is_signed(&ty) } else { None });
-            Some(of_underlying.unwrap_or_else(|| enumeration.enumerators.iter().any(|one| one.value < 0)))
-        }
-        TypeKind::Pointer(_) => Some(false),
-        _ => None,
-    }
 }
 
 /// Whether the bytes of a type stand with the most significant one first.

@@ -3,7 +3,7 @@
 //! These are the rules of [`Expression::evaluate`](prospect_value::expression::Expression::evaluate), for numbers of at most eight bytes.
 
 use prospect_process::agent::Opcode;
-use prospect_symbols::type_info::{Base, BaseEncoding, PointerKind, Type, TypeKind, TypeRef};
+use prospect_symbols::type_info::{Base, PointerKind, Type, TypeKind, TypeRef};
 
 use super::assembly::{Code, Item};
 
@@ -68,37 +68,15 @@ pub(super) fn kind_of(ty: &TypeRef, bare: &Type, rules_of_c: bool) -> Result<Kin
                 no()
             }
         }
-        TypeKind::Base(Base { swapped: true, .. } | Base { bits: Some(_), .. }) => no(),
+        TypeKind::Pointer(_) | TypeKind::Base(Base { swapped: true, .. } | Base { bits: Some(_), .. }) => {
+            no()
+        }
         _ => {
             let bytes = bare.size.and_then(|size| u8::try_from(size).ok());
-            match (signed(bare), bytes) {
+            match (bare.is_signed(), bytes) {
                 (Some(signed), Some(bytes @ (1 | 2 | 4 | 8))) => Ok(Kind::Number(Width::new(signed, bytes))),
                 _ => no(),
             }
         }
-    }
-}
-
-/// Whether numbers of a type have a sign; `None` where its values are no whole numbers.
-fn signed(bare: &Type) -> Option<bool> {
-    match &bare.kind {
-        TypeKind::Base(base) => match base.encoding {
-            BaseEncoding::Signed | BaseEncoding::SignedChar => Some(true),
-            BaseEncoding::Unsigned
-            | BaseEncoding::UnsignedChar
-            | BaseEncoding::Utf
-            | BaseEncoding::Boolean
-            | BaseEncoding::Address => Some(false),
-            _ => None,
-        },
-        TypeKind::Enumeration(enumeration) => {
-            let underlying = enumeration.underlying.as_ref().and_then(|ty| ty.bare().ok());
-            let of_underlying = underlying.and_then(|(_, ty)| match ty.kind {
-                TypeKind::Base(_) => signed(&ty),
-                _ => None,
-            });
-            Some(of_underlying.unwrap_or_else(|| enumeration.enumerators.iter().any(|one| one.value < 0)))
-        }
-        _ => None,
     }
 }

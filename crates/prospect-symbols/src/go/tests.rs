@@ -15,6 +15,9 @@ use crate::{
     SymbolKind, binary::FileBytes, testing::TempDir,
 };
 
+/// The source of the program that is built.
+const PARKED: &str = include_str!("../../../../fixtures/parked.go");
+
 /// In how many ways each program is built.
 fn builds() -> [GoBuild; 3] {
     let plain = GoBuild::default();
@@ -212,7 +215,7 @@ fn names_and_lines_lead_to_the_addresses_that_debug_information_has() {
             assert!(count > 6, "{wanted:?}");
             // Every line: the first code of it in some function is one of the places.
             let (mut exact, mut same) = (0, 0);
-            for line in 1..200 {
+            for line in 1..=PARKED.lines().count() {
                 let query = Query::parse(&format!("parked.go:{line}")).unwrap();
                 let (by_dwarf, by_tables) = (module.find(&query, 100), stripped.find(&query, 100));
                 if !by_dwarf.iter().any(Found::is_exact) {

@@ -47,6 +47,33 @@ impl Type {
         if let TypeKind::Composite(composite) = &self.kind { Some(composite) } else { None }
     }
 
+    /// Whether its values are numbers with a sign; `None` where they are no whole numbers. Pointers have none. An enumeration that
+    /// does not say what its values are stored as has one where a value is negative.
+    #[must_use]
+    pub fn is_signed(&self) -> Option<bool> {
+        match &self.kind {
+            TypeKind::Base(base) => match base.encoding {
+                BaseEncoding::Signed | BaseEncoding::SignedChar => Some(true),
+                BaseEncoding::Unsigned
+                | BaseEncoding::UnsignedChar
+                | BaseEncoding::Utf
+                | BaseEncoding::Boolean
+                | BaseEncoding::Address => Some(false),
+                _ => None,
+            },
+            TypeKind::Enumeration(enumeration) => {
+                let underlying = enumeration.underlying.as_ref().and_then(|ty| ty.bare().ok());
+                let of_underlying = underlying
+                    .filter(|(_, ty)| matches!(ty.kind, TypeKind::Base(_)))
+                    .and_then(|(_, ty)| ty.is_signed());
+                let is_negative = |one: &Enumerator| one.value < 0;
+                Some(of_underlying.unwrap_or_else(|| enumeration.enumerators.iter().any(is_negative)))
+            }
+            TypeKind::Pointer(_) => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether it is no typedef or qualifier around another.
     pub(super) fn is_bare(&self) -> bool {
         !matches!(self.kind, TypeKind::Typedef(_) | TypeKind::Modified(..))

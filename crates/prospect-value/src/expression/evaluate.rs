@@ -15,7 +15,6 @@ use super::{
 use crate::{
     Object, ValueError,
     reader::{Answer, Question, is_reference},
-    scalar,
 };
 
 #[cfg(test)]
@@ -301,7 +300,7 @@ impl Evaluator<'_> {
                     .and_then(|size| u8::try_from(size).ok())
                     .filter(|size| (1..=16).contains(size))
                     .unwrap_or(8);
-                let value = if scalar::is_signed(&bare) == Some(true) {
+                let value = if bare.is_signed() == Some(true) {
                     NumberValue::Signed(value)
                 } else {
                     NumberValue::Unsigned(value.cast_unsigned())
@@ -413,7 +412,7 @@ pub(super) fn enumerator(ty: &TypeRef, named: &Expression) -> Option<Operand> {
     let last = path.rsplit("::").next()?;
     let found = enumeration.enumerators.iter().find(|one| &*one.name == last)?;
     let bytes = bare.size.and_then(|size| u8::try_from(size).ok()).unwrap_or(4);
-    let value = if scalar::is_signed(&bare) == Some(true) {
+    let value = if bare.is_signed() == Some(true) {
         NumberValue::Signed(found.value)
     } else {
         NumberValue::Unsigned(found.value.cast_unsigned())

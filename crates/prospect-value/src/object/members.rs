@@ -87,23 +87,15 @@ impl Object {
     fn find_member(&self, name: &str, cx: &dyn ValueContext, depth: u32) -> Result<Option<Self>, ValueError> {
         let (_, bare) = self.bare_type(cx)?;
         let TypeKind::Composite(composite) = &bare.kind else { return Ok(None) };
-        let members = direct_members(self, composite, cx)?;
-        let mut inner = Vec::new();
-        for member in members {
-            match &member.name {
-                Some(own) if !member.is_base => {
-                    if is_called(own, name) {
-                        return Ok(Some(self.member_object(member, cx)?));
-                    }
-                }
-                _ => inner.push(member),
-            }
+        let variant = self.variant(composite, cx)?.unwrap_or_default();
+        let mut members = composite.members.iter().chain(variant);
+        if let Some(own) = members.find(|member| own_name(member).is_some_and(|own| is_called(own, name))) {
+            return Ok(Some(self.member_object(own, cx)?));
         }
-        inner.extend(self.variant(composite, cx)?.into_iter().flatten());
         if depth >= DEEPEST {
             return Ok(None);
         }
-        for member in inner {
+        for member in composite.members.iter().filter(|member| own_name(member).is_none()).chain(variant) {
             let Ok(object) = self.member_object(member, cx) else { continue };
             if let Some(found) = object.find_member(name, cx, depth + 1)? {
                 return Ok(Some(found));
@@ -163,6 +155,11 @@ impl Object {
         let found = named.or_else(|| part.variants.iter().find(|variant| variant.tags.is_empty()));
         Ok(found.map(|variant| variant.members.as_slice()))
     }
+}
+
+/// What a member is called that is no base class.
+fn own_name(member: &Member) -> Option<&str> {
+    member.name.as_deref().filter(|_| !member.is_base)
 }
 
 /// Whether a member has a name: Rust's debug information calls the first field of a tuple `__0`.

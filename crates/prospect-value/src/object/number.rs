@@ -14,7 +14,7 @@ impl Object {
         let (_, bare) = super::definition(&ty, cx)?;
         let size = size_of(&ty, cx)?;
         let big_endian = scalar::is_big_endian(&bare, cx.arch());
-        if scalar::is_signed(&bare).is_some() && size <= 16 {
+        if bare.is_signed().is_some() && size <= 16 {
             let is_truth =
                 matches!(&bare.kind, TypeKind::Base(base) if base.encoding == BaseEncoding::Boolean);
             let number = if is_truth { i128::from(number != 0) } else { number };
@@ -45,7 +45,7 @@ impl Object {
     /// When it is none, or cannot be read.
     pub fn integer(&self, cx: &dyn ValueContext) -> Result<i128, ValueError> {
         let (_, bare) = self.bare_type(cx)?;
-        let signed = scalar::is_signed(&bare).ok_or_else(|| ValueError::NotANumber(self.ty.name()))?;
+        let signed = bare.is_signed().ok_or_else(|| ValueError::NotANumber(self.ty.name()))?;
         let (bits, number) = self.bits(&bare, cx)?;
         let bits = match &bare.kind {
             TypeKind::Base(base) => {
@@ -84,7 +84,7 @@ impl Object {
             let float = format.and_then(|format| scalar::float(&bytes, format, big_endian));
             return float.map(|float| float.value).ok_or_else(|| ValueError::NotANumber(self.ty.name()));
         }
-        let is_signed = scalar::is_signed(&bare);
+        let is_signed = bare.is_signed();
         let integer = self.integer(cx)?;
         Ok(if is_signed == Some(true) { integer as f64 } else { integer as u128 as f64 })
     }
@@ -113,7 +113,7 @@ impl Object {
         }
         let (_, from) = self.bare_type(cx)?;
         let (_, to) = super::definition(&ty, cx)?;
-        let is_number = |ty: &Type| scalar::is_signed(ty).is_some() || float_encoding(ty).is_some();
+        let is_number = |ty: &Type| ty.is_signed().is_some() || float_encoding(ty).is_some();
         if matches!(from.kind, TypeKind::Array(_) | TypeKind::Function(_)) && is_number(&to) {
             return self.address_of(cx)?.cast(ty, cx);
         }

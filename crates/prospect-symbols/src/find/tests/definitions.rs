@@ -53,9 +53,11 @@ fn functions_are_where_gdb_stops_in_them() {
             "-O0 -m32",
             "-O2 -static-pie",
         ] {
-            let name = format!("{compiler}{flags}").replace(' ', "");
             // No plugin for it is installed with clang.
-            let flags = if compiler == "clang" { flags.replace(" -flto", "") } else { flags.to_owned() };
+            if compiler == "clang" && flags.ends_with("-flto") {
+                continue;
+            }
+            let name = format!("{compiler}{flags}").replace(' ', "");
             let flags: Vec<&str> = ["-g"].into_iter().chain(flags.split(' ')).collect();
             let program = directory.compile_with(compiler, &name, C, &flags);
             add(&program, &["twice", "loop", "many", "main"]);

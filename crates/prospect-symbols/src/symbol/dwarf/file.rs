@@ -1,7 +1,7 @@
 //! A file with DWARF, and what is kept of it between requests.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -52,7 +52,7 @@ struct Tables {
     by_place: HashMap<TableKey, Arc<Abbreviations>>,
     size: usize,
     /// The units that were opened, by where they begin, and whether that is in `.debug_types`.
-    units: HashMap<(usize, bool), KeptUnit>,
+    units: BTreeMap<(usize, bool), KeptUnit>,
 }
 
 #[derive(Default)]

@@ -160,39 +160,26 @@ impl SectionPlaces {
 
     /// The sections of the file.
     pub(super) fn sections<'a>(&self, binary: &'a Binary) -> Sections<'a> {
-        let part = |place: Option<usize>| Part::whole(place.and_then(|place| binary.section_at(place)));
-        let [
-            info,
-            types,
-            abbrev,
-            line,
-            line_str,
-            str,
-            str_offsets,
-            addr,
-            ranges,
-            rnglists,
-            loc,
-            loclists,
-            aranges,
-        ] = self.places.map(part);
+        let mut places = self.places.into_iter();
+        let mut next = || Part::whole(places.next().flatten().and_then(|place| binary.section_at(place)));
+        // In the order of the names.
         Sections {
             endian: binary.endian(),
             split: self.split,
-            info,
-            types,
             are_types: false,
-            abbrev,
-            line,
-            line_str,
-            str,
-            str_offsets,
-            addr,
-            ranges,
-            rnglists,
-            loc,
-            loclists,
-            aranges,
+            info: next(),
+            types: next(),
+            abbrev: next(),
+            line: next(),
+            line_str: next(),
+            str: next(),
+            str_offsets: next(),
+            addr: next(),
+            ranges: next(),
+            rnglists: next(),
+            loc: next(),
+            loclists: next(),
+            aranges: next(),
         }
     }
 }

@@ -146,19 +146,26 @@ impl From<OpenError> for Failure {
 
 impl From<LiveError> for Failure {
     fn from(error: LiveError) -> Self {
-        let kind = match &error {
+        Self::of_process(&error)
+    }
+}
+
+impl Failure {
+    /// What is wrong with a live process, and what can be done about it.
+    pub(crate) fn of_process(error: &LiveError) -> Self {
+        let kind = match error {
             LiveError::NoSuchProcess(_) | LiveError::Ended(_) | LiveError::NoSuchThread(_) => Kind::NotFound,
             LiveError::Refused { .. } | LiveError::Proc(ProcError::Denied { .. }) => Kind::Permission,
             LiveError::Itself(_) => Kind::Usage,
             _ => Kind::Failed,
         };
-        let mut failure = Self::new(kind, &error);
-        if let LiveError::Refused { obstacles, .. } = &error {
+        let mut failure = Self::new(kind, error);
+        if let LiveError::Refused { obstacles, .. } = error {
             let remedy = |obstacle: &Obstacle| obstacle.remedy(&command_line());
             failure.help = obstacles.iter().filter_map(remedy).collect();
             failure.help.dedup();
         }
-        if let LiveError::Proc(ProcError::Denied { .. }) = &error {
+        if let LiveError::Proc(ProcError::Denied { .. }) = error {
             failure.help.push(format!("sudo {}", command_line()));
         }
         failure

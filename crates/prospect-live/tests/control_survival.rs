@@ -15,13 +15,9 @@ use prospect_process::{
     Addr, Memory as _, ProcessId, Target as _,
     control::{Action, Control as _, EventKind, Filter, Resume, Then, Trap, TrapPlace},
 };
-use prospect_testing::{Computing, Fixture, Random, fixture, require, tracer};
+use prospect_testing::{Computing, Fixture, Random, fixture, require, rounds, tracer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn rounds() -> u32 {
-    env::var("CONTROL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
-}
 
 /// Where the function is that traps are set at.
 fn work(fixture: &Fixture, process: ProcessId) -> Addr {
@@ -115,7 +111,7 @@ fn survives(way: u64, program: &str) {
         bytes
     };
     let (before, own, mut random) = (code(), processors(process), Random::new(way));
-    for round in 0..8 * rounds() {
+    for round in 0..8 * rounds().end {
         let mut tool = Command::new(env::current_exe().unwrap());
         tool.args(["as_a_tool", "--exact", "--nocapture", "--test-threads=1"]);
         tool.env("CONTROL_TARGET", process.0.to_string()).env("CONTROL_AT", at.0.to_string());

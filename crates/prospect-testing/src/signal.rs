@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 pub enum Signal {
     /// Stop, as job control does.
     Stop,
+    /// Stop, as Ctrl-Z does.
+    TerminalStop,
     /// Go on.
     Continue,
     /// Begin: what a fixture that waits for it understands.
@@ -31,6 +33,7 @@ pub enum Signal {
 pub fn send(signal: Signal, pid: u32) -> bool {
     let name = match signal {
         Signal::Stop => "STOP",
+        Signal::TerminalStop => "TSTP",
         Signal::Continue => "CONT",
         Signal::WindowChange => "WINCH",
         Signal::Abort => "ABRT",

@@ -240,8 +240,10 @@ fn measure_calls(fixture: &Fixture, prospect: &Path, reps: usize) -> Result<()> 
     let (program, prospect) = (program.to_string_lossy(), prospect.to_string_lossy());
     let run = [&*program, "1", CALLS];
     let own = |name| vec![&*prospect, "break", "--kill-on-exit", "--silent", "--syscall", name, "--"];
-    let rows: [(&str, Vec<&str>); 6] = [
+    let rows: [(&str, Vec<&str>); 7] = [
         ("untraced", vec![]),
+        // What the kernel's filter costs by itself, whatever it says.
+        ("limit: a filter, untraced", vec!["env", "FILTERED=1"]),
         ("prospect, this call", own("getppid")),
         ("prospect, another call", own("openat")),
         ("prospect, all calls stop", vec![&prospect, "break", "--silent", "--syscall", "getppid", "--"]),
@@ -258,7 +260,8 @@ fn measure_calls(fixture: &Fixture, prospect: &Path, reps: usize) -> Result<()> 
     for _ in 0..reps {
         for ((_, tool), figures) in rows.iter().zip(&mut figures) {
             // Calls that cost nothing are over at once.
-            let many = tool.is_empty() || tool.contains(&"openat") || tool.contains(&"trace=openat");
+            let free = ["openat", "trace=openat", "FILTERED=1"];
+            let many = tool.is_empty() || tool.iter().any(|word| free.contains(word));
             let number = if many { "3000000" } else { CALLS };
             let argv = [&tool[..], &[run[0], run[1], number]].concat();
             figures.extend(number_of(&argv));
@@ -270,20 +273,20 @@ fn measure_calls(fixture: &Fixture, prospect: &Path, reps: usize) -> Result<()> 
     Ok(())
 }
 
-/// A program of very many functions, built once.
+/// A program of very many functions, built when it is not there yet.
 fn many_functions() -> Result<PathBuf> {
     let home = workspace::scratch_directory("bench-many")?;
-    let program = home.join("many");
-    if !program.exists() {
-        let mut source = String::from("#include <stdio.h>\n#include <unistd.h>\nvolatile int seen;\n");
-        for number in 0..FUNCTIONS {
-            source += &format!(
-                "__attribute__((noinline)) int f{number}(int x) {{ seen = x; return x + {number}; }}\n"
-            );
-        }
-        source += "int main(void) { puts(\"ready\"); fflush(stdout); for (;;) usleep(1000); }\n";
-        fs::write(home.join("many.c"), source)?;
-        let (from, to) = (home.join("many.c"), home.join("many.new"));
+    let (program, from) = (home.join("many"), home.join("many.c"));
+    let mut source = String::from("#include <stdio.h>\n#include <unistd.h>\nvolatile int seen;\n");
+    for number in 0..FUNCTIONS {
+        source +=
+            &format!("__attribute__((noinline)) int f{number}(int x) {{ seen = x; return x + {number}; }}\n");
+    }
+    source += "int main(void) { puts(\"READY\"); fflush(stdout); for (;;) usleep(1000); }\n";
+    let is_built = program.exists() && fs::read_to_string(&from).is_ok_and(|there| there == source);
+    if !is_built {
+        let to = home.join("many.new");
+        fs::write(&from, source)?;
         let status = Command::new("gcc").args(["-O1", "-g", "-o"]).arg(&to).arg(from).status()?;
         ensure!(status.success(), "the program of many functions does not build");
         fs::rename(to, &program)?;

@@ -3,13 +3,13 @@
 mod points;
 mod trace;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, io::ErrorKind, time::Duration};
 
 use prospect::{
     OpenOptions,
     debug::{breakpoint::BreakpointSpec, call, condition::Template},
     debugger::DebugError,
-    live::{Controlled, Launch, procfs},
+    live::{Controlled, Launch, LiveError, procfs},
     process::{Arch, ProcessId, control::ControlError},
     value::expression::Expression,
 };
@@ -177,15 +177,13 @@ fn debug_failure(error: &DebugError) -> Failure {
 }
 
 pub(super) fn failure(error: &ControlError) -> Failure {
-    match error {
-        ControlError::System { error: reason, .. }
-            if reason.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Failure::denied(error).with_help("prospect doctor".into())
-        }
-        ControlError::System { error: reason, .. } if reason.kind() == std::io::ErrorKind::NotFound => {
-            Failure::not_found(error)
-        }
+    let ControlError::System { error: reason, .. } = error else { return Failure::failed(error) };
+    if let Some(error) = reason.get_ref().and_then(|reason| reason.downcast_ref::<LiveError>()) {
+        return Failure::of_process(error);
+    }
+    match reason.kind() {
+        ErrorKind::PermissionDenied => Failure::denied(error).with_help("prospect doctor".into()),
+        ErrorKind::NotFound => Failure::not_found(error),
         _ => Failure::failed(error),
     }
 }

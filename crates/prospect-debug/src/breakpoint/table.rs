@@ -114,7 +114,8 @@ impl Breakpoint {
     }
 }
 
-/// Says what is done at a place of a breakpoint, or why it cannot be set there.
+/// Says what is done at a place of a breakpoint, or why it cannot be set there. How many hits are to be passed over it says too: none where the
+/// condition is not evaluated next to the stop, but by whoever is told of it.
 pub type FilterAt<'f> = dyn FnMut(&Breakpoint, Option<&Place>) -> Result<Filter, String> + 'f;
 
 /// The breakpoints of processes that are run together: each is in each of them.
@@ -124,7 +125,11 @@ pub struct Breakpoints {
     last: u32,
     /// Where the dynamic linker of each process says that it has changed what is loaded.
     loaders: HashMap<ProcessId, (Addr, TrapId)>,
-    passed: HashMap<BreakpointId, u64>,
+    /// The number that hits of all places of each are counted by, and the last one that was given.
+    together: HashMap<BreakpointId, u32>,
+    last_together: u32,
+    /// Hits that somebody was asked about.
+    asked: HashMap<BreakpointId, u64>,
 }
 
 impl Breakpoints {
@@ -169,7 +174,7 @@ impl Breakpoints {
         }
         let before = self.all.len();
         self.all.retain(|one| one.id != id);
-        self.passed.remove(&id);
+        self.count_anew(id);
         self.all.len() < before
     }
 
@@ -190,8 +195,13 @@ impl Breakpoints {
         let Some(breakpoint) = self.all.iter_mut().find(|one| one.id == id) else { return false };
         breakpoint.wanted.ignore = hits;
         clear(control, breakpoint, |_| false);
-        self.passed.remove(&id);
+        self.count_anew(id);
         true
+    }
+
+    fn count_anew(&mut self, id: BreakpointId) {
+        self.together.remove(&id);
+        self.asked.remove(&id);
     }
 
     /// Looks where each leads to in a process now, and puts it there: when one was added or enabled, and when libraries
@@ -249,7 +259,11 @@ impl Breakpoints {
                     }
                 };
                 filter.thread = filter.thread.or(breakpoint.wanted.thread);
-                filter.ignore = if may_be_elsewhere(breakpoint) { 0 } else { breakpoint.wanted.ignore };
+                let Self { together, last_together, .. } = self;
+                filter.together = Some(*together.entry(id).or_insert_with(|| {
+                    *last_together += 1;
+                    *last_together
+                }));
                 match control.set_trap(process, Trap { place: trap, filter }) {
                     Ok(trap) => breakpoint.sites.push(Site { process, trap, place }),
                     Err(error) => breakpoint.problems.push(cannot(&error)),
@@ -338,7 +352,8 @@ impl Breakpoints {
             one.disable_data();
         }
         self.loaders.clear();
-        self.passed.clear();
+        self.together.clear();
+        self.asked.clear();
     }
 
     /// Whether an event is the dynamic linker's word that libraries have come or gone: an [`update`](Self::update) of
@@ -355,16 +370,12 @@ impl Breakpoints {
         self.all.iter().find_map(|one| Some((one, one.sites.iter().find(|site| site.trap == trap)?)))
     }
 
-    /// Whether a hit counts, or is one of those to be passed over. To be asked once for each trap that stopped or was recorded.
-    pub fn counts(&mut self, trap: TrapId) -> bool {
-        let Some((breakpoint, _)) = self.of_trap(trap) else { return false };
-        let (id, ignore) = (breakpoint.id, breakpoint.wanted.ignore);
-        if !may_be_elsewhere(breakpoint) {
-            return true;
-        }
-        let passed = self.passed.entry(id).or_default();
-        *passed += 1;
-        *passed > ignore
+    /// Counts a hit that somebody is asked about: its number, over all places, from 1 on since hits were last
+    /// [to be ignored](Self::ignore).
+    pub fn asked(&mut self, id: BreakpointId) -> u64 {
+        let asked = self.asked.entry(id).or_default();
+        *asked += 1;
+        *asked
     }
 
     /// What came of one so far, over all its places.
@@ -383,11 +394,6 @@ impl Breakpoint {
             self.is_enabled = false;
         }
     }
-}
-
-/// Whether it can have several places, over which hits are counted together.
-fn may_be_elsewhere(breakpoint: &Breakpoint) -> bool {
-    matches!(breakpoint.wanted.at, BreakAt::Code(BreakpointSpec::Query(..)) | BreakAt::Catch(_))
 }
 
 fn is_same(site: &Site, place: Option<&Place>) -> bool {

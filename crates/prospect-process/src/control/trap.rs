@@ -110,6 +110,9 @@ pub struct Filter {
     pub condition: Option<AgentExpression>,
     /// So many hits that count are passed over first.
     pub ignore: u64,
+    /// Traps with the same number are places of one thing: their hits are counted together, for [`ignore`](Self::ignore) and
+    /// [`Then::StopAt`]. `None`: this one alone.
+    pub together: Option<u32>,
     /// What is kept of a hit: [`Control::take_records`](super::Control::take_records).
     pub collect: Option<Collection>,
     /// And then.
@@ -125,7 +128,8 @@ pub enum Then {
     Stop,
     /// The thread goes on.
     GoOn,
-    /// The thread goes on, but for the hit with this number, counted as [`TrapCounts::taken`], from 1 on.
+    /// The thread goes on, but for the hit with this number, counted as [`TrapCounts::taken`], from 1 on, over all places that are
+    /// counted [together](Filter::together).
     StopAt(u64),
 }
 

@@ -291,6 +291,9 @@ impl Debugger {
         if !self.breakpoints.ignore(&mut self.controlled, id, hits) {
             return Err(DebugError::NoBreakpoint(id));
         }
+        if let Some(point) = self.points.get_mut(&id) {
+            point.wanted.ignore = hits;
+        }
         self.update_all()
     }
 
@@ -319,6 +322,8 @@ impl Debugger {
         // Where the condition was asked elsewhere, all had matched there.
         if self.plans.iter().any(|((of, _), plan)| *of == id && plan.condition.is_some()) {
             counts.matched = self.matched.get(&id).copied().unwrap_or_default();
+            let ignored = self.points.get(&id).map_or(0, |point| point.wanted.ignore);
+            counts.taken = counts.matched.saturating_sub(ignored);
         }
         Ok(counts)
     }

@@ -38,7 +38,7 @@ pub struct Point {
     /// What is told of each hit that goes on ([`Debugger::take_hits`](super::Debugger::take_hits)), and of one that stops. `None`: those that
     /// go on are only counted.
     pub log: Option<Log>,
-    /// What comes of a hit. At several places, [`Then::StopAt`] counts each of them.
+    /// What comes of a hit. [`Then::StopAt`] counts over all places and processes.
     pub then: Then,
 }
 
@@ -107,6 +107,8 @@ impl Plan {
             }
         }
         filter.then = if stops { Then::Stop } else { point.then };
+        // Those that do not match are not to be passed over.
+        filter.ignore = if condition.is_some() { 0 } else { point.wanted.ignore };
         Ok(Self { condition, template, filter, notes })
     }
 }

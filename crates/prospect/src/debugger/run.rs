@@ -318,11 +318,11 @@ impl Debugger {
             _ => registers.pc().filter(|_| site.place.is_some()),
         };
         let hit = Hit { breakpoint: id, process, thread, time, at, name, text };
-        let then = point.then;
-        // It was told already.
-        if !was_recorded && !self.breakpoints.counts(site.trap) {
+        let (then, is_asked) = (point.then, plan.filter.then == Then::Stop);
+        let ignored = if plan.condition.is_some() { point.wanted.ignore } else { 0 };
+        let Some(taken @ 1..) = self.breakpoints.asked(id).checked_sub(ignored) else {
             return Outcome::Nothing;
-        }
+        };
         if let Some(handler) = self.handlers.get_mut(&id)
             && let (Ok(view), Some(session)) = (self.controlled.process(process), self.sessions.get(&process))
         {
@@ -333,7 +333,8 @@ impl Debugger {
         }
         match then {
             Then::GoOn => Outcome::GoesOn(hit),
-            // The engine has counted.
+            Then::StopAt(number) if is_asked && taken != number => Outcome::GoesOn(hit),
+            // It is told already, as a record.
             Then::StopAt(_) if was_recorded => Outcome::Nothing,
             _ => Outcome::Stops(hit),
         }
@@ -375,9 +376,7 @@ impl Debugger {
             name,
             text,
         };
-        if breakpoints.counts(record.trap) {
-            self.hits.push(hit);
-        }
+        self.hits.push(hit);
     }
 }
 

@@ -56,7 +56,7 @@ struct Known {
     view: View,
 }
 
-fn wrong(reply: &Reply) -> ControlError {
+pub(super) fn wrong(reply: &Reply) -> ControlError {
     ControlError::TracerGone(format!("it said something else than was asked: {reply:?}"))
 }
 
@@ -71,17 +71,6 @@ impl Controlled {
             known: HashMap::new(),
             traps: HashMap::new(),
             kept: Kept::default(),
-        }
-    }
-
-    /// Takes one more process; it stands.
-    ///
-    /// # Errors
-    /// When there is none, or the system does not let us.
-    pub fn attach_also(&mut self, process: ProcessId) -> Result<(), ControlError> {
-        match self.channel.ask(&Request::Attach(process))? {
-            Reply::Started(process) => self.add(process),
-            reply => Err(wrong(&reply)),
         }
     }
 

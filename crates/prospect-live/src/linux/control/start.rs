@@ -7,12 +7,14 @@ use prospect_process::{ProcessId, control::ControlError};
 use super::{
     Controlled, Launch,
     channel::Channel,
+    controlled::wrong,
     launch::Prepared,
     pins::Pins,
     raw,
     tracer::Tracer,
-    wire::{Failure, Link, Message, Reply},
+    wire::{Failure, Link, Message, Reply, Request},
 };
+use crate::linux::LiveError;
 
 /// How often waits of the tracer are interrupted.
 const TICK: Duration = Duration::from_millis(20);
@@ -39,7 +41,21 @@ impl Controlled {
     /// # Errors
     /// When there is none, or the system does not let us.
     pub fn attach(process: ProcessId) -> Result<Self, ControlError> {
-        Self::begin(&Beginning::Attach(process))
+        not_ourselves(process)?;
+        Self::begin(&Beginning::Attach(process)).map_err(|error| explained(process, error))
+    }
+
+    /// Takes one more process; it stands.
+    ///
+    /// # Errors
+    /// When there is none, or the system does not let us.
+    pub fn attach_also(&mut self, process: ProcessId) -> Result<(), ControlError> {
+        not_ourselves(process)?;
+        let reply = self.channel.ask(&Request::Attach(process)).map_err(|error| explained(process, error))?;
+        match reply {
+            Reply::Started(process) => self.add(process),
+            reply => Err(wrong(&reply)),
+        }
     }
 
     fn begin(beginning: &Beginning) -> Result<Self, ControlError> {
@@ -62,7 +78,7 @@ impl Controlled {
         let mut controlled = Self::new(channel, tracer, keeps_children);
         match first? {
             Reply::Started(process) => controlled.add(process)?,
-            _ => return Err(ControlError::TracerGone("it said something else than was asked".into())),
+            reply => return Err(wrong(&reply)),
         }
         Ok(controlled)
     }
@@ -96,6 +112,26 @@ fn be_tracer(link: Link, pins: Pins, beginning: &Beginning, signals: &raw::Signa
     // Whatever has happened, the target is not left with what was put into it.
     let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| tracer.leave_all()));
     raw::exit(0)
+}
+
+/// Whoever stands cannot say what is to be done next.
+fn not_ourselves(process: ProcessId) -> Result<(), ControlError> {
+    if process.0 != std::process::id() {
+        return Ok(());
+    }
+    let error = io::Error::new(io::ErrorKind::InvalidInput, LiveError::Itself(process));
+    Err(ControlError::System { doing: "attach".into(), error })
+}
+
+/// With what stands in the way, where the system does not let us. The cause is a [`LiveError`] then.
+fn explained(process: ProcessId, error: ControlError) -> ControlError {
+    match error {
+        ControlError::System { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+            let error = io::Error::new(error.kind(), LiveError::refused(process, error));
+            ControlError::System { doing: "attach".into(), error }
+        }
+        other => other,
+    }
 }
 
 impl From<io::Error> for Failure {

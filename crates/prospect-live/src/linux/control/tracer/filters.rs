@@ -23,6 +23,13 @@ pub(super) struct TrapState {
     variables: Vec<(u16, u64)>,
 }
 
+/// How often traps were hit that are counted together.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Together {
+    matched: u64,
+    taken: u64,
+}
+
 /// What comes of a hit.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
@@ -45,6 +52,7 @@ impl TrapState {
         thread: u32,
         space: &Space,
         general: Option<&General>,
+        together: Option<&mut Together>,
     ) -> Verdict {
         let mut verdict = Verdict::default();
         let Self { trap, counts, variables, .. } = self;
@@ -67,9 +75,13 @@ impl TrapState {
             }
         }
         counts.matched += 1;
-        if counts.matched <= filter.ignore {
+        let mut alone = Together { matched: counts.matched - 1, taken: counts.taken };
+        let all = together.unwrap_or(&mut alone);
+        all.matched += 1;
+        if all.matched <= filter.ignore {
             return verdict;
         }
+        all.taken += 1;
         counts.taken += 1;
         if let Some(collection) = &filter.collect {
             let fault = collection.memory.as_ref().and_then(|memory| memory.evaluate(&mut context).err());
@@ -93,7 +105,7 @@ impl TrapState {
         verdict.stops = match filter.then {
             Then::Stop => true,
             Then::GoOn => false,
-            Then::StopAt(number) => counts.taken == number,
+            Then::StopAt(number) => all.taken == number,
         };
         verdict
     }

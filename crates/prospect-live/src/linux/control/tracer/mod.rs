@@ -37,7 +37,7 @@ use super::{
 };
 use crate::linux::ptrace;
 use checkpoints::Checkpoints;
-use filters::TrapState;
+use filters::{Together, TrapState};
 use pace::Pace;
 use space::Space;
 use tracee::Tracee;
@@ -91,6 +91,8 @@ pub(super) struct Tracer {
     strangers: HashMap<u32, Status>,
     traps: BTreeMap<u64, TrapState>,
     last_trap: u64,
+    /// Hits that are counted over several traps, by the number that those have.
+    together: HashMap<u32, Together>,
     /// What was heard of threads and is not dealt with yet.
     news: VecDeque<(u32, Status)>,
     events: VecDeque<Event>,
@@ -120,6 +122,7 @@ impl Tracer {
             strangers: HashMap::new(),
             traps: BTreeMap::new(),
             last_trap: 0,
+            together: HashMap::new(),
             news: VecDeque::new(),
             events: VecDeque::new(),
             is_interrupted: false,

@@ -104,6 +104,10 @@ impl Tracer {
                 Run::On
             }
         };
+        if tracee.rejoins {
+            // Before it runs anything. An error: it has been killed.
+            let _ = ptrace::interrupt(ThreadId(thread));
+        }
         // Who cannot be run has been killed, and its end is to come.
         let _ = tracee.run(thread, how);
     }

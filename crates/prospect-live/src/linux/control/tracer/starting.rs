@@ -3,7 +3,7 @@
 use std::{os::fd::AsRawFd as _, time::Instant};
 
 use prospect_process::{
-    Addr, ProcessId, ThreadId,
+    Addr, ProcessId, ThreadId, ThreadState,
     control::{EventKind, Follow, Leave},
 };
 
@@ -91,7 +91,7 @@ impl Tracer {
             return Err(Failure::Unsupported("attach to a process that it has already".into()));
         }
         let failed = |error: &std::io::Error| Failure::system(format!("attach to process {process}"), error);
-        let (mut error, mut found) = (None, true);
+        let mut found = true;
         while std::mem::take(&mut found) {
             let threads = procfs::task_ids(ProcessId(process)).unwrap_or_default();
             for ThreadId(thread) in threads {
@@ -105,17 +105,22 @@ impl Tracer {
                         self.tracees.insert(thread, Tracee::new(process));
                         found = true;
                     }
-                    Err(refused) => error = Some(refused),
+                    Err(_) if has_ended(thread) => {}
+                    // Of those that are not ours, one would die of the first breakpoint that it comes to.
+                    Err(error) => {
+                        self.give_up(process);
+                        return Err(failed(&error));
+                    }
                 }
             }
         }
-        if !self.tracees.values().any(|tracee| tracee.process == process) {
-            return Err(failed(&error.unwrap_or_else(|| std::io::Error::from_raw_os_error(libc::ESRCH))));
+        if self.threads_of(process).is_empty() {
+            return Err(failed(&std::io::Error::from_raw_os_error(libc::ESRCH)));
         }
         // Its threads must not be taken for those of a process that runs.
         let opened = self.open_space(process);
         if let Err(failure) = opened {
-            let _ = self.leave(process, Leave::AsItWas);
+            self.give_up(process);
             return Err(failure);
         }
         self.await_stops(|_, tracee| tracee.process == process);
@@ -129,6 +134,12 @@ impl Tracer {
             space.arch = arch;
         }
         Ok(process)
+    }
+
+    /// Lets threads go that were asked to stop, before anything else was done with them.
+    fn give_up(&mut self, process: u32) {
+        self.await_stops(|_, tracee| tracee.process == process);
+        let _ = self.leave(process, Leave::AsItWas);
     }
 
     fn open_space(&mut self, process: u32) -> Result<(), Failure> {
@@ -176,8 +187,18 @@ impl Tracer {
     /// anything.
     pub(super) fn come_to_rest(&mut self, thread: u32) -> bool {
         let Some(tracee) = self.tracees.get_mut(&thread) else { return false };
-        if tracee.state != State::Standing || tracee.pending.is_some() {
+        if tracee.pending.is_some() {
             return false;
+        }
+        match tracee.state {
+            State::Running => return false,
+            State::Standing => {}
+            State::JobStopped => {
+                // It stands where it would run on.
+                tracee.state = State::Standing;
+                tracee.rejoins = true;
+                return true;
+            }
         }
         if ptrace::interrupt(ThreadId(thread)).and_then(|()| tracee.run(thread, raw::Run::On)).is_err() {
             return false;
@@ -297,4 +318,9 @@ impl Tracer {
         self.events.retain(|event| event.process.0 != process || matches!(event.kind, EventKind::Ended(_)));
         Ok(())
     }
+}
+
+/// Whether a thread has ended, and nobody has waited for it; the kernel refuses to have it traced then.
+fn has_ended(thread: u32) -> bool {
+    matches!(procfs::thread_state(ThreadId(thread)), None | Some(ThreadState::Zombie | ThreadState::Dead))
 }

@@ -45,8 +45,13 @@ impl Tracer {
         };
         tracee.state = State::Standing;
         tracee.forget_registers();
+        let is_of_job = event == libc::PTRACE_EVENT_STOP && signal != libc::SIGTRAP;
+        let rejoins = event == libc::PTRACE_EVENT_STOP && std::mem::take(&mut tracee.rejoins);
         if tracee.is_new {
             tracee.is_new = false;
+            if is_of_job {
+                tracee.state = State::JobStopped;
+            }
             self.begun(thread);
             // A new thread's first stop is for this; whatever else it is, is dealt with as any other.
             if event == libc::PTRACE_EVENT_STOP {
@@ -63,7 +68,7 @@ impl Tracer {
             libc::PTRACE_EVENT_SECCOMP => self.call(thread),
             libc::PTRACE_EVENT_EXEC => self.executed(thread),
             libc::PTRACE_EVENT_EXIT => self.exiting(thread),
-            libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => self.job_stopped(thread, signal),
+            libc::PTRACE_EVENT_STOP if is_of_job => self.job_stopped(thread, signal, rejoins),
             libc::PTRACE_EVENT_STOP => {
                 restart_call(ThreadId(thread));
                 self.asked_to_stop(thread);
@@ -182,13 +187,21 @@ impl Tracer {
         }
     }
 
-    fn job_stopped(&mut self, thread: u32, signal: i32) {
+    /// Job control stops a thread; `is_known`: it was in that stop before.
+    fn job_stopped(&mut self, thread: u32, signal: i32, is_known: bool) {
         let Some(tracee) = self.tracees.get_mut(&thread) else { return };
-        tracee.state = State::JobStopped;
         let process = tracee.process;
-        if thread == process && self.mode == Mode::Running {
+        let is_told = thread == process && self.mode == Mode::Running && !is_known;
+        // What it has run into just before comes first, as where we have stopped it: else it would be let go with it.
+        let has_trapped =
+            ptrace::is_queued(ThreadId(thread), libc::SIGTRAP) && tracee.run(thread, raw::Run::On).is_ok();
+        tracee.rejoins = has_trapped;
+        if !has_trapped {
+            tracee.state = State::JobStopped;
+        }
+        if is_told {
             self.event(process, thread, EventKind::JobStopped(signal));
-        } else if self.mode == Mode::Running {
+        } else if !has_trapped && self.mode == Mode::Running {
             self.go_on(thread);
         }
     }
@@ -289,7 +302,9 @@ impl Tracer {
             let space = self.memory_of(process).and_then(|space| self.spaces.get(&space));
             let (Some(space), Some(state)) = (space, self.traps.get_mut(id)) else { continue };
             let general = self.tracees.get_mut(&thread).and_then(|tracee| tracee.general(thread).ok());
-            let verdict = state.hit(*id, process, thread, space, general.map(|general| &*general));
+            let together = state.trap.filter.together.map(|number| self.together.entry(number).or_default());
+            let general = general.map(|general| &*general);
+            let verdict = state.hit(*id, process, thread, space, general, together);
             if verdict.stops {
                 stopping.push(TrapId(*id));
             }

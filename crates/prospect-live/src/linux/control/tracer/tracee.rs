@@ -110,6 +110,8 @@ pub(super) struct Tracee {
     pub(super) kept: Option<Box<Kept>>,
     /// What it runs for: a step, while it is in these ranges.
     pub(super) step: Option<Vec<Range<Addr>>>,
+    /// Job control has it stopped, but it was needed for something. It goes back to that stop when it goes on.
+    pub(super) rejoins: bool,
     /// Its hit of the trap at this address is dealt with: it goes on behind it.
     pub(super) passed: Option<u64>,
     general: Option<General>,
@@ -127,6 +129,7 @@ impl Tracee {
             stops: 0,
             kept: None,
             step: None,
+            rejoins: false,
             passed: None,
             general: None,
         }

@@ -101,7 +101,7 @@ impl LiveProcess {
     }
 
     /// Whether it runs another program (`execve`) than when this was asked last, or it was opened. If so,
-    /// [`info`](Self::info) is known anew.
+    /// [`info`](Self::info) is known anew. Not before the kernel has put it in place.
     ///
     /// A program that runs itself again is recognised by where the kernel has put it, and not at all where that is not
     /// random.
@@ -110,7 +110,8 @@ impl LiveProcess {
     /// When it is gone.
     pub fn has_executed(&mut self) -> Result<bool, LiveError> {
         let image = self.of_itself(|id| Ok(Image::of(id)))?;
-        if image == self.image || image == Image::default() {
+        // In the middle of it there is a new program already, without arguments.
+        if image == self.image || image == Image::default() || procfs::is_executing(self.info.id) {
             return Ok(false);
         }
         self.info = self.of_itself(procfs::process_info)?;

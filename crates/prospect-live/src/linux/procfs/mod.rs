@@ -45,7 +45,7 @@ pub use texts::{Descriptor, ProcTexts, descriptors, environment, texts};
 pub use threads::{TaskDirectory, ThreadFacts, task_ids, thread_state};
 
 pub(crate) use file::{exists, read_small};
-pub(crate) use stat::exit_status;
+pub(crate) use stat::{exit_status, is_executing};
 pub(crate) use status::own_status;
 
 #[cfg(test)]

@@ -131,6 +131,20 @@ pub fn process_stat(pid: ProcessId, buffer: &mut Vec<u8>) -> Result<Stat<'_>, Pr
         .ok_or_else(|| ProcError::Malformed { path: path.to_owned(), what: "fields up to the start time" })
 }
 
+/// Whether a process is about to run another program, and little is to be seen of that yet: no arguments, no environment. The kernel says
+/// where that ends, `env_end`, last (`create_elf_tables` in `fs/binfmt_elf.c`). It looks so too where we may not look.
+pub(crate) fn is_executing(pid: ProcessId) -> bool {
+    let mut buffer = [0; LINE_BYTES];
+    let line = read_once(Path::new(&format!("/proc/{pid}/stat")), &mut buffer);
+    line.is_ok_and(|line| field(line, 51) == Some(b"0"))
+}
+
+/// A field of a line by its number in `man 5 proc_pid_stat`; the first one behind the name is 3.
+fn field(line: &[u8], number: usize) -> Option<&[u8]> {
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    line.get(close + 2..)?.trim_ascii_end().split(|byte| *byte == b' ').nth(number.checked_sub(3)?)
+}
+
 /// How a zombie ended, as `wait` reports it; `None` where the process is none, or the kernel does not let us know.
 pub(crate) fn exit_status(pid: ProcessId) -> Option<i32> {
     let mut buffer = [0; LINE_BYTES];
@@ -141,15 +155,10 @@ pub(crate) fn exit_status(pid: ProcessId) -> Option<i32> {
     (status != 0 || !denied).then_some(status)
 }
 
-/// Field 52, `exit_code`, of a zombie's line.
+/// `exit_code` of a zombie's line.
 fn parse_exit_status(line: &[u8]) -> Option<i32> {
     parse(line).filter(|stat| stat.state == ThreadState::Zombie)?;
-    let close = line.iter().rposition(|byte| *byte == b')')?;
-    let mut cursor = Cursor(&line[close + 1..]);
-    cursor.blanks();
-    // The first one here is field 3.
-    (3..52).try_for_each(|_| cursor.word().map(drop))?;
-    i32::try_from(cursor.signed()?).ok()
+    i32::try_from(Cursor(field(line, 52)?).signed()?).ok()
 }
 
 #[cfg(test)]
@@ -168,6 +177,15 @@ mod tests {
         assert_eq!((stat.process_group, stat.session, stat.nice), (8, 9, -5));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (15, 16, 1_234_567));
         assert!(!stat.is_kernel_thread());
+    }
+
+    #[test]
+    fn fields_are_counted_from_behind_the_name() {
+        assert_eq!(field(b"1 (a) b) S 2 3\n", 3), Some(&b"S"[..]));
+        assert_eq!(field(b"1 (a) b) S 2 3\n", 5), Some(&b"3"[..]));
+        assert_eq!(field(b"1 (a) b) S 2 3\n", 6), None);
+        assert_eq!(field(b"1 (a)", 3), None);
+        assert!(!is_executing(ProcessId(std::process::id())));
     }
 
     #[test]

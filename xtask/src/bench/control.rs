@@ -307,7 +307,7 @@ fn measure_many(prospect: &Path, reps: usize) -> Result<()> {
         "-p",
         &pid,
         "-ex",
-        "rbreak ^f[0-9]+$",
+        "rbreak ^f[0-9]*$",
         "-ex",
         "stepi",
         "-ex",

@@ -1,9 +1,12 @@
 //! From what is written to addresses.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use prospect_process::{Addr, Module, Process, control::TrapPlace};
-use prospect_symbols::{Binaries, Found, FoundKind, ModuleBinary, Query, SymbolKind};
+use prospect_process::{Addr, LinkAddr, Module, Process, control::TrapPlace};
+use prospect_symbols::{Binaries, Found, FoundKind, Query, SymbolKind};
 
 use super::BreakpointSpec;
 
@@ -85,7 +88,7 @@ fn find(query: &Query, process: &dyn Process, binaries: &Binaries, entry: bool, 
     if let Query::Line(line) = &mut query {
         line.after_prologue = !entry;
     }
-    let mut found: Vec<(&Module, Arc<ModuleBinary>, Found)> = Vec::new();
+    let mut found: Vec<(&Module, Option<LinkAddr>, Found)> = Vec::new();
     for module in modules {
         let binary = binaries.get(module, process.info(), process.memory());
         if !query.wants_module(&module.path_lossy(), binary.soname().as_deref()) {
@@ -93,18 +96,26 @@ fn find(query: &Query, process: &dyn Process, binaries: &Binaries, entry: bool, 
         }
         let left = MOST_PLACES - found.len().min(MOST_PLACES);
         let of_module = binary.find(&query, left);
-        found.extend(of_module.into_iter().map(|one| (module, binary.clone(), one)));
+        let is_function =
+            |one: &&Found| matches!(one.kind, FoundKind::Symbol(SymbolKind::Function) | FoundKind::Clone);
+        let functions = of_module.iter().filter(is_function);
+        let starts: Vec<LinkAddr> = functions.filter_map(|one| Some(one.range.as_ref()?.start)).collect();
+        let behind = if entry { HashMap::new() } else { binary.after_prologues(&starts) };
+        found.extend(of_module.into_iter().map(|one| {
+            let behind = one.range.as_ref().and_then(|range| behind.get(&range.start).copied());
+            (module, behind, one)
+        }));
     }
     // Where one module has code of the line, the next line of another is not meant.
     if found.iter().any(|(_, _, one)| one.is_exact()) {
         found.retain(|(_, _, one)| one.is_exact());
     }
-    for (module, binary, one) in found {
+    let mut known: HashSet<Addr> = to.places.iter().map(|place| place.at).collect();
+    for (module, behind, one) in found {
         let Some(range) = &one.range else { continue };
         let (at, line, is_inlined) = match &one.kind {
-            FoundKind::Symbol(SymbolKind::Function) | FoundKind::Clone if entry => (range.start, None, false),
             FoundKind::Symbol(SymbolKind::Function) | FoundKind::Clone => {
-                (binary.after_prologue(range.start), None, false)
+                (behind.unwrap_or(range.start), None, false)
             }
             FoundKind::InlinedCall { .. } => (range.start, None, true),
             FoundKind::Line { line, is_inlined, .. } => (range.start, Some(*line), *is_inlined),
@@ -127,13 +138,7 @@ fn find(query: &Query, process: &dyn Process, binaries: &Binaries, entry: bool, 
             line,
             is_inlined,
         };
-        if !to
-            .places
-            .iter()
-            .rev()
-            .take_while(|other| other.module == place.module)
-            .any(|other| other.at == place.at)
-        {
+        if known.insert(place.at) {
             to.places.push(place);
         }
     }

@@ -1,6 +1,9 @@
 //! The breakpoints of a group of processes.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use prospect_process::{
     Addr, Process, ProcessId, Target, ThreadId,
@@ -238,13 +241,15 @@ impl Breakpoints {
         let control = target.control().ok_or_else(|| ControlError::Unsupported("be run".into()))?;
         for (id, (places, problems)) in resolutions {
             let Some(breakpoint) = self.all.iter_mut().find(|one| one.id == id) else { continue };
+            let wanted: HashSet<Option<Addr>> = places.iter().map(|(_, place)| address(place)).collect();
             clear(control, breakpoint, |site| {
-                site.process != process || places.iter().any(|(_, place)| is_same(site, place.as_ref()))
+                site.process != process || wanted.contains(&address(&site.place))
             });
+            let of_process = breakpoint.sites.iter().filter(|site| site.process == process);
+            let mut known: HashSet<Option<Addr>> = of_process.map(|site| address(&site.place)).collect();
             breakpoint.problems = problems;
             for (trap, place) in places {
-                let is_known = |site: &Site| site.process == process && is_same(site, place.as_ref());
-                if breakpoint.sites.iter().any(is_known) {
+                if !known.insert(address(&place)) {
                     continue;
                 }
                 let cannot = |why: &dyn fmt::Display| match &place {
@@ -396,8 +401,9 @@ impl Breakpoint {
     }
 }
 
-fn is_same(site: &Site, place: Option<&Place>) -> bool {
-    site.place.as_ref().map(|place| place.at) == place.map(|place| place.at)
+/// What tells places apart.
+fn address(place: &Option<Place>) -> Option<Addr> {
+    place.as_ref().map(|place| place.at)
 }
 
 /// Takes a breakpoint from places that are not to stay.

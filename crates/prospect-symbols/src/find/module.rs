@@ -1,6 +1,6 @@
 //! The searches in one module.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use prospect_process::LinkAddr;
 
@@ -129,7 +129,14 @@ impl ModuleBinary {
     /// that ends, or else at its start.
     #[must_use]
     pub fn after_prologue(&self, start: LinkAddr) -> LinkAddr {
-        self.debug_info().map_or(start, |debug| dwarf::find::after_prologue(debug, start))
+        self.after_prologues(&[start]).get(&start).copied().unwrap_or(start)
+    }
+
+    /// The same for many functions at once, by where they begin: quicker than one after the other, and without those of which nothing is
+    /// known.
+    #[must_use]
+    pub fn after_prologues(&self, starts: &[LinkAddr]) -> HashMap<LinkAddr, LinkAddr> {
+        self.debug_info().map_or_else(HashMap::new, |debug| dwarf::find::after_prologues(debug, starts))
     }
 }
 

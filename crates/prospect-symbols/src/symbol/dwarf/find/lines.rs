@@ -2,7 +2,7 @@
 //!
 //! Of all units the headers of their line tables are read, and the tables of those that name the file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gimli::{LineProgramHeader, LineRow, constants as dw};
 use prospect_process::LinkAddr;
@@ -79,24 +79,40 @@ pub(crate) fn places(debug: &DebugInfo, wanted: &SourceLine, limit: usize) -> Ve
     places
 }
 
-/// The address at which the arguments of the function that begins at `start` can be read: itself, where nothing is known.
-pub(crate) fn after_prologue(debug: &DebugInfo, start: LinkAddr) -> LinkAddr {
+/// The address at which the arguments of each function that begins at one of these can be read; none for those of which nothing is known. Each
+/// unit is read once, however many of its functions are asked for.
+pub(crate) fn after_prologues(debug: &DebugInfo, starts: &[LinkAddr]) -> HashMap<LinkAddr, LinkAddr> {
     let sections = debug.main.sections();
     let tank = Tank::for_size(sections.size());
     let mut fuel = tank.fuel();
-    let mut candidates = unit_index::from_aranges(&sections, &[start.0], &mut fuel);
+    let mut pcs: Vec<u64> = starts.iter().map(|start| start.0).collect();
+    pcs.sort_unstable();
+    pcs.dedup();
+    let mut candidates = unit_index::from_aranges(&sections, &pcs, &mut fuel);
     if candidates.is_empty() {
         let starts = debug.main.all_unit_starts(&sections);
-        candidates = unit_index::from_roots(&debug.main, &sections, &starts, &[start.0], &mut fuel);
+        candidates = unit_index::from_roots(&debug.main, &sections, &starts, &pcs, &mut fuel);
     }
-    let found = candidates.into_iter().take(unit_index::MOST_UNITS).find_map(|(_, unit_start)| {
-        with_unit(debug, (false, unit_start), &mut fuel, |unit, fuel| {
-            let function = functions::find(&unit.unit, &[start.0], fuel).pop()?.first().copied()?;
-            let one = std::iter::once((function, start.0));
-            behind_prologues(debug, &unit, unit_start, one, fuel)?.get(&start.0).copied()
-        })?
-    });
-    found.map_or(start, LinkAddr)
+    // By address, as they were found: only the first units of each are looked into.
+    candidates.sort_by_key(|(pc, _)| *pc);
+    let mut by_unit: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for of_one in candidates.chunk_by(|(one, _), (other, _)| one == other) {
+        for (pc, unit) in of_one.iter().take(unit_index::MOST_UNITS) {
+            by_unit.entry(*unit).or_default().extend(pcs.get(*pc));
+        }
+    }
+    let mut found = HashMap::new();
+    for (unit_start, pcs) in by_unit {
+        let behind = with_unit(debug, (false, unit_start), &mut tank.fuel(), |unit, fuel| {
+            let scopes = functions::find(&unit.unit, &pcs, fuel);
+            let outer = scopes.iter().zip(&pcs).filter_map(|(scopes, pc)| Some((*scopes.first()?, *pc)));
+            behind_prologues(debug, &unit, unit_start, outer, fuel)
+        });
+        for (start, behind) in behind.flatten().unwrap_or_default() {
+            found.entry(LinkAddr(start)).or_insert(LinkAddr(behind));
+        }
+    }
+    found
 }
 
 /// The rows of the wanted line in a unit, or of the next one that has some.

@@ -23,7 +23,7 @@ use crate::{
     parallel,
     type_info::EntryId,
 };
-pub(crate) use lines::{after_prologue, places};
+pub(crate) use lines::{after_prologues, places};
 use names::{Hits, Search};
 
 /// A unit of the file (`false`) or its supplementary one, and where it begins.
